@@ -1,0 +1,158 @@
+"""Checks at the public boundary. Each failure is one line: where, argument, expected, got, hint."""
+
+import difflib
+import math
+import numbers
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def is_concrete(value: Any) -> bool:
+    """Whether the numbers in ``value`` can be looked at (no tracer among its leaves)."""
+    return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value))
+
+
+def show(value: Any) -> str:
+    """Describe a value in a few words for an error message."""
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        if value.shape == () and is_concrete(value):
+            return f"{value} ({value.dtype})"
+        return f"shape {tuple(value.shape)} {value.dtype}"
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def fail(where: str, argument: str, expected: str, got: Any, hint: str = "") -> NoReturn:
+    """Raise the ValueError of this project's form."""
+    text = got if isinstance(got, str) else show(got)
+    raise ValueError(f"{where}: {argument} must {expected}, got {text}. {hint}".rstrip())
+
+
+def fail_type(where: str, argument: str, expected: str, got: Any, hint: str = "") -> NoReturn:
+    """Raise the TypeError of this project's form."""
+    text = f"{type(got).__name__} {show(got)}"
+    raise TypeError(f"{where}: {argument} must {expected}, got {text}. {hint}".rstrip())
+
+
+def array(where: str, argument: str, value: Any, *, ndim: int | None = None) -> jax.Array:
+    """Return ``value`` as a floating or complex array; integers become the default float."""
+    try:
+        result = jnp.asarray(value)
+    except (TypeError, ValueError):
+        fail_type(where, argument, "be an array of numbers", value)
+    if jnp.issubdtype(result.dtype, jax.dtypes.prng_key):
+        fail_type(where, argument, "be an array of numbers", value, "This is a PRNG key.")
+    if not jnp.issubdtype(result.dtype, jnp.inexact):
+        result = result.astype(jnp.result_type(float))
+    if ndim is not None and result.ndim != ndim:
+        fail(where, argument, f"have {ndim} dimension(s)", result)
+    return result
+
+
+def shape_is(where: str, argument: str, value: Any, shape: Sequence[int], hint: str = "") -> None:
+    """Require an exact shape."""
+    if tuple(jnp.shape(value)) != tuple(shape):
+        fail(where, argument, f"have shape {tuple(shape)}", value, hint)
+
+
+def finite(where: str, argument: str, value: Any, hint: str = "") -> None:
+    """Require finite numbers, when they can be looked at."""
+    for leaf in jax.tree.leaves(value):
+        if is_concrete(leaf) and jnp.issubdtype(jnp.asarray(leaf).dtype, jnp.inexact):
+            bad = int(np.sum(~np.isfinite(np.asarray(leaf))))
+            if bad:
+                fail(where, argument, "be finite", f"{bad} NaN or infinite value(s)", hint)
+
+
+def count(where: str, argument: str, value: Any, *, minimum: int = 1) -> int:
+    """Return ``value`` as a Python int of at least ``minimum``."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        fail_type(where, argument, f"be an integer >= {minimum}", value)
+    if value < minimum:
+        fail(where, argument, f"be >= {minimum}", value)
+    return int(value)
+
+
+def scalar(
+    where: str,
+    argument: str,
+    value: Any,
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    open_low: bool = False,
+    hint: str = "",
+) -> Any:
+    """Return a real scalar: concrete numbers as ``float`` (so new values never retrace).
+
+    Tracers, and arrays of one value per trial that a ``vmap`` will split, pass untouched.
+    Concrete values must lie in ``[low, high]`` (``(low, high]`` with ``open_low``).
+    """
+    if not is_concrete(value):
+        return value
+    is_array = hasattr(value, "dtype") and np.ndim(value) > 0
+    if isinstance(value, bool) or not (isinstance(value, numbers.Real) or hasattr(value, "dtype")):
+        fail_type(where, argument, "be a real number", value)
+    numbers_seen = np.asarray(value)
+    if not (
+        np.issubdtype(numbers_seen.dtype, np.integer) or jnp.issubdtype(numbers_seen.dtype, jnp.floating)
+    ):
+        fail_type(where, argument, "be a real number", value)
+    numbers_seen = numbers_seen.astype(np.float64)
+    above = numbers_seen > low if open_low else numbers_seen >= low
+    if not bool(np.all(above & (numbers_seen <= high) & ~np.isnan(numbers_seen))):
+        fail(where, argument, f"be {_interval(low, high, open_low)}", value, hint)
+    return value if is_array else float(numbers_seen)
+
+
+def _interval(low: float, high: float, open_low: bool) -> str:
+    if math.isinf(high):
+        return f"{'>' if open_low else '>='} {low:g}" if not math.isinf(low) else "a number"
+    return f"in {'(' if open_low else '['}{low:g}, {high:g}]"
+
+
+def positive(where: str, argument: str, value: Any, hint: str = "") -> Any:
+    """Return a scalar > 0."""
+    return scalar(where, argument, value, low=0.0, open_low=True, hint=hint)
+
+
+def nonnegative(where: str, argument: str, value: Any, hint: str = "") -> Any:
+    """Return a scalar >= 0."""
+    return scalar(where, argument, value, low=0.0, hint=hint)
+
+
+def shape(where: str, argument: str, value: Any) -> tuple[int, ...]:
+    """Return a shape as a tuple of positive ints; a bare int becomes a 1-tuple."""
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        value = (value,)
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        fail_type(where, argument, "be an int or a tuple of ints", value)
+    return tuple(count(where, f"{argument}[{i}]", entry) for i, entry in enumerate(value))
+
+
+def choice(where: str, argument: str, value: Any, choices: Iterable[str]) -> str:
+    """Require one of some names; the message lists them and guesses the one meant."""
+    names = list(choices)
+    if value not in names:
+        close = difflib.get_close_matches(str(value), names, n=1)
+        hint = f"Did you mean {close[0]!r}?" if close else ""
+        fail(where, argument, f"be one of {', '.join(names)}", repr(value), hint)
+    return value
+
+
+def key(where: str, value: Any, argument: str = "key") -> jax.Array:
+    """Return one PRNG key as a typed key; both styles of JAX key are accepted."""
+    hint = "Make one with jax.random.key(0)."
+    if not isinstance(value, jax.Array | np.ndarray):
+        fail_type(where, argument, "be a JAX PRNG key", value, hint)
+    if jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
+        if value.shape != ():
+            fail(where, argument, "be one key", value, "Use jax.vmap for an array of keys.")
+        return jnp.asarray(value)
+    if value.dtype != np.uint32 or value.ndim != 1 or value.shape[0] not in (2, 4):
+        fail_type(where, argument, "be a JAX PRNG key", value, hint)
+    return jax.random.wrap_key_data(jnp.asarray(value))

@@ -1,0 +1,78 @@
+"""Status codes of a solve; each member owns the text that explains it."""
+
+import enum
+from typing import Any
+
+import numpy as np
+
+
+class Status(enum.IntEnum):
+    """What became of one trial.
+
+    ``solve`` returns the integer code per trial, so that a batch of thousands carries its
+    outcome as an array; ``describe`` gives the text.
+    """
+
+    text: str
+
+    def __new__(cls, code: int, text: str) -> "Status":
+        member = int.__new__(cls, code)
+        member._value_ = code
+        member.text = text
+        return member
+
+    RUNNING = -1, "not finished: the loop was left before any stopping rule applied."
+    CONVERGED = 0, "the solver's error measure fell to `tol` or below."
+    MAX_STEPS = (
+        1,
+        "`max_steps` was reached first. Allow more steps, loosen `tol`, or, for a gradient "
+        "method, check the step size against the operator's norm.",
+    )
+    STALLED = (
+        2,
+        "the loss stopped improving before the error measure reached `tol`: a plateau, a kink, "
+        "or the floor of the floating-point type. Score the estimate as it is; float64, a "
+        "smaller step or another start may go further.",
+    )
+    DIVERGED = (
+        3,
+        "the loss grew far above its starting value: the step size is too large for this "
+        "operator. Use a smaller step, or one estimated from the norm.",
+    )
+    NONFINITE = (
+        4,
+        "NaN or infinity appeared in the loss or the error measure: look for non-finite values "
+        "in `y`, the operator or the prior, or an overflowing step.",
+    )
+    INVALID_START = (
+        5,
+        "the start cannot be used: it is exactly zero where the prior is a ReLU network (a "
+        "fixed point of every descent), or not finite. Draw it from `family.initial(key)`.",
+    )
+
+
+def describe(status: Any) -> str:
+    """Explain a status code; for an array of codes, count each one.
+
+    Args:
+        status: an integer code, or an array of codes, as in ``Solution.status``.
+
+    Returns:
+        Text that begins with the code's name; for arrays, one line per code with its count.
+
+    Example:
+        >>> print(describe(2)[:40])
+        STALLED: the loss stopped improving befo
+    """
+    codes = np.asarray(status)
+    if codes.ndim == 0:
+        member = Status(int(codes))
+        return f"{member.name}: {member.text}"
+    values, counts = np.unique(codes, return_counts=True)
+    rows = zip(values, counts, strict=True)
+    return "\n".join(f"{describe(value)} ({count} of {codes.size})" for value, count in rows)
+
+
+def status_name(status: Any) -> str:
+    """Return the name of one status code, such as ``"CONVERGED"``."""
+    return Status(int(np.asarray(status))).name

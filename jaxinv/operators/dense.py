@@ -1,0 +1,122 @@
+"""Dense matrices, given or Gaussian."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxinv._core import checks, numerics, pytree, static
+from jaxinv.operators._base import LinearOperator
+
+Array = jax.Array
+
+_LARGEST_BYTES = 8 * 2**30
+_FAST = "Use operators.subsampled_hadamard or subsampled_fourier: they store no matrix."
+
+
+@pytree
+class Dense(LinearOperator):
+    """A matrix as an operator; see ``dense``."""
+
+    matrix: Array
+    precision: str = static(default="highest")
+
+    @property
+    def in_shape(self) -> tuple[int, ...]:
+        return (self.matrix.shape[-1],)
+
+    @property
+    def out_shape(self) -> tuple[int, ...]:
+        return (self.matrix.shape[-2],)
+
+    def _apply(self, x: Array) -> Array:
+        return numerics.matmul(self.matrix, x, self.precision)
+
+    def _adjoint(self, y: Array) -> Array:
+        # y* A reads the matrix row by row and needs no transposed copy
+        return jnp.conj(numerics.matmul(jnp.conj(y), self.matrix, self.precision))
+
+    def todense(self) -> Array:
+        return self.matrix
+
+
+def dense(matrix: Any, *, precision: str = "highest") -> Dense:
+    r"""Wrap a matrix as a linear operator.
+
+    .. math:: y = A x, \qquad A \in \mathbb{R}^{m \times n} \text{ or } \mathbb{C}^{m \times n}
+
+    Args:
+        matrix: A, shape (m, n), finite.
+        precision: matmul precision, ``"highest"`` (full float32 also on GPUs and TPUs),
+            ``"high"`` or ``"default"``.
+
+    Returns:
+        An operator from shape (n,) to (m,), its matrix the one leaf.
+
+    Raises:
+        ValueError: not two-dimensional, or not finite.
+
+    Cost: m n multiplications a product; m n numbers of memory.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> A = dense(jnp.array([[1.0, 2.0, 0.0], [0.0, 1.0, 1.0]]))
+        >>> A @ jnp.array([1.0, 1.0, 1.0])
+        Array([3., 2.], dtype=float32)
+    """
+    checks.choice("dense", "precision", precision, ("highest", "high", "default"))
+    matrix = checks.array("dense", "matrix", matrix)
+    if matrix.ndim != 2:
+        hint = "For a diagonal operator use operators.mask." if matrix.ndim == 1 else ""
+        checks.fail("dense", "matrix", "have shape (m, n)", f"{matrix.shape}", hint)
+    checks.finite("dense", "matrix", matrix)
+    return Dense(matrix, precision)
+
+
+def gaussian(
+    key: Any, m: int, n: int, *, dtype: Any = jnp.float32, precision: str = "highest"
+) -> Dense:
+    r"""Draw a Gaussian measurement matrix with entries N(0, 1/m).
+
+    .. math:: \mathbb{E} \|A x\|^2 = \|x\|^2
+
+    The model of every compressed-sensing theorem. Columns have norm 1 on average; the spectral
+    norm is near 1 + √(n/m).
+
+    Args:
+        key: a JAX PRNG key.
+        m: number of measurements, >= 1.
+        n: size of the signal, >= 1.
+        dtype: real floating type, or a complex one (entries then circular, E|a|² = 1/m).
+        precision: as in ``dense``.
+
+    Returns:
+        ``Dense`` from shape (n,) to (m,).
+
+    Raises:
+        ValueError: sizes not positive, or a matrix larger than 8 GiB.
+
+    Example:
+        >>> import jax
+        >>> gaussian(jax.random.key(0), 50, 200).out_shape
+        (50,)
+
+    Source: Candès, Romberg, Tao (2006); entries as in Hand, Voroninski (2019).
+    """
+    key = checks.key("gaussian", key)
+    m, n = checks.count("gaussian", "m", m), checks.count("gaussian", "n", n)
+    checks.choice("gaussian", "precision", precision, ("highest", "high", "default"))
+    require_memory("gaussian", m, n, dtype)
+    entries = jax.random.normal(key, (m, n), dtype)
+    return Dense(entries / jnp.asarray(math.sqrt(m), numerics.real_dtype(dtype)), precision)
+
+
+def require_memory(where: str, m: int, n: int, dtype: Any) -> None:
+    """Refuse a dense matrix that no ordinary machine holds, and name the fast operators."""
+    size = m * n * jnp.dtype(dtype).itemsize
+    if size > _LARGEST_BYTES:
+        got = f"{m} x {n} {jnp.dtype(dtype).name} = {size / 2**30:.1f} GiB"
+        checks.fail(where, "the matrix", f"be at most {_LARGEST_BYTES / 2**30:.0f} GiB", got, _FAST)
