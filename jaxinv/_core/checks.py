@@ -9,11 +9,12 @@ from typing import Any, NoReturn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 
 def is_concrete(value: Any) -> bool:
     """Whether the numbers in ``value`` can be looked at (no tracer among its leaves)."""
-    return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value))
+    return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value))
 
 
 def show(value: Any) -> str:
@@ -97,21 +98,20 @@ def scalar(
     is_array = hasattr(value, "dtype") and np.ndim(value) > 0
     if isinstance(value, bool) or not (isinstance(value, numbers.Real) or hasattr(value, "dtype")):
         fail_type(where, argument, "be a real number", value)
-    numbers_seen = np.asarray(value)
-    if not (
-        np.issubdtype(numbers_seen.dtype, np.integer) or jnp.issubdtype(numbers_seen.dtype, jnp.floating)
-    ):
+    seen = np.asarray(value)
+    if not any(jnp.issubdtype(seen.dtype, kind) for kind in (np.integer, np.floating)):
         fail_type(where, argument, "be a real number", value)
-    numbers_seen = numbers_seen.astype(np.float64)
-    above = numbers_seen > low if open_low else numbers_seen >= low
-    if not bool(np.all(above & (numbers_seen <= high) & ~np.isnan(numbers_seen))):
+    seen = seen.astype(np.float64)
+    above = seen > low if open_low else seen >= low
+    if not bool(np.all(above & (seen <= high) & np.isfinite(seen))):
         fail(where, argument, f"be {_interval(low, high, open_low)}", value, hint)
-    return value if is_array else float(numbers_seen)
+    return value if is_array else float(seen)
 
 
 def _interval(low: float, high: float, open_low: bool) -> str:
     if math.isinf(high):
-        return f"{'>' if open_low else '>='} {low:g}" if not math.isinf(low) else "a number"
+        bound = f"finite and {'>' if open_low else '>='} {low:g}"
+        return bound if not math.isinf(low) else "a finite number"
     return f"in {'(' if open_low else '['}{low:g}, {high:g}]"
 
 

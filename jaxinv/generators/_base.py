@@ -1,0 +1,82 @@
+"""The generator contract."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+
+from jaxinv._core import checks, pytree, replace
+
+Array = jax.Array
+
+
+class Generator:
+    """A prior map ``x = G(u)``; ``params`` are leaves, the configuration is static.
+
+    A latent search varies the input with ``params`` fixed: the generator itself is the prior.
+    An untrained prior varies ``params`` with the input fixed: ``g.untrained(z)``.
+    """
+
+    params: Any
+
+    @property
+    def in_shape(self) -> tuple[int, ...] | None:
+        """Shape of ``z``, or None where it is not known."""
+        raise NotImplementedError
+
+    @property
+    def zero_is_fixed(self) -> bool:
+        """Whether z = 0 is a point that no descent can leave."""
+        return False
+
+    def _apply(self, z: Array) -> Array:
+        raise NotImplementedError
+
+    def __call__(self, z: Any) -> Array:
+        """Return the signal ``x = G(z)``."""
+        name = type(self).__name__
+        if self.in_shape is not None:
+            z = checks.array(name, "z", z)
+            checks.shape_is(name, "z", z, self.in_shape, "Use jax.vmap for a batch of latents.")
+        return self._apply(z)
+
+    def jacobian(self, z: Any) -> Array:
+        """Return the latent Jacobian Λ_z of shape ``(*x.shape, *z.shape)``."""
+        return jax.jacfwd(self.__call__)(z)
+
+    def untrained(self, z: Any) -> Untrained:
+        """Return the prior whose unknown is ``params``, for the fixed input ``z``."""
+        return Untrained(self, z)
+
+
+@pytree
+class Untrained:
+    """The map ``params -> G(z; params)`` for a fixed ``z``; see ``Generator.untrained``."""
+
+    generator: Generator
+    z: Any
+
+    @property
+    def in_shape(self) -> None:
+        """The unknown is a tree of parameters, not one array."""
+        return None
+
+    @property
+    def zero_is_fixed(self) -> bool:
+        """Zero parameters stop every descent in a deep ReLU network."""
+        return self.generator.zero_is_fixed
+
+    @property
+    def params(self) -> Any:
+        """The generator's own parameters: a start for the fit."""
+        return self.generator.params
+
+    def __call__(self, params: Any) -> Array:
+        """Return the signal for these parameters."""
+        return with_params(self.generator, params)(self.z)
+
+
+def with_params(generator: Generator, params: Any) -> Generator:
+    """Return the generator with other parameters of the same structure."""
+    return replace(generator, params=params)

@@ -1,0 +1,123 @@
+"""Random ReLU networks: the generator of the recovery theorems."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxinv._core import checks, numerics, pytree, static
+from jaxinv.generators._base import Generator
+
+Array = jax.Array
+
+
+@pytree
+class Relu(Generator):
+    """A bias-free ReLU network; see ``relu``. ``params`` is the tuple of weight matrices."""
+
+    params: tuple[Array, ...]
+    precision: str = static(default="highest")
+
+    @property
+    def in_shape(self) -> tuple[int, ...]:
+        return (self.params[0].shape[-1],)
+
+    @property
+    def out_shape(self) -> tuple[int, ...]:
+        """Shape of ``x``."""
+        return (self.params[-1].shape[-2],)
+
+    @property
+    def zero_is_fixed(self) -> bool:
+        return True
+
+    def _layers(self, z: Array) -> list[Array]:
+        layers = [z]
+        for weight in self.params:
+            layers.append(jax.nn.relu(numerics.matmul(weight, layers[-1], self.precision)))
+        return layers
+
+    def _apply(self, z: Array) -> Array:
+        return self._layers(z)[-1]
+
+    def activation_pattern(self, z: Any) -> tuple[Array, ...]:
+        """Return which units are active at ``z``: one boolean vector (n_i,) a layer."""
+        return tuple(layer > 0 for layer in self._layers(jnp.asarray(z))[1:])
+
+    def jacobian(self, z: Any) -> Array:
+        r"""Return :math:`\Lambda_z = D_d W_d \cdots D_1 W_1`, shape (n, k), D_i = diag(active).
+
+        G is piecewise linear: ``G(z) = Λ_z z`` exactly. At a kink the inactive side is taken.
+        """
+        columns: Array | None = None
+        for weight, active in zip(self.params, self.activation_pattern(z), strict=True):
+            if columns is not None:
+                weight = numerics.matmul(weight, columns, self.precision)
+            columns = jnp.where(active[:, None], weight, 0)
+        assert columns is not None
+        return columns
+
+
+def relu(
+    key: Any,
+    widths: Sequence[int],
+    *,
+    weight_scale: Any = 2.0,
+    dtype: Any = jnp.float32,
+    precision: str = "highest",
+) -> Relu:
+    r"""Draw a random ReLU network without biases.
+
+    .. math::
+        G(z) = \mathrm{relu}(W_d \cdots \mathrm{relu}(W_1 z)), \qquad
+        W_i \in \mathbb{R}^{n_i \times n_{i-1}},\; (W_i)_{jl} \sim N(0, c / n_i)
+
+    With the default c = 2 (He scaling) ‖G(z)‖ ≈ ‖z‖ at every depth. The papers use c = 1, where
+    ‖G(z)‖ ≈ 2^{-d/2} ‖z‖; the two maps are equal up to that factor.
+
+    Args:
+        key: a JAX PRNG key.
+        widths: (k, n_1, ..., n_d): latent size, then the width of every layer; the last is n.
+        weight_scale: c > 0, scalar.
+        dtype: real floating type.
+        precision: matmul precision, ``"highest"``, ``"high"`` or ``"default"``.
+
+    Returns:
+        ``Relu`` from shape (k,) to (n,), with ``jacobian`` and ``activation_pattern``.
+
+    Raises:
+        ValueError: fewer than two widths, or one that is not positive.
+
+    Cost: Σ n_i n_{i-1} multiplications a call, k times that for the Jacobian.
+
+    Example:
+        >>> import jax
+        >>> G = relu(jax.random.key(0), (10, 100, 200))
+        >>> z = jax.random.normal(jax.random.key(1), (10,))
+        >>> bool(jax.numpy.allclose(G.jacobian(z) @ z, G(z), atol=1e-5))
+        True
+
+    Source: Hand, Voroninski (2019), assumption A1; Cocola (2022), section 3.
+    """
+    key = checks.key("relu", key)
+    sizes = checks.shape("relu", "widths", widths)
+    if len(sizes) < 2:
+        checks.fail("relu", "widths", "be (k, n_1, ..., n) with at least one layer", sizes)
+    checks.choice("relu", "precision", precision, ("highest", "high", "default"))
+    scale = checks.positive("relu", "weight_scale", weight_scale)
+    return Relu(random_weights(key, sizes, scale, dtype), precision)
+
+
+def random_weights(
+    key: Array, widths: tuple[int, ...], weight_scale: Any, dtype: Any
+) -> tuple[Array, ...]:
+    """Draw W_i ~ N(0, weight_scale / n_i) for every layer."""
+    keys = jax.random.split(key, len(widths) - 1)
+    scale = jnp.asarray(weight_scale, dtype)
+    return tuple(
+        jax.random.normal(layer_key, (rows, columns), dtype) * jnp.sqrt(scale / rows)
+        for layer_key, rows, columns in zip(keys, widths[1:], widths[:-1], strict=True)
+    )

@@ -1,0 +1,104 @@
+"""The problem: measurements, the operator that made them, the prior, and the truth for scoring."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+
+from jaxinv._core import numerics
+
+Array = jax.Array
+
+
+class Truth(NamedTuple):
+    """What a problem was made from; for scoring only, no solver reads it."""
+
+    u: Any
+    x: Any
+    noise: Any
+
+
+class Problem(NamedTuple):
+    """One inverse problem ``y = operator(x) + noise`` with ``x = prior(u)``.
+
+    Attributes:
+        operator: the measurement operator, ``operator(x) -> y``.
+        y: the measurements.
+        prior: a generator or operator that maps the unknown ``u`` to the signal, or None, when
+            the unknown is the signal itself.
+        truth: a ``Truth``, or None where it is not known (a real measurement).
+    """
+
+    operator: Any
+    y: Any
+    prior: Any = None
+    truth: Any = None
+
+    def signal(self, u: Any) -> Array:
+        """Return the signal ``x`` that the unknown ``u`` stands for."""
+        return u if self.prior is None else self.prior(u)
+
+    def predict(self, u: Any) -> Array:
+        """Return the noise-free measurements ``operator(signal(u))``."""
+        return self.operator(self.signal(u))
+
+    def residual(self, u: Any) -> Array:
+        """Return ``predict(u) - y``."""
+        return self.predict(u) - self.y
+
+    def loss(self, u: Any) -> Array:
+        """Return the data misfit ½‖predict(u) − y‖²."""
+        return 0.5 * numerics.sum_squares(self.residual(u))
+
+
+def loss_and_gradient(problem: Problem, u: Any) -> tuple[Array, Any]:
+    """Return the loss and its gradient with respect to ``u`` (any pytree).
+
+    For complex unknowns the gradient is the direction of steepest ascent, Jᴴ r.
+    """
+    loss, gradient = jax.value_and_grad(problem.loss)(u)
+    return loss, jax.tree.map(jnp.conj, gradient)
+
+
+def jacobian(problem: Problem, u: Array) -> Array:
+    """Return the Jacobian of ``predict`` at ``u``, shape (m, k), for flat ``u`` and ``y``.
+
+    Generators that know their Jacobian as a product provide it; the operator is then applied
+    to its columns, one product for all when the operator is a matrix.
+    """
+    if problem.prior is None or not hasattr(problem.prior, "jacobian"):
+        return jax.jacfwd(problem.predict)(u)
+    columns = problem.prior.jacobian(u)
+    signal = problem.prior(u)
+
+    def along(tangent: Array) -> Array:
+        return jax.jvp(problem.operator, (signal,), (tangent,))[1]
+
+    return jax.vmap(along, in_axes=-1, out_axes=-1)(columns)
+
+
+class Family(Protocol):
+    """A distribution over problems: a pytree whose arrays are arguments, never constants.
+
+    ``axes`` is a Problem prefix of 0 and None that says which parts differ between trials, for
+    ``jax.vmap``'s ``in_axes`` and ``out_axes``: a shared operator is not copied per trial.
+    """
+
+    @property
+    def axes(self) -> Problem:
+        """Problem prefix of 0 and None."""
+        ...
+
+    def sample(self, key: Any) -> Problem:
+        """Draw one problem."""
+        ...
+
+    def initial(self, key: Any) -> Any:
+        """Draw a start for the unknown."""
+        ...
+
+    def batch(self, keys: Any) -> Problem:
+        """Draw one problem per key."""
+        ...

@@ -1,0 +1,180 @@
+"""Compressed sensing with a random ReLU network as the prior."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxinv._core import checks, numerics, pytree, static
+from jaxinv.generators.relu import Relu, random_weights
+from jaxinv.operators.dense import Dense
+from jaxinv.problems._problem import Problem, Truth
+
+Array = jax.Array
+
+_PROBLEM, _START = 0, 1  # streams of one trial's key
+
+
+@pytree
+class GenerativeFamily:
+    """Random generative recovery problems; see ``generative``."""
+
+    active_latent: Any
+    active_measurements: Any
+    noise_norm: Any
+    noise_std: Any
+    signal_norm: Any
+    weight_scale: Any
+    widths: tuple[int, ...] = static()
+    num_measurements: int = static()
+    dtype: Any = static()
+
+    @property
+    def axes(self) -> Problem:
+        """Every part of the problem differs between trials."""
+        return Problem(operator=0, y=0, prior=0, truth=0)
+
+    def sample(self, key: Any) -> Problem:
+        """Draw network, signal, operator and noise from one key."""
+        root = jax.random.fold_in(checks.key("sample", key), _PROBLEM)
+        weight_key, latent_key, operator_key, noise_key = jax.random.split(root, 4)
+        latent_mask, row_mask = self._latent_mask(), self._row_mask()
+        weights = random_weights(weight_key, self.widths, self.weight_scale, self.dtype)
+        prior = Relu((_masked(weights[0], latent_mask), *weights[1:]))
+        operator = Dense(self._matrix(operator_key, row_mask))
+        direction = jax.random.normal(latent_key, self.widths[:1], self.dtype)
+        direction = _masked(direction, latent_mask)
+        # G is positively homogeneous, so scaling the latent sets the norm of the signal
+        scale = self.signal_norm / numerics.safe_norm(prior(direction))
+        u = direction * scale.astype(self.dtype)
+        x = prior(u)
+        noise = self._noise(noise_key, row_mask)
+        return Problem(operator, operator(x) + noise, prior, Truth(u, x, noise))
+
+    def initial(self, key: Any, num_restarts: int | None = None) -> Array:
+        """Draw a start N(0, c^{-d} I_k), shape (k,), or (num_restarts, k).
+
+        In the papers' scaling (c = 1) this is N(0, I_k); other scalings give the same start.
+        Independent of ``sample`` with the same key.
+        """
+        root = jax.random.fold_in(checks.key("initial", key), _START)
+        shape = self.widths[:1] if num_restarts is None else (num_restarts, self.widths[0])
+        depth = len(self.widths) - 1
+        scale = jnp.asarray(self.weight_scale, self.dtype) ** (-depth / 2)
+        return _masked(scale * jax.random.normal(root, shape, self.dtype), self._latent_mask())
+
+    def batch(self, keys: Any) -> Problem:
+        """Draw one problem per key: ``vmap`` of ``sample`` with the right ``out_axes``."""
+        return jax.vmap(self.sample, out_axes=self.axes)(keys)
+
+    def _latent_mask(self) -> Array | None:
+        return _mask(self.active_latent, self.widths[0])
+
+    def _row_mask(self) -> Array | None:
+        return _mask(self.active_measurements, self.num_measurements)
+
+    def _matrix(self, key: Array, row_mask: Array | None) -> Array:
+        shape = (self.num_measurements, self.widths[-1])
+        rows = self.num_measurements if row_mask is None else self.active_measurements
+        matrix = jax.random.normal(key, shape, self.dtype)
+        matrix = matrix / jnp.sqrt(jnp.asarray(rows, self.dtype))
+        return matrix if row_mask is None else jnp.where(row_mask[:, None], matrix, 0)
+
+    def _noise(self, key: Array, row_mask: Array | None) -> Array:
+        noise = jax.random.normal(key, (self.num_measurements,), self.dtype)
+        noise = _masked(noise, row_mask)
+        unit = noise / numerics.safe_norm(noise)
+        return (self.noise_norm * unit + self.noise_std * noise).astype(self.dtype)
+
+
+def generative(
+    widths: Sequence[int],
+    num_measurements: int,
+    *,
+    active_latent: Any = None,
+    active_measurements: Any = None,
+    noise_norm: Any = 0.0,
+    noise_std: Any = 0.0,
+    signal_norm: Any = 1.0,
+    weight_scale: Any = 2.0,
+    dtype: Any = jnp.float32,
+) -> GenerativeFamily:
+    r"""Make the family of random generative recovery problems.
+
+    .. math:: y = A\, G(z^*) + \eta, \qquad A_{ij} \sim N(0, 1/m), \quad \|G(z^*)\| = r
+
+    Every trial draws its own network, operator, signal and noise. ``widths`` and
+    ``num_measurements`` are maxima: with ``active_latent`` = k and ``active_measurements`` = m
+    (numbers that may be traced) the problem is padded, so that a whole (k, m) grid compiles
+    once. Padding sets columns of W_1 and rows of A to zero; the problem that is left has
+    exactly the distribution of the unpadded one.
+
+    Args:
+        widths: (k, n_1, ..., n), as in ``generators.relu``.
+        num_measurements: m.
+        active_latent: k in use, in [1, widths[0]]; default all.
+        active_measurements: m in use, in [1, num_measurements]; default all. A scales with it.
+        noise_norm: ‖η‖ of noise with a fixed norm and random direction, >= 0.
+        noise_std: standard deviation of Gaussian noise per measurement, >= 0; the two kinds
+            cannot be combined.
+        signal_norm: r > 0, the norm of the true signal.
+        weight_scale: c of ``generators.relu``.
+        dtype: real floating type of every array.
+
+    Returns:
+        A family with ``sample(key)``, ``initial(key)``, ``batch(keys)`` and ``axes``.
+
+    Raises:
+        ValueError: sizes that are not positive, or active sizes above the maxima.
+
+    Example:
+        >>> import jax
+        >>> family = generative(widths=(5, 50, 100), num_measurements=40)
+        >>> problem = family.sample(jax.random.key(0))
+        >>> problem.y.shape, float(jax.numpy.linalg.norm(problem.truth.x).round(4))
+        ((40,), 1.0)
+
+    Source: Hand, Voroninski (2019); protocol of Cocola (2022), appendix H.
+    """
+    where = "generative"
+    sizes = checks.shape(where, "widths", widths)
+    if len(sizes) < 2:
+        checks.fail(where, "widths", "be (k, n_1, ..., n) with at least one layer", sizes)
+    num_measurements = checks.count(where, "num_measurements", num_measurements)
+    noise_norm = checks.nonnegative(where, "noise_norm", noise_norm)
+    noise_std = checks.nonnegative(where, "noise_std", noise_std)
+    if isinstance(noise_norm, float) and isinstance(noise_std, float) and noise_norm * noise_std:
+        got = f"{noise_norm} and {noise_std}"
+        checks.fail(where, "noise_norm and noise_std", "not both be set", got)
+    return GenerativeFamily(
+        active_latent=_active(where, "active_latent", active_latent, sizes[0], "widths[0]"),
+        active_measurements=_active(
+            where, "active_measurements", active_measurements, num_measurements, "num_measurements"
+        ),
+        noise_norm=noise_norm,
+        noise_std=noise_std,
+        signal_norm=checks.positive(where, "signal_norm", signal_norm),
+        weight_scale=checks.positive(where, "weight_scale", weight_scale),
+        widths=sizes,
+        num_measurements=num_measurements,
+        dtype=jnp.dtype(dtype),
+    )
+
+
+def _active(where: str, argument: str, value: Any, largest: int, of: str) -> Any:
+    if value is None or not checks.is_concrete(value):
+        return value
+    if jnp.ndim(value) == 0 and not 1 <= int(value) <= largest:
+        checks.fail(where, argument, f"be in [1, {largest}] ({of})", value)
+    return jnp.asarray(value, jnp.int32)
+
+
+def _mask(active: Any, size: int) -> Array | None:
+    return None if active is None else jnp.arange(size) < active
+
+
+def _masked(values: Array, mask: Array | None) -> Array:
+    return values if mask is None else jnp.where(mask, values, 0)

@@ -1,0 +1,48 @@
+"""The solver contract: ``init`` and ``step`` on a frozen pytree."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+
+from jaxinv.problems import Problem
+
+Array = jax.Array
+
+
+class Info(NamedTuple):
+    """What a step reports and does not need again.
+
+    Attributes:
+        loss: ½‖predict(u) − y‖², plus the penalty where the solver has one, at the point
+            that the step started from.
+        error: the solver's dimensionless stopping measure; its docstring defines it.
+    """
+
+    loss: Array
+    error: Array
+
+
+class Solver:
+    """An algorithm as a frozen pytree: numeric hyper-parameters are leaves, switches static.
+
+    A subclass gives ``init(problem, u0) -> State`` and ``step(problem, state) -> (State,
+    Info)``. State is a NamedTuple of what the next step needs, with the current unknown as
+    ``state.u``; its shapes and dtypes never change.
+    """
+
+    patience: ClassVar[int] = 500
+    """Steps without progress of the loss after which ``solve`` calls a trial STALLED."""
+
+    def one_start(self, u0: Any) -> Any:
+        """Return one unknown of ``u0``: that itself, except for restarts."""
+        return u0
+
+    def init(self, problem: Problem, u0: Any) -> Any:
+        """Return the first state, at ``u0``."""
+        raise NotImplementedError
+
+    def step(self, problem: Problem, state: Any) -> tuple[Any, Any]:
+        """Return the next state, and an Info with at least ``loss`` and ``error``."""
+        raise NotImplementedError

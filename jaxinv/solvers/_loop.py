@@ -1,0 +1,236 @@
+"""The loops, written once: ``solve`` until done, ``trace`` a fixed number of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jaxinv._core import Status, checks, describe, numerics
+from jaxinv.problems import Problem
+from jaxinv.solvers._base import Solver
+
+Array = jax.Array
+
+_PROGRESS = 1e-3  # a plateau: the best loss fell by less than this share in `patience` steps
+_GROWTH = 1e4  # divergence: the loss grew this many times above the larger of start and ½‖y‖²
+
+
+class Solution(NamedTuple):
+    """What ``solve`` returns.
+
+    Attributes:
+        u: the estimate of the unknown.
+        x: the signal ``problem.signal(u)``.
+        state: the solver's last state.
+        status: int32 code; ``describe(status)`` explains it.
+        num_steps: steps taken.
+        error: the solver's stopping measure at the last step.
+    """
+
+    u: Any
+    x: Array
+    state: Any
+    status: Array
+    num_steps: Array
+    error: Array
+
+
+class _Carry(NamedTuple):
+    state: Any
+    status: Array
+    num_steps: Array
+    error: Array
+    best_loss: Array
+    since_progress: Array
+
+
+def solve(
+    solver: Solver,
+    problem: Problem,
+    u0: Any,
+    *,
+    tol: Any = 1e-6,
+    max_steps: Any = 5000,
+) -> Solution:
+    """Run a solver until it converges, stalls, diverges or has taken ``max_steps``.
+
+    Args:
+        solver: any solver of ``jaxinv.solvers``.
+        problem: what to solve; its truth is never read.
+        u0: the start, a pytree of arrays.
+        tol: stop when ``info.error <= tol``; 0 runs every step.
+        max_steps: most steps, >= 0; may be traced.
+
+    Returns:
+        A ``Solution``. One bad trial in a batch never raises: its ``status`` tells.
+
+    Raises:
+        ValueError: a start or measurements that cannot be used, where their values can be
+            looked at: NaN, infinity, or 0 for a ReLU prior.
+
+    Cost: the solver's own steps. Under ``vmap`` a batch runs to its slowest trial.
+
+    Example:
+        >>> import jax, jaxinv as ji
+        >>> family = ji.problems.generative(widths=(5, 50, 100), num_measurements=40)
+        >>> key = jax.random.key(0)
+        >>> problem = family.sample(key)
+        >>> sol = solve(ji.solvers.levenberg_marquardt(), problem, family.initial(key))
+        >>> ji.describe(sol.status)[:9], float(ji.metrics.nmse(sol.x, problem.truth.x)) < 1e-9
+        ('CONVERGED', True)
+    """
+    _check_solver("solve", solver)
+    tol = checks.nonnegative("solve", "tol", tol)
+    if checks.is_concrete(max_steps):
+        max_steps = checks.count("solve", "max_steps", _as_int(max_steps), minimum=0)
+    u0 = _check_start("solve", solver, problem, u0)
+    return _solve(solver, problem._replace(truth=None), u0, tol, max_steps)
+
+
+@jax.jit
+def _solve(solver: Solver, problem: Problem, u0: Any, tol: Any, max_steps: Any) -> Solution:
+    valid = _valid_start(problem, u0)
+    start_loss = problem.loss(solver.one_start(u0))
+    ceiling = _GROWTH * jnp.maximum(start_loss, 0.5 * numerics.sum_squares(problem.y))
+    real = start_loss.dtype
+    tol = jnp.asarray(tol, real)
+
+    def body(carry: _Carry) -> _Carry:
+        state, info = solver.step(problem, carry.state)
+        loss, error = jnp.asarray(info.loss, real), jnp.asarray(info.error, real)
+        progress = loss < (1 - _PROGRESS) * carry.best_loss
+        since = jnp.where(progress, 0, carry.since_progress + 1)
+        status = _judge(loss, error, since, ceiling, tol, solver.patience)
+        best = jnp.where(progress, loss, carry.best_loss)
+        return _Carry(state, status, carry.num_steps + 1, error, best, since)
+
+    def running(carry: _Carry) -> Array:
+        return (carry.status == Status.RUNNING) & (carry.num_steps < max_steps)
+
+    zero = jnp.zeros((), jnp.int32)
+    infinity = jnp.asarray(jnp.inf, real)
+    status = jnp.where(valid, Status.RUNNING, Status.INVALID_START).astype(jnp.int32)
+    first = _Carry(solver.init(problem, u0), status, zero, infinity, infinity, zero)
+    last = lax.while_loop(running, body, first)
+    status = jnp.where(last.status == Status.RUNNING, Status.MAX_STEPS, last.status)
+    u = last.state.u
+    return Solution(u, problem.signal(u), last.state, status, last.num_steps, last.error)
+
+
+def _judge(
+    loss: Array, error: Array, since_progress: Array, ceiling: Array, tol: Array, patience: int
+) -> Array:
+    """Return the status after one step; the worst news wins."""
+    asked = tol > 0
+    status = jnp.asarray(Status.RUNNING, jnp.int32)
+    status = jnp.where(asked & (since_progress >= patience), Status.STALLED, status)
+    status = jnp.where(asked & (error <= tol), Status.CONVERGED, status)
+    status = jnp.where(loss > ceiling, Status.DIVERGED, status)
+    finite = jnp.isfinite(loss) & jnp.isfinite(error)
+    return jnp.where(finite, status, Status.NONFINITE).astype(jnp.int32)
+
+
+def trace(
+    solver: Solver,
+    problem: Problem,
+    u0: Any,
+    num_steps: int,
+    *,
+    measure: Callable[[Problem, Any], Any] | None = None,
+) -> tuple[Any, Any]:
+    """Run a fixed number of steps and record every one.
+
+    Args:
+        solver: any solver.
+        problem: what to solve.
+        u0: the start.
+        num_steps: steps, >= 0 (static: another number compiles again).
+        measure: ``measure(problem, state) -> pytree`` after each step, for example an error
+            against ``problem.truth``; a module-level function, since it is static.
+
+    Returns:
+        ``(state, info)``: the last state, and the steps' infos stacked along a new first axis;
+        with ``measure``, ``(state, (info, measurements))``.
+
+    Raises:
+        ValueError: as ``solve``.
+
+    Example:
+        >>> import jax, jaxinv as ji
+        >>> family = ji.problems.generative(widths=(5, 50, 100), num_measurements=40)
+        >>> key = jax.random.key(0)
+        >>> solver = ji.solvers.subgradient(0.2)
+        >>> state, info = trace(solver, family.sample(key), family.initial(key), 100)
+        >>> info.loss.shape, bool(info.loss[-1] < 1e-2 * info.loss[0])
+        ((100,), True)
+    """
+    _check_solver("trace", solver)
+    num_steps = checks.count("trace", "num_steps", num_steps, minimum=0)
+    u0 = _check_start("trace", solver, problem, u0)
+    return _trace(solver, problem, u0, num_steps, measure)
+
+
+@partial(jax.jit, static_argnums=(3, 4))
+def _trace(solver: Solver, problem: Problem, u0: Any, num_steps: int, measure: Any) -> Any:
+    def body(state: Any, _: None) -> tuple[Any, Any]:
+        state, info = solver.step(problem, state)
+        return state, info if measure is None else (info, measure(problem, state))
+
+    return lax.scan(body, solver.init(problem, u0), None, length=num_steps)
+
+
+def raise_if_failed(solution: Solution) -> Solution:
+    """Raise RuntimeError when any trial of a solution did not end well, on the host.
+
+    CONVERGED, STALLED and MAX_STEPS pass: their estimates are usable.
+
+    Returns:
+        The solution itself.
+    """
+    failed = (Status.DIVERGED, Status.NONFINITE, Status.INVALID_START)
+    status = np.asarray(solution.status)
+    bad = status[np.isin(status, failed)]
+    if bad.size:
+        raise RuntimeError(describe(bad if status.ndim else status))
+    return solution
+
+
+def _check_solver(where: str, solver: Any) -> None:
+    if not isinstance(solver, Solver):
+        hint = "Make one with jaxinv.solvers, such as solvers.levenberg_marquardt()."
+        checks.fail_type(where, "solver", "be a solver", solver, hint)
+
+
+def _as_int(value: Any) -> Any:
+    return value.item() if isinstance(value, jax.Array | np.ndarray) and value.ndim == 0 else value
+
+
+def _check_start(where: str, solver: Solver, problem: Any, u0: Any) -> Any:
+    """Return ``u0`` as arrays; raise for what can be seen to be wrong."""
+    if not isinstance(problem, Problem):
+        checks.fail_type(where, "problem", "be a jaxinv.Problem", problem)
+    u0 = jax.tree.map(lambda leaf: checks.array(where, "u0", leaf), u0)
+    checks.finite(where, "u0", u0)
+    checks.finite(where, "problem.y", problem.y, "Remove or replace the broken measurements.")
+    expected = jax.eval_shape(problem.predict, solver.one_start(u0)).shape
+    checks.shape_is(where, "problem.y", problem.y, expected, "That is what the operator returns.")
+    if checks.is_concrete(u0) and not bool(_valid_start(problem, u0)):
+        hint = "Zero is a fixed point of a ReLU network; use family.initial(key)."
+        checks.fail(where, "u0", "not be zero", "all zeros", hint)
+    return u0
+
+
+def _valid_start(problem: Problem, u0: Any) -> Array:
+    """Whether descent can leave ``u0``: not 0 for a prior that 0 is a fixed point of."""
+    leaves = jax.tree.leaves(u0)
+    finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]))
+    if not getattr(problem.prior, "zero_is_fixed", False):
+        return finite
+    nonzero = jnp.any(jnp.stack([jnp.any(leaf != 0) for leaf in leaves]))
+    return finite & nonzero
