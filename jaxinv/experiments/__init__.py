@@ -1,0 +1,8 @@
+"""Experiments: Monte-Carlo sweeps with a store, summaries, and reconstruction of one image."""
+
+from jaxinv.experiments._store import StoreError
+from jaxinv.experiments.engine import Progress, sweep
+from jaxinv.experiments.engine import open_store as open
+from jaxinv.experiments.summaries import quartiles, success_rate, wilson
+
+__all__ = ["Progress", "StoreError", "open", "quartiles", "success_rate", "sweep", "wilson"]

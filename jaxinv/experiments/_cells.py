@@ -1,0 +1,93 @@
+"""Cells of a grid: canonical values, identifiers, and the key each one owns."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+import numbers
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxinv._core import checks
+
+_WHERE = "sweep"
+
+
+def canonical(name: str, value: Any) -> Any:
+    """Return a cell value as plain Python, so that 20 and ``np.int64(20)`` are one value."""
+    if isinstance(value, np.ndarray | jax.Array) and np.ndim(value) == 0:
+        value = value.item()
+    if value is None or isinstance(value, bool | np.bool_ | str):
+        return bool(value) if isinstance(value, np.bool_) else value
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real):
+        if not math.isfinite(value):
+            checks.fail(_WHERE, f"grid[{name!r}]", "have finite values", value)
+        return float(value)
+    if isinstance(value, tuple | list):
+        return tuple(canonical(name, entry) for entry in value)
+    expected = "have values that are numbers, strings, booleans, None or tuples of these"
+    checks.fail_type(_WHERE, f"grid[{name!r}]", expected, value)
+
+
+def cell_id(cell: Mapping[str, Any]) -> str:
+    """Return the text that identifies a cell: its values by name, whatever their order."""
+    return json.dumps(dict(cell), sort_keys=True, separators=(",", ":"))
+
+
+def cell_from_id(identifier: str) -> dict[str, Any]:
+    """Return the cell that ``cell_id`` named."""
+
+    def restore(value: Any) -> Any:
+        return tuple(restore(entry) for entry in value) if isinstance(value, list) else value
+
+    return {name: restore(value) for name, value in json.loads(identifier).items()}
+
+
+def cell_key(root: jax.Array, identifier: str) -> jax.Array:
+    """Return the key of a cell: the root folded with both halves of a 64-bit hash of its values."""
+    digest = hashlib.sha256(identifier.encode()).digest()
+    key = jax.random.fold_in(root, np.uint32(int.from_bytes(digest[:4], "big")))
+    return jax.random.fold_in(key, np.uint32(int.from_bytes(digest[4:8], "big")))
+
+
+def check_grid(grid: Any, traced: Any) -> tuple[dict[str, list[Any]], tuple[str, ...]]:
+    """Return the grid with canonical values, and the traced names."""
+    if not isinstance(grid, Mapping):
+        checks.fail_type(_WHERE, "grid", "be a dict of names to values", grid)
+    axes: dict[str, list[Any]] = {}
+    for name, values in grid.items():
+        if not isinstance(name, str) or not name.isidentifier() or name in ("trial", "key"):
+            expected = "have names that are identifiers other than 'trial' and 'key'"
+            checks.fail(_WHERE, "grid", expected, repr(name))
+        if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray | jax.Array):
+            checks.fail_type(_WHERE, f"grid[{name!r}]", "be a sequence of values", values)
+        axes[name] = (
+            [canonical(name, value) for value in np.asarray(values).tolist()]
+            if hasattr(values, "dtype")
+            else [canonical(name, value) for value in values]
+        )
+        if not axes[name]:
+            checks.fail(_WHERE, f"grid[{name!r}]", "have at least one value", "none")
+        if len({json.dumps(value) for value in axes[name]}) < len(axes[name]):
+            checks.fail(_WHERE, f"grid[{name!r}]", "have different values", str(axes[name]))
+    if isinstance(traced, str):
+        checks.fail_type(_WHERE, "traced", "be a tuple of names", traced)
+    for name in traced:
+        checks.choice(_WHERE, "traced", name, axes)
+        for value in axes[name]:
+            if isinstance(value, str | tuple) or value is None:
+                expected = "be numbers, to be traced"
+                checks.fail_type(_WHERE, f"grid[{name!r}]", expected, value)
+    return axes, tuple(sorted(traced))
+
+
+def cells(axes: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Return every cell of the grid, the last name varying fastest."""
+    return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]

@@ -1,0 +1,105 @@
+"""Summaries of trials: success rates with Wilson intervals, medians with quartiles."""
+
+from __future__ import annotations
+
+import statistics
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jaxinv._core import checks
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def wilson(successes: Any, trials: Any, *, confidence: float = 0.95) -> tuple[Any, Any]:
+    r"""Return the Wilson score interval of a success probability.
+
+    .. math::
+        \frac{1}{1 + z^2/n} \left( \hat p + \frac{z^2}{2n}
+        \pm z \sqrt{\frac{\hat p (1 - \hat p)}{n} + \frac{z^2}{4 n^2}} \right)
+
+    It stays inside [0, 1] and keeps its level for rates near 0 and 1, where the usual
+    p ± z·se does not.
+
+    Args:
+        successes: number of successes, any shape.
+        trials: number of trials n >= 1, broadcast against it.
+        confidence: in (0, 1).
+
+    Returns:
+        ``(low, high)`` arrays.
+
+    Raises:
+        ValueError: confidence outside (0, 1), no trial, or more successes than trials.
+
+    Example:
+        >>> low, high = wilson(30, 30)
+        >>> round(float(low), 3), float(high)
+        (0.886, 1.0)
+
+    Source: Wilson (1927).
+    """
+    successes, trials = np.asarray(successes, float), np.asarray(trials, float)
+    if np.any(trials < 1):
+        checks.fail("wilson", "trials", "be >= 1", f"{trials.min()}")
+    if np.any(successes < 0) or np.any(successes > trials):
+        checks.fail("wilson", "successes", "be in [0, trials]", f"{successes} of {trials}")
+    if not 0 < confidence < 1:
+        checks.fail("wilson", "confidence", "be in (0, 1)", confidence)
+    z = statistics.NormalDist().inv_cdf(0.5 + confidence / 2)
+    rate = successes / trials
+    center = rate + z**2 / (2 * trials)
+    spread = z * np.sqrt(rate * (1 - rate) / trials + z**2 / (4 * trials**2))
+    scale = 1 + z**2 / trials
+    low = np.where(successes == 0, 0.0, (center - spread) / scale)
+    high = np.where(successes == trials, 1.0, (center + spread) / scale)
+    return low, high
+
+
+def success_rate(success: xr.DataArray, *, confidence: float = 0.95) -> xr.Dataset:
+    """Return ``rate``, ``low`` and ``high`` of a boolean array over its ``trial`` dimension.
+
+    Every trial counts, the failed ones too: a trial whose error is NaN is no success.
+
+    Example:
+        >>> import numpy as np, xarray as xr
+        >>> error = xr.DataArray(np.array([[1e-6, 1e-7, 0.3, np.nan]]), dims=("k", "trial"))
+        >>> success_rate(error < 1e-3).rate.values
+        array([0.5])
+    """
+    import xarray as xr
+
+    if "trial" not in success.dims:
+        checks.fail("success_rate", "success", "have a dimension 'trial'", f"{success.dims}")
+    trials = success.sizes["trial"]
+    count = success.astype(int).sum("trial")
+    low, high = wilson(count.values, trials, confidence=confidence)
+    rows = {"rate": count / trials, "low": (count.dims, low), "high": (count.dims, high)}
+    return xr.Dataset(rows, coords=count.coords, attrs={"confidence": confidence})
+
+
+def quartiles(values: xr.DataArray) -> xr.Dataset:
+    """Return ``median``, ``low`` and ``high`` (25 % and 75 %) over the ``trial`` dimension.
+
+    NaN counts as the largest value: a failed trial can raise a median, never hide.
+
+    Example:
+        >>> import numpy as np, xarray as xr
+        >>> steps = xr.DataArray(np.array([1.0, 2.0, 3.0, np.nan]), dims="trial")
+        >>> float(quartiles(steps).median)
+        2.5
+    """
+    import xarray as xr
+
+    if "trial" not in values.dims:
+        checks.fail("quartiles", "values", "have a dimension 'trial'", f"{values.dims}")
+    filled = values.astype(float).fillna(np.inf)
+    names = {"low": 0.25, "median": 0.5, "high": 0.75}
+    return xr.Dataset(
+        {
+            name: filled.quantile(level, "trial", method="median_unbiased").drop_vars("quantile")
+            for name, level in names.items()
+        }
+    )
