@@ -1,11 +1,12 @@
 """Inverse problems with deep priors: problems, solvers and networks as pytrees."""
 
-from jaxinv import generators, metrics, operators, problems, solvers
+from jaxinv import generators, metrics, operators, problems, prox, solvers
 from jaxinv._core import Status, describe
 from jaxinv.problems import Problem
-from jaxinv.solvers import Solution, raise_if_failed, solve, trace
+from jaxinv.solvers import Layers, Solution, raise_if_failed, solve, trace, unfold
 
 __all__ = [
+    "Layers",
     "Problem",
     "Solution",
     "Status",
@@ -14,9 +15,11 @@ __all__ = [
     "metrics",
     "operators",
     "problems",
+    "prox",
     "raise_if_failed",
     "solve",
     "solvers",
     "trace",
+    "unfold",
 ]
 __version__ = "0.1.0"

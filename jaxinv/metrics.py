@@ -11,6 +11,8 @@ from jaxinv._core import checks, numerics
 
 Array = jax.Array
 
+_WINDOW = 7  # side of the windows of ``ssim``
+
 
 def _pair(where: str, estimate: Any, truth: Any) -> tuple[Array, Array]:
     estimate = checks.array(where, "estimate", estimate)
@@ -71,6 +73,64 @@ def psnr(estimate: Any, truth: Any, *, data_range: Any = 1.0) -> Array:
     data_range = checks.positive("psnr", "data_range", data_range)
     error = numerics.sum_squares(estimate - truth) / truth.size
     return 10 * jnp.log10(data_range**2 / error)
+
+
+def ssim(estimate: Any, truth: Any, *, data_range: Any = 1.0) -> Array:
+    r"""Return the mean structural similarity of two images, 1 for equal ones.
+
+    .. math::
+        \frac{(2 \mu_a \mu_b + c_1)(2 s_{ab} + c_2)}
+        {(\mu_a^2 + \mu_b^2 + c_1)(s_a^2 + s_b^2 + c_2)}, \qquad
+        c_1 = (0.01 R)^2, \quad c_2 = (0.03 R)^2
+
+    averaged over all windows of 7 x 7 pixels that lie inside the image, with sample means μ and
+    sample (co)variances s of each window. It agrees with scikit-image's
+    ``structural_similarity`` at its defaults.
+
+    Args:
+        estimate: x̂, shape (h, w), or (h, w, channels) for the mean over channels.
+        truth: x, of the same shape, at least 7 pixels a side.
+        data_range: R, distance between the smallest and the largest possible value.
+
+    Raises:
+        ValueError: other shapes, complex images.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> x = jnp.linspace(0, 1, 64).reshape(8, 8)
+        >>> float(ssim(x, x)), float(ssim(1 - x, x)) < 0.5
+        (1.0, True)
+
+    Source: Wang, Bovik, Sheikh, Simoncelli (2004), equation 13.
+    """
+    estimate, truth = _pair("ssim", estimate, truth)
+    if truth.ndim not in (2, 3) or min(truth.shape[:2]) < _WINDOW:
+        expected = f"have shape (h, w) or (h, w, channels) with h, w >= {_WINDOW}"
+        checks.fail("ssim", "truth", expected, truth)
+    if jnp.iscomplexobj(estimate) or jnp.iscomplexobj(truth):
+        checks.fail("ssim", "estimate and truth", "be real", "complex images", "Pass jnp.abs(x).")
+    data_range = checks.positive("ssim", "data_range", data_range)
+    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
+    # variances do not depend on the offset; a small one keeps their digits
+    offset = jnp.mean(truth)
+    a, b = estimate - offset, truth - offset
+    mean_a, mean_b = _window_mean(a), _window_mean(b)
+    unbiased = _WINDOW**2 / (_WINDOW**2 - 1)
+    var_a = unbiased * (_window_mean(a * a) - mean_a**2)
+    var_b = unbiased * (_window_mean(b * b) - mean_b**2)
+    covariance = unbiased * (_window_mean(a * b) - mean_a * mean_b)
+    mean_a, mean_b = mean_a + offset, mean_b + offset
+    similarity = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
+    return jnp.mean(similarity / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2)))
+
+
+def _window_mean(x: Array) -> Array:
+    """Average over each window that lies inside the image, along the first two axes."""
+    for axis in (0, 1):
+        size = x.shape[axis] - _WINDOW + 1
+        shifted = [jax.lax.slice_in_dim(x, i, i + size, axis=axis) for i in range(_WINDOW)]
+        x = sum(shifted[1:], shifted[0]) / _WINDOW
+    return x
 
 
 def support_recall(estimate: Any, truth: Any, *, threshold: Any = 0.0) -> Array:

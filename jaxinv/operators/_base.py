@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any, overload
+from typing import Any, NoReturn, overload
 
 import jax
 import jax.numpy as jnp
 
 from jaxinv._core import checks, numerics, pytree
+from jaxinv.operators._require import require_memory
 
 Array = jax.Array
 
@@ -43,8 +44,13 @@ class Operator:
 class LinearOperator(Operator):
     """A linear measurement map with its adjoint and an algebra.
 
-    A subclass gives ``in_shape``, ``out_shape``, ``_apply(x)`` and ``_adjoint(y)``;
-    ``in_dtype`` is the type of ``x`` that ``norm`` and ``todense`` use.
+    A subclass gives ``in_shape``, ``out_shape``, ``_apply(x)`` and ``_adjoint(y)``; where a
+    closed form is cheaper it also gives ``_gram(x)`` or ``norm``. ``in_dtype`` is the type of
+    ``x`` that ``norm`` and ``todense`` use.
+
+    Adjoints are taken in the real inner product Re⟨A x, y⟩ = Re⟨x, A* y⟩. For every map that is
+    linear over the complex numbers this is the usual one; it also covers maps from real signals
+    to complex measurements, whose adjoint ends with a real part.
     """
 
     __array_priority__ = 1000.0  # numpy arrays on the left leave `*` and `@` to us
@@ -52,12 +58,22 @@ class LinearOperator(Operator):
 
     @property
     def in_dtype(self) -> Any:
-        """Type of ``x`` for ``norm`` and ``todense``: that of the leaves, else the default float."""
-        leaves = [x for x in jax.tree.leaves(self) if jnp.issubdtype(jnp.result_type(x), jnp.inexact)]
+        """Type of ``x`` for ``norm`` and ``todense``: the leaves', else the default float."""
+        leaves = [
+            x for x in jax.tree.leaves(self) if jnp.issubdtype(jnp.result_type(x), jnp.inexact)
+        ]
         return jnp.result_type(*leaves) if leaves else jnp.result_type(float)
+
+    @property
+    def out_dtype(self) -> Any:
+        """Type of ``A x`` for ``x`` of type ``in_dtype``."""
+        return _result_dtype(self._apply, self.in_shape, self.in_dtype)
 
     def _adjoint(self, y: Array) -> Array:
         raise NotImplementedError
+
+    def _gram(self, x: Array) -> Array:
+        return self._adjoint(self._apply(x))
 
     def adjoint(self, y: Any) -> Array:
         """Apply the adjoint: ⟨A x, y⟩ = ⟨x, A* y⟩ for all x and y."""
@@ -77,21 +93,26 @@ class LinearOperator(Operator):
         return Transpose(self)
 
     def gram(self, x: Any) -> Array:
-        """Apply A* A."""
-        return self.adjoint(self(x))
+        """Apply A* A to ``x`` of shape ``in_shape``."""
+        name = f"{_name(self)}.gram"
+        x = checks.array(name, "x", x)
+        checks.shape_is(name, "x", x, self.in_shape, "Use jax.vmap for a batch of signals.")
+        return self._gram(x)
 
     def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Array:
         """Return the spectral norm ‖A‖₂ (not squared), by power iteration on A* A.
 
         The estimate is from below; ``tol`` bounds the relative residual of the last step.
+        Operators with a closed form return it and ignore both arguments.
         """
         start = _random_start(self.in_shape, self.in_dtype)
-        found = numerics.power_iteration(self.gram, start, tol=tol, max_steps=max_steps)
+        found = numerics.power_iteration(self._gram, start, tol=tol, max_steps=max_steps)
         return jnp.sqrt(found.value)
 
     def todense(self) -> Array:
         """Return the matrix of shape ``(prod(out_shape), prod(in_shape))``, column by column."""
         size = math.prod(self.in_shape)
+        require_memory(f"{_name(self)}.todense", math.prod(self.out_shape), size, self.out_dtype)
         basis = jnp.eye(size, dtype=self.in_dtype).reshape(size, *self.in_shape)
         columns = jax.lax.map(self._apply, basis)
         return columns.reshape(size, -1).T
@@ -104,8 +125,14 @@ class LinearOperator(Operator):
         """Compose with an operator, or apply to an array."""
         if not isinstance(other, LinearOperator):
             return self(other)
-        checks.shape_is("A @ B", "B's output", jnp.empty(other.out_shape), self.in_shape)
+        if other.out_shape != self.in_shape:
+            expected = f"have the out_shape {self.in_shape} that A accepts"
+            checks.fail("A @ B", "B", expected, f"{other.out_shape}")
         return Product(self, other)
+
+    def __rmatmul__(self, other: Any) -> NoReturn:
+        hint = "Write A.T @ y for the row vector y times A, or A.H @ y for the adjoint."
+        checks.fail_type("y @ A", "y", "be an operator", other, hint)
 
     def __add__(self, other: LinearOperator) -> LinearOperator:
         """Add two operators of equal shapes."""
@@ -119,12 +146,16 @@ class LinearOperator(Operator):
 
     def __mul__(self, factor: Any) -> LinearOperator:
         """Scale by a number."""
-        if isinstance(factor, Operator) or jnp.ndim(factor) != 0:
-            hint = "Compose operators with @; weight entries with operators.mask."
+        hint = "Compose operators with @; weight entries with operators.mask."
+        if isinstance(factor, Operator | str) or factor is None or jnp.ndim(factor) != 0:
             checks.fail_type("c * A", "c", "be a scalar", factor, hint)
         return Scaled(jnp.asarray(factor), self)
 
     __rmul__ = __mul__
+
+    def __truediv__(self, divisor: Any) -> LinearOperator:
+        """Divide by a number."""
+        return self * (1 / divisor)
 
     def __neg__(self) -> LinearOperator:
         return Scaled(jnp.asarray(-1.0), self)
@@ -142,6 +173,10 @@ def _random_start(shape: tuple[int, ...], dtype: Any) -> Array:
     return jax.random.normal(jax.random.key(0), shape, dtype)
 
 
+def _result_dtype(function: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+    return jax.eval_shape(function, jax.ShapeDtypeStruct(shape, dtype)).dtype
+
+
 @pytree
 class Adjoint(LinearOperator):
     """``A.H``."""
@@ -157,6 +192,10 @@ class Adjoint(LinearOperator):
         return self.operator.in_shape
 
     @property
+    def in_dtype(self) -> Any:
+        return self.operator.out_dtype
+
+    @property
     def H(self) -> LinearOperator:
         return self.operator
 
@@ -165,6 +204,12 @@ class Adjoint(LinearOperator):
 
     def _adjoint(self, y: Array) -> Array:
         return self.operator._apply(y)
+
+    def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Array:
+        return self.operator.norm(tol=tol, max_steps=max_steps)
+
+    def todense(self) -> Array:
+        return jnp.conj(self.operator.todense().T)
 
 
 @pytree
@@ -182,6 +227,10 @@ class Transpose(LinearOperator):
         return self.operator.in_shape
 
     @property
+    def in_dtype(self) -> Any:
+        return self.operator.out_dtype
+
+    @property
     def T(self) -> LinearOperator:
         return self.operator
 
@@ -190,6 +239,12 @@ class Transpose(LinearOperator):
 
     def _adjoint(self, y: Array) -> Array:
         return jnp.conj(self.operator._apply(jnp.conj(y)))
+
+    def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Array:
+        return self.operator.norm(tol=tol, max_steps=max_steps)
+
+    def todense(self) -> Array:
+        return self.operator.todense().T
 
 
 @pytree
@@ -209,13 +264,17 @@ class Product(LinearOperator):
 
     @property
     def in_dtype(self) -> Any:
-        return self.right.in_dtype
+        # a complex A after a real B makes A* A complex; a real-signal B keeps it real
+        return _result_dtype(self._gram, self.right.in_shape, self.right.in_dtype)
 
     def _apply(self, x: Array) -> Array:
         return self.left._apply(self.right._apply(x))
 
     def _adjoint(self, y: Array) -> Array:
         return self.right._adjoint(self.left._adjoint(y))
+
+    def _gram(self, x: Array) -> Array:
+        return self.right._adjoint(self.left._gram(self.right._apply(x)))
 
 
 @pytree
@@ -232,6 +291,11 @@ class Sum(LinearOperator):
     @property
     def out_shape(self) -> tuple[int, ...]:
         return self.left.out_shape
+
+    @property
+    def in_dtype(self) -> Any:
+        dtype = jnp.result_type(self.left.in_dtype, self.right.in_dtype)
+        return _result_dtype(self._gram, self.in_shape, dtype)
 
     def _apply(self, x: Array) -> Array:
         return self.left._apply(x) + self.right._apply(x)
@@ -260,15 +324,20 @@ class Scaled(LinearOperator):
         return self.operator.in_dtype
 
     def _apply(self, x: Array) -> Array:
-        y = self.operator._apply(x)
-        return self.factor.astype(jnp.result_type(y, _weak(self.factor))) * y
+        return _scale(self.factor, self.operator._apply(x))
 
     def _adjoint(self, y: Array) -> Array:
-        x = self.operator._adjoint(y)
-        factor = jnp.conj(self.factor)
-        return factor.astype(jnp.result_type(x, _weak(factor))) * x
+        # before A*, not after: a real-signal operator takes the real part of the product
+        return self.operator._adjoint(_scale(jnp.conj(self.factor), y))
+
+    def _gram(self, x: Array) -> Array:
+        return _scale(numerics.sum_squares(self.factor), self.operator._gram(x))
+
+    def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Array:
+        return _scale(jnp.abs(self.factor), self.operator.norm(tol=tol, max_steps=max_steps))
 
 
-def _weak(factor: Array) -> Any:
-    """Return the kind of the factor without its width, so that a scalar never widens a result."""
-    return complex if jnp.iscomplexobj(factor) else float
+def _scale(factor: Array, value: Array) -> Array:
+    """Multiply in the type of ``value``: a scalar gives its kind but never its width."""
+    kind = complex if jnp.iscomplexobj(factor) else float
+    return factor.astype(jnp.result_type(value, kind)) * value

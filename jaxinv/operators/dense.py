@@ -10,11 +10,9 @@ import jax.numpy as jnp
 
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.operators._base import LinearOperator
+from jaxinv.operators._require import float_type, require_memory
 
 Array = jax.Array
-
-_LARGEST_BYTES = 8 * 2**30
-_FAST = "Use operators.subsampled_hadamard or subsampled_fourier: they store no matrix."
 
 
 @pytree
@@ -97,7 +95,7 @@ def gaussian(
         ``Dense`` from shape (n,) to (m,).
 
     Raises:
-        ValueError: sizes not positive, or a matrix larger than 8 GiB.
+        ValueError: sizes not positive, a type that is not floating, or a matrix above 8 GiB.
 
     Example:
         >>> import jax
@@ -109,14 +107,7 @@ def gaussian(
     key = checks.key("gaussian", key)
     m, n = checks.count("gaussian", "m", m), checks.count("gaussian", "n", n)
     checks.choice("gaussian", "precision", precision, ("highest", "high", "default"))
+    dtype = float_type("gaussian", dtype)
     require_memory("gaussian", m, n, dtype)
     entries = jax.random.normal(key, (m, n), dtype)
     return Dense(entries / jnp.asarray(math.sqrt(m), numerics.real_dtype(dtype)), precision)
-
-
-def require_memory(where: str, m: int, n: int, dtype: Any) -> None:
-    """Refuse a dense matrix that no ordinary machine holds, and name the fast operators."""
-    size = m * n * jnp.dtype(dtype).itemsize
-    if size > _LARGEST_BYTES:
-        got = f"{m} x {n} {jnp.dtype(dtype).name} = {size / 2**30:.1f} GiB"
-        checks.fail(where, "the matrix", f"be at most {_LARGEST_BYTES / 2**30:.0f} GiB", got, _FAST)

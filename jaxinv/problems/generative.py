@@ -1,4 +1,4 @@
-"""Compressed sensing with a random ReLU network as the prior."""
+"""Compressed sensing and denoising with a random ReLU network as the prior."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import jax.numpy as jnp
 
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.generators.relu import Relu, random_weights
-from jaxinv.operators.dense import Dense
+from jaxinv.operators import Dense, Identity
+from jaxinv.problems._padding import active_mask, active_size, masked, real_type
 from jaxinv.problems._problem import Problem, Truth
 
 Array = jax.Array
@@ -29,7 +30,7 @@ class GenerativeFamily:
     signal_norm: Any
     weight_scale: Any
     widths: tuple[int, ...] = static()
-    num_measurements: int = static()
+    num_measurements: int | None = static()
     dtype: Any = static()
 
     @property
@@ -43,10 +44,10 @@ class GenerativeFamily:
         weight_key, latent_key, operator_key, noise_key = jax.random.split(root, 4)
         latent_mask, row_mask = self._latent_mask(), self._row_mask()
         weights = random_weights(weight_key, self.widths, self.weight_scale, self.dtype)
-        prior = Relu((_masked(weights[0], latent_mask), *weights[1:]))
-        operator = Dense(self._matrix(operator_key, row_mask))
+        prior = Relu((masked(weights[0], latent_mask), *weights[1:]))
+        operator = self._operator(operator_key, row_mask)
         direction = jax.random.normal(latent_key, self.widths[:1], self.dtype)
-        direction = _masked(direction, latent_mask)
+        direction = masked(direction, latent_mask)
         # G is positively homogeneous, so scaling the latent sets the norm of the signal
         scale = self.signal_norm / numerics.safe_norm(prior(direction))
         u = direction * scale.astype(self.dtype)
@@ -64,35 +65,39 @@ class GenerativeFamily:
         shape = self.widths[:1] if num_restarts is None else (num_restarts, self.widths[0])
         depth = len(self.widths) - 1
         scale = jnp.asarray(self.weight_scale, self.dtype) ** (-depth / 2)
-        return _masked(scale * jax.random.normal(root, shape, self.dtype), self._latent_mask())
+        return masked(scale * jax.random.normal(root, shape, self.dtype), self._latent_mask())
 
     def batch(self, keys: Any) -> Problem:
         """Draw one problem per key: ``vmap`` of ``sample`` with the right ``out_axes``."""
         return jax.vmap(self.sample, out_axes=self.axes)(keys)
 
     def _latent_mask(self) -> Array | None:
-        return _mask(self.active_latent, self.widths[0])
+        return active_mask(self.active_latent, self.widths[0])
 
     def _row_mask(self) -> Array | None:
-        return _mask(self.active_measurements, self.num_measurements)
+        return active_mask(self.active_measurements, self._size())
 
-    def _matrix(self, key: Array, row_mask: Array | None) -> Array:
-        shape = (self.num_measurements, self.widths[-1])
+    def _size(self) -> int:
+        return self.widths[-1] if self.num_measurements is None else self.num_measurements
+
+    def _operator(self, key: Array, row_mask: Array | None) -> Dense | Identity:
+        if self.num_measurements is None:
+            return Identity(self.widths[-1:])
         rows = self.num_measurements if row_mask is None else self.active_measurements
-        matrix = jax.random.normal(key, shape, self.dtype)
+        matrix = jax.random.normal(key, (self.num_measurements, self.widths[-1]), self.dtype)
         matrix = matrix / jnp.sqrt(jnp.asarray(rows, self.dtype))
-        return matrix if row_mask is None else jnp.where(row_mask[:, None], matrix, 0)
+        return Dense(matrix if row_mask is None else jnp.where(row_mask[:, None], matrix, 0))
 
     def _noise(self, key: Array, row_mask: Array | None) -> Array:
-        noise = jax.random.normal(key, (self.num_measurements,), self.dtype)
-        noise = _masked(noise, row_mask)
+        noise = jax.random.normal(key, (self._size(),), self.dtype)
+        noise = masked(noise, row_mask)
         unit = noise / numerics.safe_norm(noise)
         return (self.noise_norm * unit + self.noise_std * noise).astype(self.dtype)
 
 
 def generative(
     widths: Sequence[int],
-    num_measurements: int,
+    num_measurements: int | None,
     *,
     active_latent: Any = None,
     active_measurements: Any = None,
@@ -114,12 +119,12 @@ def generative(
 
     Args:
         widths: (k, n_1, ..., n), as in ``generators.relu``.
-        num_measurements: m.
+        num_measurements: m, or None for denoising: A is then the identity, m = n.
         active_latent: k in use, in [1, widths[0]]; default all.
         active_measurements: m in use, in [1, num_measurements]; default all. A scales with it.
         noise_norm: ‖η‖ of noise with a fixed norm and random direction, >= 0.
         noise_std: standard deviation of Gaussian noise per measurement, >= 0; the two kinds
-            cannot be combined.
+            cannot be combined. (The papers' denoising noise σ²/n I is ``noise_std`` σ/√n.)
         signal_norm: r > 0, the norm of the true signal.
         weight_scale: c of ``generators.relu``.
         dtype: real floating type of every array.
@@ -143,16 +148,23 @@ def generative(
     sizes = checks.shape(where, "widths", widths)
     if len(sizes) < 2:
         checks.fail(where, "widths", "be (k, n_1, ..., n) with at least one layer", sizes)
-    num_measurements = checks.count(where, "num_measurements", num_measurements)
+    if num_measurements is not None:
+        num_measurements = checks.count(where, "num_measurements", num_measurements)
+    elif active_measurements is not None:
+        checks.fail(where, "active_measurements", "be None for denoising", active_measurements)
     noise_norm = checks.nonnegative(where, "noise_norm", noise_norm)
     noise_std = checks.nonnegative(where, "noise_std", noise_std)
     if isinstance(noise_norm, float) and isinstance(noise_std, float) and noise_norm * noise_std:
         got = f"{noise_norm} and {noise_std}"
         checks.fail(where, "noise_norm and noise_std", "not both be set", got)
     return GenerativeFamily(
-        active_latent=_active(where, "active_latent", active_latent, sizes[0], "widths[0]"),
-        active_measurements=_active(
-            where, "active_measurements", active_measurements, num_measurements, "num_measurements"
+        active_latent=active_size(where, "active_latent", active_latent, sizes[0], "widths[0]"),
+        active_measurements=active_size(
+            where,
+            "active_measurements",
+            active_measurements,
+            num_measurements or sizes[-1],
+            "num_measurements",
         ),
         noise_norm=noise_norm,
         noise_std=noise_std,
@@ -160,21 +172,5 @@ def generative(
         weight_scale=checks.positive(where, "weight_scale", weight_scale),
         widths=sizes,
         num_measurements=num_measurements,
-        dtype=jnp.dtype(dtype),
+        dtype=real_type(where, dtype),
     )
-
-
-def _active(where: str, argument: str, value: Any, largest: int, of: str) -> Any:
-    if value is None or not checks.is_concrete(value):
-        return value
-    if jnp.ndim(value) == 0 and not 1 <= int(value) <= largest:
-        checks.fail(where, argument, f"be in [1, {largest}] ({of})", value)
-    return jnp.asarray(value, jnp.int32)
-
-
-def _mask(active: Any, size: int) -> Array | None:
-    return None if active is None else jnp.arange(size) < active
-
-
-def _masked(values: Array, mask: Array | None) -> Array:
-    return values if mask is None else jnp.where(mask, values, 0)

@@ -89,7 +89,7 @@ def solve(
     tol = checks.nonnegative("solve", "tol", tol)
     if checks.is_concrete(max_steps):
         max_steps = checks.count("solve", "max_steps", _as_int(max_steps), minimum=0)
-    u0 = _check_start("solve", solver, problem, u0)
+    u0 = check_start("solve", solver, problem, u0)
     return _solve(solver, problem._replace(truth=None), u0, tol, max_steps)
 
 
@@ -172,7 +172,7 @@ def trace(
     """
     _check_solver("trace", solver)
     num_steps = checks.count("trace", "num_steps", num_steps, minimum=0)
-    u0 = _check_start("trace", solver, problem, u0)
+    u0 = check_start("trace", solver, problem, u0)
     return _trace(solver, problem, u0, num_steps, measure)
 
 
@@ -211,7 +211,7 @@ def _as_int(value: Any) -> Any:
     return value.item() if isinstance(value, jax.Array | np.ndarray) and value.ndim == 0 else value
 
 
-def _check_start(where: str, solver: Solver, problem: Any, u0: Any) -> Any:
+def check_start(where: str, solver: Solver, problem: Any, u0: Any) -> Any:
     """Return ``u0`` as arrays; raise for what can be seen to be wrong."""
     if not isinstance(problem, Problem):
         checks.fail_type(where, "problem", "be a jaxinv.Problem", problem)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from jaxinv._core import numerics
 from jaxinv.problems import Problem
+from jaxinv.solvers._linearized import cotangent
 
 Array = jax.Array
 
@@ -28,6 +29,6 @@ def better_sign_gradient(
     if threshold is not None:
         flip &= losses[0] >= threshold
     keep = jnp.stack([~flip, flip]).reshape((2,) + (1,) * problem.y.ndim)
-    (gradients,) = pullback(jnp.conj(jnp.where(keep, residuals, 0)))
+    (gradients,) = pullback(cotangent(jnp.where(keep, residuals, 0), predictions))
     gradient = jnp.conj(gradients[0] + gradients[1])  # the one not kept is 0
     return jnp.where(flip, -u, u), jnp.where(flip, losses[1], losses[0]), gradient

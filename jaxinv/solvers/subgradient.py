@@ -11,6 +11,7 @@ from jax import lax
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.problems import Problem, loss_and_gradient
 from jaxinv.solvers._base import Info, Solver
+from jaxinv.solvers._linearized import squared_norm
 from jaxinv.solvers._sign import better_sign_gradient
 
 Array = jax.Array
@@ -86,15 +87,7 @@ class Subgradient(Solver):
 
 def _estimated_step(problem: Problem, u: Array) -> Array:
     """Return 1/λ_max of JᵀJ at ``u``: the largest step that is safe while the pattern holds."""
-    _, pushforward = jax.linearize(problem.predict, u)
-    pullback = jax.linear_transpose(pushforward, u)
-
-    def gram(v: Array) -> Array:
-        return jnp.conj(pullback(jnp.conj(pushforward(v)))[0])
-
-    start = jax.random.normal(jax.random.key(0), u.shape, u.dtype)
-    found = numerics.power_iteration(gram, start, tol=0.05, max_steps=30)
-    return numerics.safe_divide(1.0, found.value)
+    return numerics.safe_divide(1.0, squared_norm(problem, u, tol=0.05, max_steps=30))
 
 
 def subgradient(step_size: Any = None, negate: bool | str = True) -> Subgradient:

@@ -1,0 +1,5 @@
+"""``python -m jaxinv``."""
+
+from jaxinv.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,98 @@
+"""``jaxinv reproduce``: run published results and give a verdict on each."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+_EXAMPLE = """\
+example:
+  jaxinv reproduce noise-law --out results
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Register the subcommand."""
+    parser = commands.add_parser(
+        "reproduce",
+        help="run a published result and say reproduced, beaten or refuted",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", nargs="?", metavar="NAME", help="which one; see --list")
+    parser.add_argument("--list", action="store_true", help="list them with source and cost")
+    parser.add_argument("--all", action="store_true", help="run every one")
+    parser.add_argument("--out", default="results", metavar="DIR", help="folder for JSON, CSV, PNG")
+    parser.add_argument("--trials", type=int, metavar="N", help="fewer trials than published")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the root key")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run what the options name; 1 when a result was refuted."""
+    from jaxinv._core import checks
+    from jaxinv.reproductions import REPRODUCTIONS, overall, reproduction
+    from jaxinv.reproductions._registry import REFUTED
+
+    if options.list:
+        _list(REPRODUCTIONS.values())
+        return 0
+    if options.all == (options.name is not None):
+        hint = "jaxinv reproduce --list shows the names."
+        got = "both" if options.all else "neither"
+        checks.fail("reproduce", "NAME or --all", "be given, one of the two", got, hint)
+    if options.trials is not None:
+        checks.count("reproduce", "trials", options.trials, minimum=2)
+    chosen = list(REPRODUCTIONS.values()) if options.all else [reproduction(options.name)]
+    verdicts = [_run(item, options, overall) for item in chosen]
+    return 1 if REFUTED in verdicts else 0
+
+
+def _list(items: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("name", "what", "source", "about")
+    for item in items:
+        table.add_row(item.name, item.title, item.source, item.cost)
+    Console().print(table)
+
+
+def _run(item: Any, options: argparse.Namespace, overall: Any) -> str:
+    import jax
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+    from rich.table import Table
+
+    from jaxinv.reproductions import Settings, write
+
+    console = Console()
+    started = time.perf_counter()
+    with Bar(console=console, transient=True) as bar:
+        task = bar.add_task(item.name, total=None)
+
+        def report(progress: Any) -> None:
+            bar.update(task, completed=progress.num_done, total=progress.num_trials)
+
+        settings = Settings(jax.random.key(options.seed), options.trials, report)
+        outcome = item.run(settings)
+    seconds = time.perf_counter() - started
+    paths = write(Path(options.out), item, outcome, seconds)
+    table = Table(
+        "claim", "published", "measured", "interval", "verdict",
+        title=f"{item.name}: {item.title}\n{item.source}", title_justify="left",
+    )  # fmt: skip
+    for claim in outcome.claims:
+        table.add_row(
+            claim.what,
+            f"{claim.published:.4g}",
+            f"{claim.measured:.4g}",
+            f"[{claim.low:.4g}, {claim.high:.4g}]",
+            claim.verdict,
+        )
+    console.print(table)
+    verdict = overall(outcome.claims)
+    print(f"{item.name}: {verdict} in {seconds:.0f} s; {', '.join(paths.values())}", flush=True)
+    return verdict

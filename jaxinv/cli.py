@@ -1,0 +1,61 @@
+"""The command line: ``jaxinv sweep``, ``jaxinv reconstruct``, ``jaxinv reproduce``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+_EXAMPLE = """\
+example:
+  jaxinv sweep nonexpansive-2layer          a phase diagram of generative recovery
+  jaxinv reconstruct camera --ratio 0.25    a photo from a quarter of the measurements
+  jaxinv reproduce --list                   the published results it can check
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}. See {self.prog} --help\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    from jaxinv import _commands
+
+    parser = _Parser(
+        prog="jaxinv",
+        description="Inverse problems with deep priors: sweeps, reconstructions, reproductions.",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
+    for module in _commands.MODULES:
+        module.add_parser(commands)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status: 0, or 2 for bad input, 130 for Ctrl-C."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if not hasattr(options, "run"):
+        parser.print_help()
+        return 0
+    try:
+        return options.run(options)
+    except (ValueError, TypeError, OSError, MemoryError) as error:
+        print(f"jaxinv: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        hint = "Install the extras: python -m pip install 'jaxinv[all]'"
+        print(f"jaxinv: {error.name} is needed for this command. {hint}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,6 @@
+"""Real images and digits that come with PyPI packages, and files that the user has."""
+
+from jaxinv.data._files import save_image
+from jaxinv.data._images import digits, image, image_names
+
+__all__ = ["digits", "image", "image_names", "save_image"]

@@ -1,0 +1,115 @@
+"""The measurement operators that ``reconstruct`` offers by name."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxinv import operators
+from jaxinv._core import checks, pytree, static
+from jaxinv.operators import LinearOperator
+
+Array = jax.Array
+
+NAMES = ("hadamard", "fourier", "gaussian", "mask", "blur", "downsample")
+_LARGEST_GAUSSIAN = 2 * 2**30  # bytes; larger ones take minutes, where they fit at all
+_WHERE = "reconstruct"
+
+
+@pytree
+class Window(LinearOperator):
+    """The top left part of a canvas, in any shape of the same size.
+
+    As the prior of a problem it lets the unknown be larger than the image, up to a size that a
+    transform accepts; the pixels outside are free.
+    """
+
+    canvas: tuple[int, ...] = static()
+    shape: tuple[int, ...] = static()
+    signal_shape: tuple[int, ...] = static()
+
+    @property
+    def in_shape(self) -> tuple[int, ...]:
+        return self.canvas
+
+    @property
+    def out_shape(self) -> tuple[int, ...]:
+        return self.signal_shape
+
+    def _apply(self, x: Array) -> Array:
+        return x[: self.shape[0], : self.shape[1]].reshape(self.signal_shape)
+
+    def _adjoint(self, y: Array) -> Array:
+        widths = [(0, size - n) for size, n in zip(self.canvas, self.shape, strict=True)]
+        return jnp.pad(y.reshape(self.shape), widths)
+
+    def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Array:
+        return jnp.ones((), self.in_dtype)
+
+
+def make_operator(
+    name: str, shape: tuple[int, int], ratio: float, key: Array
+) -> tuple[LinearOperator, tuple[int, int], float, str]:
+    """Return an operator, the part of the image it sees, its own ratio, and a description."""
+    num_pixels = math.prod(shape)
+    count = max(1, round(ratio * num_pixels))
+    if name == "hadamard":
+        operator = operators.subsampled_hadamard(key, count, shape)
+        return operator, shape, count / num_pixels, f"{count} random Hadamard rows"
+    if name == "fourier":
+        mask = operators.variable_density_mask(key, shape, ratio)
+        operator = operators.subsampled_fourier(mask, real=True)
+        text = f"{count} Fourier coefficients, low frequencies more densely"
+        return operator, shape, count / num_pixels, text
+    if name == "mask":
+        operator = operators.mask(operators.random_mask(key, shape, ratio))
+        return operator, shape, count / num_pixels, f"{count} random pixels"
+    if name == "gaussian":
+        _require_room(count, num_pixels)
+        operator = operators.gaussian(key, count, num_pixels)
+        return operator, shape, count / num_pixels, f"a {count} x {num_pixels} Gaussian matrix"
+    if name == "blur":
+        width = 1 / math.sqrt(ratio)
+        operator = operators.convolution(_gaussian_kernel(width, min(shape)), shape)
+        return operator, shape, 1.0, f"a Gaussian blur of {width:.3g} pixels"
+    return _downsampling(shape, ratio)
+
+
+def _downsampling(
+    shape: tuple[int, int], ratio: float
+) -> tuple[LinearOperator, tuple[int, int], float, str]:
+    factor = min(max(1, round(1 / math.sqrt(ratio))), *shape)
+    seen = (shape[0] // factor * factor, shape[1] // factor * factor)
+    operator = operators.downsample(factor, seen)
+    return operator, seen, 1 / factor**2, f"averages over {factor} x {factor} pixels"
+
+
+def _require_room(count: int, num_pixels: int) -> None:
+    size = 4 * count * num_pixels
+    if size > _LARGEST_GAUSSIAN:
+        expected = f"take at most {_LARGEST_GAUSSIAN / 2**30:.0f} GiB"
+        got = f"{size / 2**30:.1f} GiB for {count} x {num_pixels}"
+        hint = 'Use operator="hadamard", which stores no matrix, or shrink the image (size=64).'
+        checks.fail(_WHERE, "the Gaussian matrix", expected, got, hint)
+
+
+def _gaussian_kernel(width: float, largest: int) -> Array:
+    reach = min(math.ceil(3 * width), (largest - 1) // 2)
+    offsets = np.arange(-reach, reach + 1)
+    profile = np.exp(-(offsets**2) / (2 * width**2))
+    kernel = np.outer(profile, profile)
+    return jnp.asarray(kernel / kernel.sum(), jnp.float32)
+
+
+def minimum_norm(operator: LinearOperator, y: Any) -> Array:
+    """Return the least-squares solution of least norm: what the measurements say by themselves.
+
+    Conjugate gradients from zero, which stay orthogonal to what the operator does not see; one
+    step where its rows are orthogonal.
+    """
+    target = operator.adjoint(y)
+    return jax.scipy.sparse.linalg.cg(operator.gram, target, tol=1e-3, maxiter=50)[0]

@@ -1,0 +1,106 @@
+"""Masked discrete Fourier transforms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxinv._core import checks, numerics, pytree, static
+from jaxinv.operators._base import LinearOperator
+from jaxinv.operators._require import weights
+from jaxinv.operators.mask import largest_weight, squared_weights
+
+Array = jax.Array
+
+
+@pytree
+class SubsampledFourier(LinearOperator):
+    """A masked orthonormal Fourier transform; see ``subsampled_fourier``."""
+
+    mask: Array
+    real: bool = static(default=False)
+
+    @property
+    def in_shape(self) -> tuple[int, ...]:
+        return self.mask.shape
+
+    @property
+    def out_shape(self) -> tuple[int, ...]:
+        return self.mask.shape
+
+    @property
+    def in_dtype(self) -> Any:
+        inexact = jnp.issubdtype(self.mask.dtype, jnp.inexact)
+        dtype = self.mask.dtype if inexact else jnp.result_type(float)
+        return numerics.real_dtype(dtype) if self.real else jnp.result_type(dtype, jnp.complex64)
+
+    def __call__(self, x: Any) -> Array:
+        if self.real and jnp.iscomplexobj(x):
+            hint = "Use subsampled_fourier(mask) for complex signals."
+            checks.fail("SubsampledFourier", "x", "be real, as real=True says", x, hint)
+        return super().__call__(x)
+
+    def _apply(self, x: Array) -> Array:
+        signal = jnp.real(x) if self.real else x
+        return self.mask * jnp.fft.fftn(fft_ready(signal), norm="ortho")
+
+    def _adjoint(self, y: Array) -> Array:
+        weighted = jnp.conj(self.mask) * y if jnp.iscomplexobj(self.mask) else self.mask * y
+        x = jnp.fft.ifftn(fft_ready(weighted), norm="ortho")
+        return jnp.real(x) if self.real else x
+
+    def _gram(self, x: Array) -> Array:
+        signal = jnp.real(x) if self.real else x
+        spectrum = jnp.fft.fftn(fft_ready(signal), norm="ortho")
+        result = jnp.fft.ifftn(squared_weights(self.mask) * spectrum, norm="ortho")
+        return jnp.real(result) if self.real else result
+
+    def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Array:
+        if not self.real:
+            return largest_weight(self.mask)
+        # on real signals the frequencies k and -k carry the same energy
+        energy = squared_weights(self.mask).astype(self.in_dtype)
+        mirrored = jnp.roll(jnp.flip(energy), 1, axis=tuple(range(energy.ndim)))
+        return jnp.sqrt(jnp.max((energy + mirrored) / 2))
+
+
+def subsampled_fourier(mask: Any, *, real: bool = False) -> SubsampledFourier:
+    r"""Measure some Fourier coefficients of a signal of any dimension.
+
+    .. math:: y = w \odot F x, \qquad F^* F = I
+
+    F is the orthonormal discrete Fourier transform over all axes of the mask, with frequency 0
+    at index 0 (``jnp.fft.ifftshift`` moves a centered mask there). The output keeps the full
+    shape, with zeros at the frequencies that were not measured: see ``operators.mask``.
+
+    Args:
+        mask: w, of the signal's shape: boolean (true = measured), integer, real or complex
+            weights; finite. ``operators.random_mask`` and ``variable_density_mask`` draw one.
+        real: the signal is real. The adjoint then ends with the real part, so that
+            Re⟨A x, y⟩ = ⟨x, A* y⟩, and ``norm`` is the supremum over real signals,
+            max_k √((|w_k|² + |w_{-k}|²)/2); complex signals are refused.
+
+    Returns:
+        An operator from ``mask.shape`` to ``mask.shape`` with complex output.
+
+    Raises:
+        ValueError: a mask without entries, or not finite.
+
+    Cost: one FFT, O(n log n), for each product, two for ``gram``.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> A = subsampled_fourier([True, False, False, True])
+        >>> jnp.abs(A @ jnp.ones(4))
+        Array([2., 0., 0., 0.], dtype=float32)
+
+    Source: Candès, Romberg, Tao (2006), section 1.
+    """
+    return SubsampledFourier(weights("subsampled_fourier", "mask", mask), bool(real))
+
+
+def fft_ready(x: Array) -> Array:
+    """Widen half precision to float32: there is no FFT below it."""
+    return x.astype(jnp.float32) if jnp.finfo(x.dtype).bits < 32 else x

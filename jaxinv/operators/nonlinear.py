@@ -1,0 +1,174 @@
+"""Nonlinear measurements: a linear operator followed by an entrywise function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.tree_util import Partial
+
+from jaxinv._core import checks, pytree
+from jaxinv.operators._base import LinearOperator, Operator
+
+Array = jax.Array
+
+
+class _Entrywise(Operator):
+    """A nonlinear function of ``linear(x)``, entry by entry."""
+
+    linear: LinearOperator
+
+    @property
+    def in_shape(self) -> tuple[int, ...]:
+        return self.linear.in_shape
+
+    @property
+    def out_shape(self) -> tuple[int, ...]:
+        return self.linear.out_shape
+
+
+@pytree
+class Magnitude(_Entrywise):
+    """``|A x|``; see ``magnitude``."""
+
+    linear: LinearOperator
+
+    def _apply(self, x: Array) -> Array:
+        return jnp.abs(self.linear._apply(x))
+
+
+def magnitude(A: LinearOperator) -> Magnitude:
+    r"""Measure magnitudes only: phase retrieval.
+
+    .. math:: y = |A x|
+
+    The derivative at A x = 0 is taken as 0, for real and complex A, so gradients hold no NaN.
+
+    Args:
+        A: a linear operator, real or complex.
+
+    Returns:
+        A nonlinear operator with real output; ``.linear`` is A.
+
+    Raises:
+        TypeError: A is not a linear operator.
+
+    Cost: one product with A.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxinv.operators import identity
+        >>> magnitude(identity(2))(jnp.array([-1.0, 2.0]))
+        Array([1., 2.], dtype=float32)
+
+    Source: Hand, Leong, Voroninski (2018), "Phase retrieval under a generative prior".
+    """
+    return Magnitude(_linear("magnitude", A))
+
+
+@pytree
+class Sign(_Entrywise):
+    """``sign(A x + dither)``; see ``sign``."""
+
+    linear: LinearOperator
+    dither: Array | None = None
+
+    def _apply(self, x: Array) -> Array:
+        y = self.linear._apply(x)
+        return jnp.sign(y if self.dither is None else y + self.dither)
+
+
+def sign(A: LinearOperator, dither: Any = None) -> Sign:
+    r"""Measure signs only: one-bit compressed sensing.
+
+    .. math:: y = \operatorname{sign}(A x + \tau)
+
+    sign(0) = 0, and sign(v) = v/|v| for complex v. Without dither the norm of x is lost. The
+    derivative is 0 everywhere: solvers for this model replace the loss.
+
+    Args:
+        A: a linear operator.
+        dither: τ, of shape ``A.out_shape``, finite; None for no dither.
+
+    Returns:
+        A nonlinear operator; ``.linear`` is A, and the dither is a leaf.
+
+    Raises:
+        TypeError: A is not a linear operator.
+        ValueError: a dither of another shape, or not finite.
+
+    Cost: one product with A.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxinv.operators import identity
+        >>> sign(identity(2), dither=jnp.array([0.0, -3.0]))(jnp.array([0.5, 2.0]))
+        Array([ 1., -1.], dtype=float32)
+
+    Source: Qiu, Wei, Yang (2020), "Robust one-bit recovery via ReLU generative networks".
+    """
+    A = _linear("sign", A)
+    if dither is not None:
+        dither = checks.array("sign", "dither", dither)
+        checks.shape_is("sign", "dither", dither, A.out_shape)
+        checks.finite("sign", "dither", dither)
+    return Sign(A, dither)
+
+
+@pytree
+class SingleIndex(_Entrywise):
+    """``link(A x)``; see ``single_index``."""
+
+    linear: LinearOperator
+    link: Partial
+
+    def _apply(self, x: Array) -> Array:
+        return self.link(self.linear._apply(x))
+
+
+def single_index(A: LinearOperator, link: Callable[[Array], Array]) -> SingleIndex:
+    r"""Apply a scalar function to linear measurements: single-index models.
+
+    .. math:: y_i = f(\langle a_i, x \rangle)
+
+    Args:
+        A: a linear operator.
+        link: f, entrywise, from an array to one of its shape. Best a module-level function
+            such as ``jnp.tanh``, or ``jax.tree_util.Partial(function, *arrays)``, whose arrays
+            stay leaves; each new lambda is compiled again.
+
+    Returns:
+        A nonlinear operator; ``.linear`` is A.
+
+    Raises:
+        TypeError: A is not a linear operator, or ``link`` is not callable.
+        ValueError: ``link`` changes the shape.
+
+    Cost: one product with A.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxinv.operators import identity
+        >>> single_index(identity(2), jnp.square)(jnp.array([-1.0, 2.0]))
+        Array([1., 4.], dtype=float32)
+
+    Source: Plan, Vershynin (2016), "The generalized Lasso with non-linear observations".
+    """
+    A = _linear("single_index", A)
+    if not callable(link):
+        checks.fail_type("single_index", "link", "be a function", link)
+    link = link if isinstance(link, Partial) else Partial(link)
+    result = jax.eval_shape(link, jax.ShapeDtypeStruct(A.out_shape, A.out_dtype))
+    got = getattr(result, "shape", result)
+    if got != A.out_shape:
+        checks.fail("single_index", "link", f"keep the shape {A.out_shape}", f"{got}")
+    return SingleIndex(A, link)
+
+
+def _linear(where: str, A: Any) -> LinearOperator:
+    if not isinstance(A, LinearOperator):
+        hint = "Wrap a matrix with operators.dense."
+        checks.fail_type(where, "A", "be a linear operator", A, hint)
+    return A

@@ -1,0 +1,28 @@
+"""Published figures, tables and theorems, one file each, that run and give a verdict."""
+
+from jaxinv._core import checks
+from jaxinv.reproductions import landscape, noise_laws, nonexpansive
+from jaxinv.reproductions._registry import Claim, Outcome, Reproduction, Settings, overall, write
+
+REPRODUCTIONS: dict[str, Reproduction] = {
+    entry.name: entry
+    for module in (nonexpansive, noise_laws, landscape)
+    for entry in module.ENTRIES
+}
+
+
+def reproduction(name: str) -> Reproduction:
+    """Return a reproduction by name; the choices are listed when there is none of that name."""
+    return REPRODUCTIONS[checks.choice("reproduce", "name", name, REPRODUCTIONS)]
+
+
+__all__ = [
+    "REPRODUCTIONS",
+    "Claim",
+    "Outcome",
+    "Reproduction",
+    "Settings",
+    "overall",
+    "reproduction",
+    "write",
+]

@@ -1,0 +1,178 @@
+"""The landscape of random ReLU networks: loss, gradient and ρ_d against their expectations."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxinv._core import numerics
+from jaxinv.experiments import sweep
+from jaxinv.generators import relu
+from jaxinv.operators import gaussian
+from jaxinv.problems import Problem, loss_and_gradient
+from jaxinv.reproductions._registry import (
+    REFUTED,
+    REPRODUCED,
+    Claim,
+    Outcome,
+    Reproduction,
+    Settings,
+    compare_mean,
+    trials,
+)
+from jaxinv.theory import expected_gradient, expected_loss, rho
+from jaxinv.viz.curves import plot_means
+
+_LATENT, _WIDTH, _MEASUREMENTS = 3, 500, 500
+_DEPTHS = (1, 2, 3)
+_TRIALS = 400
+
+
+def _point(angle: float) -> jax.Array:
+    return jnp.array([math.cos(angle), math.sin(angle), 0.0], jnp.float32)
+
+
+_ANGLE, _RADIUS = 2.0, 0.8  # where the gradient and the loss are looked at
+
+
+def _draw_problem(key: Any, depth: int) -> Problem:
+    network_key, operator_key = jax.random.split(key)
+    prior = relu(network_key, (_LATENT,) + (_WIDTH,) * depth)
+    operator = gaussian(operator_key, _MEASUREMENTS, _WIDTH)
+    return Problem(operator, operator(prior(_point(0.0))), prior)
+
+
+def _trial(key: Any, *, depth: int) -> dict[str, Any]:
+    """Return one draw's gradient and loss at a fixed point, and its minimizer on the ray −x*."""
+    problem = _draw_problem(key, depth)
+    loss, gradient = loss_and_gradient(problem, _RADIUS * _point(_ANGLE))
+    # on the ray −t x* the prediction is t p, so the loss is a parabola in t
+    p = problem.predict(-_point(0.0))
+    best = numerics.inner(p, problem.y) / numerics.sum_squares(p)
+    first, second, third = gradient
+    return {"loss": loss, "first": first, "second": second, "third": third, "best": best}
+
+
+def _results(settings: Settings, published: int) -> Any:
+    return sweep(
+        _trial,
+        {"depth": _DEPTHS},
+        key=settings.key,
+        num_trials=trials(settings, published),
+        micro_batch=16,
+        progress=settings.progress,
+    )
+
+
+def _gradient(settings: Settings) -> Outcome:
+    results = _results(settings, _TRIALS)
+    x, x_true = _RADIUS * _point(_ANGLE), _point(0.0)
+    claims, rows = [], []
+    for depth in _DEPTHS:
+        law = np.asarray(expected_gradient(x, x_true, depth))
+        names = ("first", "second", "third")
+        samples = np.stack([results[name].sel(depth=depth).values for name in names], axis=-1)
+        mean = samples.mean(0)
+        # the 99 % radius of the mean of a vector: chi-squared with three degrees of freedom
+        spread = math.sqrt(float(np.sum(samples.var(0, ddof=1))) / len(samples))
+        distance, size = float(np.linalg.norm(mean - law)), float(np.linalg.norm(law))
+        allowed = 3.368 * spread + 0.05 * size * (depth > 1)
+        verdict = REPRODUCED if distance <= allowed else REFUTED
+        rule = "within Monte-Carlo error" + (" and 5 % (bias of order 1/width)" * (depth > 1))
+        claims.append(
+            Claim(
+                f"relative distance of the mean gradient to h_x, depth {depth}",
+                0.0,
+                distance / size,
+                max(distance - 3.368 * spread, 0.0) / size,
+                (distance + 3.368 * spread) / size,
+                verdict,
+                rule,
+            )
+        )
+        rows.append(_row(depth, mean @ law / size, spread, size))
+    draw = partial(_draw, rows, ylabel="gradient along h_x", law="‖h_x‖", title=_title("gradient"))
+    return Outcome(claims, rows, draw)
+
+
+def _loss(settings: Settings) -> Outcome:
+    results = _results(settings, _TRIALS)
+    claims, rows = [], []
+    for depth in _DEPTHS:
+        samples = results["loss"].sel(depth=depth).values
+        law = float(expected_loss(_RADIUS * _point(_ANGLE), _point(0.0), depth))
+        tolerance = 0.05 if depth > 1 else 0.0
+        claims.append(compare_mean(f"mean loss, depth {depth}", samples, law, tolerance=tolerance))
+        rows.append(_row(depth, samples.mean(), _error(samples), law))
+    draw = partial(_draw, rows, ylabel="loss", law="f_E", title=_title("loss"))
+    return Outcome(claims, rows, draw)
+
+
+def _rho(settings: Settings) -> Outcome:
+    results = _results(settings, _TRIALS)
+    claims, rows = [], []
+    for depth in _DEPTHS:
+        samples = results["best"].sel(depth=depth).values
+        law = rho(depth)
+        claims.append(_compare_rho(depth, samples, law))
+        rows.append(_row(depth, samples.mean(), _error(samples), law))
+    draw = partial(_draw, rows, ylabel="minimizer on the ray −t x*", law="ρ_d", title=_title("ρ_d"))
+    return Outcome(claims, rows, draw)
+
+
+def _compare_rho(depth: int, samples: np.ndarray, law: float) -> Claim:
+    """Compare with an absolute slack of 0.02: ρ_1 is 0, and ρ_d has a bias of order 1/width."""
+    mean, half = float(samples.mean()), 2.576 * _error(samples)
+    verdict = REPRODUCED if abs(mean - law) <= half + 0.02 else REFUTED
+    what, rule = f"ρ_{depth}", "99 % interval against the formula within 0.02"
+    return Claim(what, law, mean, mean - half, mean + half, verdict, rule)
+
+
+def _error(samples: np.ndarray) -> float:
+    return float(np.std(samples, ddof=1) / math.sqrt(samples.size))
+
+
+def _row(depth: int, mean: Any, error: float, law: float) -> dict[str, Any]:
+    return {"depth": depth, "mean": float(mean), "standard_error": error, "law": law}
+
+
+def _title(what: str) -> str:
+    return f"expected {what}: k = {_LATENT}, widths {_WIDTH}, m = {_MEASUREMENTS}"
+
+
+def _draw(rows: list[dict[str, Any]], path: Path, *, ylabel: str, law: str, title: str) -> str:
+    return plot_means(
+        path,
+        [row["depth"] for row in rows],
+        [row["mean"] for row in rows],
+        [row["standard_error"] for row in rows],
+        curve=[row["law"] for row in rows],
+        curve_label=law,
+        points={},
+        xlabel="depth d",
+        ylabel=ylabel,
+        title=title,
+    )
+
+
+_SOURCE = "Hand, Voroninski (2019); Scarlett et al. (2023), section II-D"
+
+ENTRIES = (
+    Reproduction(
+        "landscape-gradient", "the mean gradient is h_x", _SOURCE, _gradient, "20 seconds"
+    ),
+    Reproduction("landscape-loss", "the mean loss is f_E", _SOURCE, _loss, "20 seconds"),
+    Reproduction(
+        "landscape-rho",
+        "the spurious critical point lies at −ρ_d x*",
+        _SOURCE,
+        _rho,
+        "20 seconds",
+    ),
+)

@@ -1,0 +1,138 @@
+"""How noise turns into error: compressed sensing and denoising with a ReLU prior."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxinv._core import numerics, replace
+from jaxinv.experiments import sweep
+from jaxinv.problems.generative import GenerativeFamily, generative
+from jaxinv.reproductions._registry import (
+    Outcome,
+    Reproduction,
+    Settings,
+    compare_mean,
+    trials,
+)
+from jaxinv.solvers import levenberg_marquardt, solve
+from jaxinv.theory import denoising_law, noise_law
+from jaxinv.viz.curves import plot_means
+
+_MEASUREMENTS, _NOISE = 300, 1e-2
+_SENSING_K = (5, 10, 20, 30, 45, 60)
+_PUBLISHED_SENSING = {5: 1.34e-3, 20: 2.52e-3, 45: 4.05e-3}  # means of 30 trials
+_DENOISING_WIDTHS = (500, 1500)
+_DENOISING_K = (10, 20, 40, 60, 80, 100)
+_DENOISING_STD = 0.5
+
+
+def _error(family: GenerativeFamily, solver: Any, key: Any, *, k: Any) -> dict[str, Any]:
+    """Return ‖G(ẑ) − y*‖ and its square for one problem with ``k`` active latents."""
+    family = replace(family, active_latent=k)
+    problem = family.sample(key)
+    solution = solve(solver, problem, family.initial(key), tol=1e-6, max_steps=100)
+    squared = numerics.sum_squares(solution.x - problem.truth.x)
+    return {"error": squared**0.5, "squared_error": squared, "status": solution.status}
+
+
+def _sensing(settings: Settings) -> Outcome:
+    family = generative((max(_SENSING_K), 700, 600), _MEASUREMENTS, noise_norm=_NOISE)
+    results = _sweep(family, _SENSING_K, settings, published=100)
+    claims, rows = [], []
+    for k in _SENSING_K:
+        error = results["error"].sel(k=k).values
+        law = float(noise_law(_NOISE, _MEASUREMENTS, k))
+        claims.append(compare_mean(f"mean error at k = {k}: the law", error, law, tolerance=0.03))
+        if k in _PUBLISHED_SENSING:
+            published = _PUBLISHED_SENSING[k]
+            what = f"mean error at k = {k}: published experiment"
+            claims.append(compare_mean(what, error, published, tolerance=0.06))
+        rows.append(_row(k, error, law))
+    draw = partial(
+        _draw,
+        rows,
+        points=_PUBLISHED_SENSING,
+        ylabel="error ‖G(ẑ) − y*‖",
+        law="‖η‖ √(k / (m − k − 1))",
+        title=f"compressed sensing, m = {_MEASUREMENTS}, ‖η‖ = {_NOISE:g}, (k, 700, 600)",
+    )
+    return Outcome(claims, rows, draw)
+
+
+def _denoising(settings: Settings) -> Outcome:
+    size = _DENOISING_WIDTHS[-1]
+    std = _DENOISING_STD / math.sqrt(size)
+    family = generative((max(_DENOISING_K), *_DENOISING_WIDTHS), None, noise_std=std)
+    results = _sweep(family, _DENOISING_K, settings, published=30)
+    claims, rows = [], []
+    for k in _DENOISING_K:
+        error = results["squared_error"].sel(k=k).values
+        law = float(denoising_law(_DENOISING_STD, k, size))
+        claims.append(compare_mean(f"mean squared error at k = {k}", error, law, tolerance=0.05))
+        rows.append(_row(k, error, law))
+    draw = partial(
+        _draw,
+        rows,
+        points={},
+        ylabel="squared error ‖G(ẑ) − y*‖²",
+        law="σ² k / n",
+        title=f"denoising, σ = {_DENOISING_STD:g}, (k, {_DENOISING_WIDTHS[0]}, {size})",
+    )
+    return Outcome(claims, rows, draw)
+
+
+def _sweep(family: Any, values: tuple[int, ...], settings: Settings, published: int) -> Any:
+    return sweep(
+        jax.tree_util.Partial(_error, family, levenberg_marquardt()),
+        {"k": values},
+        key=settings.key,
+        num_trials=trials(settings, published),
+        traced=("k",),
+        progress=settings.progress,
+    )
+
+
+def _row(k: int, samples: np.ndarray, law: float) -> dict[str, Any]:
+    error = float(np.std(samples, ddof=1) / math.sqrt(samples.size))
+    return {"k": k, "mean": float(np.mean(samples)), "standard_error": error, "law": law}
+
+
+def _draw(
+    rows: list[dict[str, Any]], path: Path, *, points: Any, ylabel: str, law: str, title: str
+) -> str:
+    return plot_means(
+        path,
+        [row["k"] for row in rows],
+        [row["mean"] for row in rows],
+        [row["standard_error"] for row in rows],
+        curve=[row["law"] for row in rows],
+        curve_label=law,
+        points=points,
+        xlabel="latent dimension k",
+        ylabel=ylabel,
+        title=title,
+    )
+
+
+ENTRIES = (
+    Reproduction(
+        name="noise-law",
+        title="error of compressed sensing with noise follows ‖η‖ √(k/(m − k − 1))",
+        source="Cocola (2022), appendix H, experiment 2; Gaussian least squares",
+        run=_sensing,
+        cost="30 seconds",
+    ),
+    Reproduction(
+        name="denoising-law",
+        title="denoising with a two-layer prior leaves the share k/n of the noise energy",
+        source="Heckel, Huang, Hand, Voroninski (2021), section 4 and theorem 2",
+        run=_denoising,
+        cost="30 seconds",
+    ),
+)

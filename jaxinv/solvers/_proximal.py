@@ -1,0 +1,59 @@
+"""What the proximal-gradient solvers share: the penalty, and the step from the norm."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxinv import prox as proxes
+from jaxinv._core import checks, numerics
+from jaxinv.operators import LinearOperator
+from jaxinv.problems import Problem
+from jaxinv.solvers._linearized import squared_norm
+
+Array = jax.Array
+
+_NORM_TOL = 1e-2  # a norm to 1e-3 takes as many products as the solve itself
+_MARGIN = 1.02  # on ‖A‖², which power iteration estimates from below
+
+
+def penalty_prox(where: str, penalty: Any, prox: Any) -> proxes.Prox:
+    """Return the proximal operator that the two arguments of a constructor ask for."""
+    if (penalty is None) == (prox is None):
+        got = "neither" if penalty is None else "both"
+        hint = "penalty=0.1 is short for prox=prox.soft(0.1)."
+        checks.fail(where, "penalty or prox", "be given, one of the two", got, hint)
+    if prox is None:
+        return proxes.soft(penalty)
+    if not isinstance(prox, proxes.Prox):
+        hint = "Make one with jaxinv.prox; wrap a function with prox.from_function."
+        checks.fail_type(where, "prox", "be a proximal operator", prox, hint)
+    return prox
+
+
+def linear_model(problem: Problem) -> LinearOperator | None:
+    """Return ``predict`` as one linear operator, or None where it is not known to be linear."""
+    operator, prior = problem.operator, problem.prior
+    if not isinstance(operator, LinearOperator):
+        return None
+    if prior is None:
+        return operator
+    return operator @ prior if isinstance(prior, LinearOperator) else None
+
+
+def safe_step(problem: Problem, u: Array) -> Array:
+    """Return 1/‖J‖², slightly less: ``predict`` itself where it is linear, else at ``u``.
+
+    The step is a constant for differentiation: power iteration stops by a test.
+    """
+    problem = lax.stop_gradient(problem._replace(truth=None))
+    model = linear_model(problem)
+    if model is None:
+        square = squared_norm(problem, u, tol=_NORM_TOL, max_steps=300)
+    else:
+        square = jnp.square(model.norm(tol=_NORM_TOL))
+    step_size = numerics.safe_divide(1.0, _MARGIN * square, default=1.0)
+    return step_size.astype(numerics.real_dtype(u.dtype))

@@ -1,0 +1,48 @@
+"""Figures without global state, in one style."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from jaxinv._core import checks
+
+INK = "#222222"
+PUBLISHED = "#8a8a8a"
+MEASURED = ("#1f6fb4", "#d1602a", "#2e8b57", "#8551a8", "#b5912a")
+
+_FORMATS = (".png", ".pdf", ".svg")
+
+
+def figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Any, Any]:
+    """Return a matplotlib Figure of that size in inches, and its axes."""
+    from matplotlib.figure import Figure
+
+    drawing = Figure(figsize=(width, height), layout="constrained")
+    axes = drawing.subplots(rows, columns)
+    for axis in drawing.axes:
+        axis.grid(alpha=0.25, lw=0.6)
+        axis.spines[["top", "right"]].set_visible(False)
+    return drawing, axes
+
+
+def check_path(where: str, path: str | os.PathLike[str]) -> Path:
+    """Return the path of a figure to be written; refuse a suffix no figure has."""
+    target = Path(path)
+    if target.suffix.lower() not in _FORMATS:
+        checks.fail(where, "plot", f"end in {', '.join(_FORMATS)}", repr(str(path)))
+    return target
+
+
+def save(drawing: Any, path: str | os.PathLike[str]) -> str:
+    """Write a figure: whole, or not at all."""
+    target = check_path("plot", path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{target.name}.part{target.suffix}")
+    try:
+        drawing.savefig(draft, dpi=150)
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+    return str(target)

@@ -1,0 +1,53 @@
+"""Success rates against a parameter, with Wilson intervals, beside what was published."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from jaxinv.viz._figure import INK, MEASURED, PUBLISHED, figure, save
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def plot_success_rates(
+    path: str | os.PathLike[str],
+    rates: Mapping[str, xr.Dataset],
+    *,
+    label: str,
+    title: str,
+    published: Mapping[Any, float] | None = None,
+    published_label: str = "published",
+) -> str:
+    """Draw one curve per solver and return the path of the figure.
+
+    Args:
+        path: where to write; the suffix sets the format (png, pdf, svg).
+        rates: names to Datasets of ``success_rate``, each with one dimension.
+        label: text of the horizontal axis.
+        title: text above.
+        published: rates to draw as points, by value.
+        published_label: what the legend calls them.
+
+    Returns:
+        The path as text.
+    """
+    drawing, axes = figure(6.4, 4.2)
+    for color, (name, table) in zip(MEASURED, rates.items(), strict=False):
+        axis = next(iter(table.dims))
+        values = table[axis].values
+        level = f"{100 * table.attrs.get('confidence', 0.95):.0f} % interval"
+        axes.fill_between(values, table.low, table.high, color=color, alpha=0.18, lw=0)
+        axes.plot(values, table.rate, "o-", color=color, ms=4, lw=1.8, label=f"{name} ({level})")
+    if published:
+        points = dict(sorted(published.items()))
+        axes.plot(
+            list(points), list(points.values()), "s--", color=PUBLISHED, ms=4, lw=1.2, mfc="white",
+            label=published_label,
+        )  # fmt: skip
+    axes.set(xlabel=label, ylabel="success rate", ylim=(-0.03, 1.03))
+    axes.set_title(title, fontsize=10, color=INK, loc="left")
+    axes.legend(frameon=False, fontsize=8.5, loc="lower left")
+    return save(drawing, path)

@@ -1,0 +1,561 @@
+"""Closed forms against NumPy, finite differences and Monte Carlo over random networks."""
+
+import itertools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxinv import theory
+
+X64 = jax.config.jax_enable_x64
+DTYPE = np.float64 if X64 else np.float32
+EPS = float(np.finfo(DTYPE).eps)
+MODELS = ("compressed_sensing", "denoising", "phase_retrieval", "spiked")
+DISTINCT = ("compressed_sensing", "phase_retrieval", "spiked")  # denoising shares the first
+
+X = np.array([0.7, -0.4, 1.1])
+X_TRUE = np.array([-0.3, 0.9, 0.8])
+DIRECTIONS = np.random.default_rng(0).standard_normal((5, 3))
+
+
+# --- angles ---------------------------------------------------------------------------------
+
+
+def reference_map(theta):
+    """The definition, in float64: good away from 0."""
+    theta = np.asarray(theta, np.float64)
+    return np.arccos(((np.pi - theta) * np.cos(theta) + np.sin(theta)) / np.pi)
+
+
+def test_angle_map_equals_its_definition():
+    theta = np.linspace(0.02, np.pi, 400).astype(DTYPE)
+    np.testing.assert_allclose(theory.angle_map(theta), reference_map(theta), rtol=6 * EPS + 1e-12)
+
+
+def test_angle_map_keeps_its_digits_near_zero():
+    theta = np.geomspace(1e-12, 1e-4, 30).astype(DTYPE)
+    # g(t)² = t² − 2 t³/(3π) + O(t⁵), hence a relative error of t³
+    exact = theta.astype(np.float64) * np.sqrt(1 - 2 * theta.astype(np.float64) / (3 * np.pi))
+    np.testing.assert_allclose(theory.angle_map(theta), exact, rtol=4 * EPS + 1e-12)
+
+
+def test_angle_map_derivative_equals_the_closed_form():
+    theta = np.concatenate([np.geomspace(1e-6, 0.5, 40), np.linspace(0.5, np.pi, 40)])
+    theta = theta.astype(DTYPE)
+    slope = jax.vmap(jax.grad(theory.angle_map))(theta)
+    exact = (np.pi - theta) * np.sin(theta) / (np.pi * np.sin(np.asarray(theory.angle_map(theta))))
+    np.testing.assert_allclose(slope, exact, atol=8 * EPS)
+
+
+@pytest.mark.parametrize(("theta", "value", "slope"), [(0.0, 0.0, 1.0), (np.pi, np.pi / 2, 0.0)])
+def test_angle_map_at_the_ends(theta, value, slope):
+    theta = DTYPE(theta)
+    assert abs(theory.angle_map(theta) - value) <= 2 * EPS
+    assert abs(jax.grad(theory.angle_map)(theta) - slope) <= 4 * EPS
+    assert np.isfinite(jax.grad(jax.grad(theory.angle_map))(theta))
+
+
+def test_angle_map_second_derivative_at_zero():
+    curvature = jax.vmap(jax.grad(jax.grad(theory.angle_map)))(np.array([0, 1e-5], DTYPE))
+    np.testing.assert_allclose(curvature, -2 / (3 * np.pi), rtol=1e-4)
+
+
+def test_angle_sequence_iterates_the_map_and_obeys_the_published_bounds():
+    angles = np.asarray(theory.angle_sequence(DTYPE(np.pi), 30), np.float64)
+    i = np.arange(31)
+    assert angles.shape == (31,)
+    np.testing.assert_allclose(angles[1:], reference_map(angles[:-1]), rtol=20 * EPS + 1e-12)
+    slack = 1 + 50 * EPS
+    assert np.all(np.pi / (i + 1) <= angles * slack)
+    assert np.all(angles <= 3 * np.pi / (i + 3) * slack)
+
+
+def test_angle_map_is_the_angle_after_a_wide_random_layer():
+    rng = np.random.default_rng(1)
+    r, s = np.array([1.0, 0.0]), np.array([math.cos(2.0), math.sin(2.0)])
+    weights = rng.standard_normal((400_000, 2))
+    left, right = np.maximum(weights @ r, 0), np.maximum(weights @ s, 0)
+    cosine = left @ right / math.sqrt((left @ left) * (right @ right))
+    assert abs(math.acos(cosine) - float(theory.angle_map(2.0))) < 0.01
+
+
+def test_angle_between_resolves_tiny_angles():
+    # float32 keeps no digit of 1 − cos(1e-5)
+    assert abs(theory.angle_between(DTYPE([1, 0]), DTYPE([1, 1e-5])) / 1e-5 - 1) < 1e-3
+    assert abs(theory.angle_between(DTYPE([2, 0]), DTYPE([-3, 0])) - np.pi) <= 2 * EPS
+    assert theory.angle_between(DTYPE([0, 0]), DTYPE([-3, 0])) == DTYPE(np.pi / 2)
+    assert theory.angle_between(DTYPE([0, 0]), DTYPE([0, 0])) == DTYPE(np.pi / 2)
+
+
+# --- rho ------------------------------------------------------------------------------------
+
+
+TABLE = {
+    "compressed_sensing": (
+        {1: 0.0, 2: 0.31831, 3: 0.49373, 4: 0.60483, 5: 0.68095, 6: 0.73595, 7: 0.77723}
+        | {8: 0.80915, 10: 0.85481, 20: 0.94449, 50: 0.98744}
+    ),
+    "phase_retrieval": {1: 0.63662, 2: 0.66915, 3: 0.71592},
+}
+TABLE["spiked"] = TABLE["denoising"] = TABLE["compressed_sensing"]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_rho_equals_the_table(model):
+    for depth, value in TABLE[model].items():
+        found = theory.rho(depth, model=model)
+        assert isinstance(found, float)
+        assert abs(found - value) < 6e-6
+
+
+def test_rho_equals_the_published_sum():
+    angles = [np.pi]
+    for _ in range(12):
+        angles.append(float(reference_map(angles[-1])))
+    for d in range(1, 12):
+        kept = [np.prod([(np.pi - t) / np.pi for t in angles[i + 1 : d]]) for i in range(d)]
+        total = sum(math.sin(angles[i]) / np.pi * kept[i] for i in range(d))
+        assert abs(theory.rho(d) - total) < 1e-13
+
+
+@pytest.mark.parametrize("model", DISTINCT)
+@pytest.mark.parametrize("depth", [2, 3, 6])
+def test_the_expected_gradient_vanishes_at_the_truth_and_at_minus_rho(model, depth):
+    x_true = X_TRUE.astype(DTYPE)
+    for x in (x_true, -DTYPE(theory.rho(depth, model)) * x_true):
+        gradient = theory.expected_gradient(x, x_true, depth, model=model)
+        assert np.max(np.abs(gradient)) < 10 * EPS
+    other = theory.expected_gradient(-1.1 * x_true, x_true, depth, model=model)
+    assert np.max(np.abs(other)) > 0.1
+
+
+def test_loss_at_the_spurious_point():
+    x_true = X_TRUE.astype(DTYPE)
+    rho = theory.rho(3)
+    loss = theory.expected_loss(-DTYPE(rho) * x_true, x_true, 3, weight_scale=1.0)
+    np.testing.assert_allclose(loss, 2.0**-4 * X_TRUE @ X_TRUE * (1 - rho**2), rtol=10 * EPS)
+
+
+# --- gradient and loss ----------------------------------------------------------------------
+
+
+def reference_loss(x, x_true, depth, weight_scale, model):
+    """f_E as published, in float64 (arccosines, no care for cancellation)."""
+    size, size_true = np.linalg.norm(x), np.linalg.norm(x_true)
+    theta = np.arccos(x @ x_true / (size * size_true))
+    for _ in range(depth):
+        theta = reference_map(theta)
+    factor = (weight_scale / 2) ** depth
+    if model == "spiked":
+        cross = (size * size_true * np.cos(theta)) ** 2
+        return factor**2 / 4 * (size**4 - 2 * cross + size_true**4)
+    correlation = np.cos(theta)
+    if model == "phase_retrieval":
+        correlation = 2 / np.pi * (np.sin(theta) + (np.pi / 2 - theta) * np.cos(theta))
+    return factor / 2 * (size**2 - 2 * size * size_true * correlation + size_true**2)
+
+
+CASES = [(1, 2.0), (3, 1.5)]
+
+
+@pytest.mark.parametrize("model", DISTINCT)
+@pytest.mark.parametrize(("depth", "weight_scale"), CASES)
+def test_loss_equals_the_published_formula(depth, weight_scale, model):
+    exact = reference_loss(X, X_TRUE, depth, weight_scale, model)
+    x, x_true = X.astype(DTYPE), X_TRUE.astype(DTYPE)
+    loss = theory.expected_loss(x, x_true, depth, weight_scale, model)
+    assert loss.dtype == DTYPE
+    np.testing.assert_allclose(loss, exact, rtol=30 * EPS)
+
+
+@pytest.mark.parametrize("model", DISTINCT)
+@pytest.mark.parametrize(("depth", "weight_scale"), CASES)
+def test_gradient_is_the_derivative_of_the_loss(depth, weight_scale, model):
+    x, x_true = X.astype(DTYPE), X_TRUE.astype(DTYPE)
+    gradient = theory.expected_gradient(x, x_true, depth, weight_scale, model)
+    assert gradient.dtype == DTYPE
+    automatic = jax.grad(theory.expected_loss)(x, x_true, depth, weight_scale, model)
+    scale = float(np.max(np.abs(gradient)))
+    np.testing.assert_allclose(gradient, automatic, atol=50 * EPS * scale)
+
+    def along(direction, h=1e-5):
+        after = reference_loss(X + h * direction, X_TRUE, depth, weight_scale, model)
+        before = reference_loss(X - h * direction, X_TRUE, depth, weight_scale, model)
+        return (after - before) / (2 * h)
+
+    differences = [along(direction) for direction in DIRECTIONS]
+    np.testing.assert_allclose(DIRECTIONS @ gradient, differences, atol=(50 * EPS + 1e-8) * scale)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("model", DISTINCT)
+def test_gradient_equals_the_derivative_on_the_line_of_the_truth(model, sign):
+    # θ has a kink there, f_E has none
+    x_true = X_TRUE.astype(DTYPE)
+    x = DTYPE(0.6 * sign) * x_true
+    gradient = theory.expected_gradient(x, x_true, 2, model=model)
+    automatic = jax.grad(theory.expected_loss)(x, x_true, 2, model=model)
+    np.testing.assert_allclose(gradient, automatic, atol=20 * EPS)
+    slope = (
+        reference_loss((0.6 * sign + 1e-6) * X_TRUE, X_TRUE, 2, 2.0, model)
+        - reference_loss((0.6 * sign - 1e-6) * X_TRUE, X_TRUE, 2, 2.0, model)
+    ) / 2e-6
+    np.testing.assert_allclose(gradient @ x_true, slope, atol=50 * EPS + 1e-8)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 5])
+def test_inner_product_identity(depth):
+    # ⟨x, h̃⟩ = ‖x‖ ‖x*‖ cos θ_d, with h̃ = x − h of compressed sensing in He scaling
+    x, x_true = X.astype(DTYPE), X_TRUE.astype(DTYPE)
+    tilde = x - theory.expected_gradient(x, x_true, depth)
+    theta = theory.angle_sequence(theory.angle_between(x, x_true), depth)[-1]
+    exact = np.linalg.norm(X) * np.linalg.norm(X_TRUE) * np.cos(float(theta))
+    np.testing.assert_allclose(x @ tilde, exact, rtol=30 * EPS)
+
+
+@pytest.mark.parametrize("model", DISTINCT)
+def test_small_losses_keep_their_digits(model):
+    # for all models the second derivative across x*, at ‖x*‖ = 1, is 1
+    x_true = np.array([0.6, 0.8], DTYPE)
+    step = np.array([0.8, -0.6], DTYPE) * DTYPE(2e-4)
+    moved = x_true + step
+    actual = np.asarray(moved, np.float64) - np.asarray(x_true, np.float64)
+    exact = 0.5 * actual @ actual
+    loss = theory.expected_loss(moved, x_true, 2, model=model)
+    np.testing.assert_allclose(loss, exact, rtol=2e-3)  # the next term is ‖step‖/‖x*‖
+
+
+@pytest.mark.parametrize("model", DISTINCT)
+def test_zero_vectors_give_finite_documented_answers(model):
+    zero, x_true = np.zeros(3, DTYPE), X_TRUE.astype(DTYPE)
+    energy = X_TRUE @ X_TRUE
+    limit = energy**2 / 4 if model == "spiked" else energy / 2
+    assert np.all(np.asarray(theory.expected_gradient(zero, x_true, 2, model=model)) == 0)
+    assert np.all(np.asarray(jax.grad(theory.expected_loss)(zero, x_true, 2, model=model)) == 0)
+    np.testing.assert_allclose(
+        theory.expected_loss(zero, x_true, 2, model=model), limit, rtol=10 * EPS
+    )
+    outward = x_true * energy if model == "spiked" else x_true
+    found = theory.expected_gradient(x_true, zero, 2, model=model)
+    np.testing.assert_allclose(found, outward, rtol=10 * EPS)
+    assert np.all(np.asarray(theory.expected_gradient(zero, zero, 2, model=model)) == 0)
+    assert np.all(np.asarray(jax.grad(theory.expected_loss)(zero, zero, 2, model=model)) == 0)
+    jacobian = jax.jacfwd(theory.expected_gradient)(zero, x_true, 2, model=model)
+    assert np.all(np.isfinite(jacobian))
+
+
+@pytest.mark.parametrize("model", DISTINCT)
+def test_jit_and_vmap_agree_with_a_loop(model):
+    xs = np.random.default_rng(2).standard_normal((4, 3)).astype(DTYPE)
+    x_true = X_TRUE.astype(DTYPE)
+    scales = np.array([0.5, 1.0, 2.0, 3.0], DTYPE)
+    for function in (theory.expected_gradient, theory.expected_loss):
+        batched = jax.jit(jax.vmap(lambda x, s, f=function: f(x, x_true, 2, s, model)))(xs, scales)
+        looped = [function(x, x_true, 2, float(s), model) for x, s in zip(xs, scales, strict=True)]
+        np.testing.assert_allclose(batched, np.stack(looped), rtol=50 * EPS, atol=20 * EPS)
+
+
+def test_denoising_shares_the_landscape_of_compressed_sensing():
+    x, x_true = X.astype(DTYPE), X_TRUE.astype(DTYPE)
+    for function in (theory.expected_gradient, theory.expected_loss):
+        found = function(x, x_true, 2, 1.0, "denoising")
+        assert np.array_equal(found, function(x, x_true, 2, 1.0, "compressed_sensing"))
+
+
+def test_types_are_promoted_and_integers_accepted():
+    gradient = theory.expected_gradient([1, 0, 2], np.array([0, 1, 1], np.float16), 2)
+    assert gradient.dtype == DTYPE
+    half = theory.expected_gradient(np.ones(2, np.float16), np.ones(2, np.float16), 2)
+    assert half.dtype == np.float16
+
+
+# --- Monte Carlo over random networks -------------------------------------------------------
+
+
+def draw(rng, num, widths, weight_scale, dtype=np.float64):
+    """``num`` networks with weights N(0, weight_scale / n_i), one stack per layer."""
+    return [
+        math.sqrt(weight_scale / n) * rng.standard_normal((num, n, k), dtype)
+        for k, n in itertools.pairwise(widths)
+    ]
+
+
+def forward(weights, x):
+    """Return the signals (num, n) and the Jacobians Λ_x (num, n, k)."""
+    jacobian = np.broadcast_to(np.eye(x.size, dtype=weights[0].dtype), (1, x.size, x.size))
+    for weight in weights:
+        product = weight @ jacobian
+        jacobian = product * (product @ x > 0)[..., None]
+    return jacobian @ x, jacobian
+
+
+def empirical(model, weights, operator, x, x_true):
+    """Loss (num,) and gradient (num, k) of the true objective; products only, never n × n."""
+    (signal, jacobian), (y, _) = forward(weights, x), forward(weights, x_true)
+    if model == "spiked":
+        energy, cross = np.sum(signal**2, -1), np.sum(signal * y, -1)
+        loss = (energy**2 - 2 * cross**2 + np.sum(y**2, -1) ** 2) / 4
+        back = energy[:, None] * signal - cross[:, None] * y
+    elif model == "denoising":
+        back = signal - y
+        loss = np.sum(back**2, -1) / 2
+    else:
+        image, measured = (operator @ signal[..., None])[..., 0], (operator @ y[..., None])[..., 0]
+        residual = image - measured
+        if model == "phase_retrieval":
+            residual = (np.abs(image) - np.abs(measured)) * np.sign(image)
+        loss = np.sum(residual**2, -1) / 2
+        back = (residual[:, None] @ operator)[:, 0]
+    return loss, (back[:, None] @ jacobian)[:, 0]
+
+
+def draw_operator(rng, num, m, n, dtype=np.float64):
+    return rng.standard_normal((num, m, n), dtype) / math.sqrt(m)
+
+
+def mean_and_error(samples):
+    return np.mean(samples, 0), np.std(samples, 0, ddof=1) / math.sqrt(len(samples))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_simulated_objective_is_the_definition(model):
+    # the hand-written losses and gradients below, against autodiff of the textbook losses
+    rng = np.random.default_rng(3)
+    weights, operator = draw(rng, 1, (3, 12, 15), 2.0), draw_operator(rng, 1, 10, 15)
+
+    def network(z):
+        for weight in weights:
+            z = jax.nn.relu(jnp.asarray(weight[0], DTYPE) @ z)
+        return z
+
+    def objective(x):
+        signal, y = network(x), network(jnp.asarray(X_TRUE, DTYPE))
+        matrix = jnp.asarray(operator[0], DTYPE)
+        if model == "spiked":
+            return jnp.sum((jnp.outer(signal, signal) - jnp.outer(y, y)) ** 2) / 4
+        if model == "denoising":
+            return jnp.sum((signal - y) ** 2) / 2
+        if model == "phase_retrieval":
+            return jnp.sum((jnp.abs(matrix @ signal) - jnp.abs(matrix @ y)) ** 2) / 2
+        return jnp.sum((matrix @ signal - matrix @ y) ** 2) / 2
+
+    loss, gradient = empirical(model, weights, operator, X, X_TRUE)
+    value, automatic = jax.value_and_grad(objective)(X.astype(DTYPE))
+    np.testing.assert_allclose(loss[0], value, rtol=100 * EPS)
+    np.testing.assert_allclose(gradient[0], automatic, atol=200 * EPS)
+
+
+@pytest.mark.parametrize("weight_scale", [2.0, 1.5])
+@pytest.mark.parametrize("model", ["compressed_sensing", "denoising"])
+def test_one_layer_is_exact_at_any_width(model, weight_scale):
+    rng = np.random.default_rng(4)
+    weights = draw(rng, 20_000, (3, 8), weight_scale)
+    operator = draw_operator(rng, 20_000, 5, 8)
+    losses, gradients = empirical(model, weights, operator, X, X_TRUE)
+    for samples, function in (
+        (losses, theory.expected_loss),
+        (gradients, theory.expected_gradient),
+    ):
+        mean, error = mean_and_error(samples)
+        exact = np.asarray(function(X, X_TRUE, 1, weight_scale, model), np.float64)
+        assert np.all(np.abs(mean - exact) < 4 * error)
+        assert np.linalg.norm(error) < 0.02 * np.linalg.norm(exact)  # the test has power
+
+
+def wide_means(model, widths, num, seed):
+    """Means and standard errors of gradient and loss, over networks drawn a few at a time."""
+    rng = np.random.default_rng(seed)
+    x, x_true = X.astype(np.float32), X_TRUE.astype(np.float32)
+    losses, gradients = [], []
+    for _ in range(num // 20):
+        weights = draw(rng, 20, widths, 2.0, np.float32)
+        measured = model in ("compressed_sensing", "phase_retrieval")
+        operator = draw_operator(rng, 20, 400, widths[-1], np.float32) if measured else None
+        loss, gradient = empirical(model, weights, operator, x, x_true)
+        losses.append(loss)
+        gradients.append(gradient)
+    return mean_and_error(np.concatenate(losses)), mean_and_error(np.concatenate(gradients))
+
+
+def check_wide(model, widths, num, seed):
+    (loss, _), (gradient, error) = wide_means(model, widths, num, seed)
+    depth = len(widths) - 1
+    exact = np.asarray(theory.expected_gradient(X, X_TRUE, depth, model=model))
+    assert np.linalg.norm(error) < 0.025 * np.linalg.norm(exact)
+    assert np.linalg.norm(gradient - exact) < 0.05 * np.linalg.norm(exact)
+    assert abs(loss / theory.expected_loss(X, X_TRUE, depth, model=model) - 1) < 0.05
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_two_wide_layers_agree_within_five_percent(model):
+    check_wide(model, (3, 500, 600), 200, seed=5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", MODELS)
+def test_three_wide_layers_agree_within_five_percent(model):
+    check_wide(model, (3, 500, 600, 700), 400, seed=6)
+
+
+# --- the bias at finite width ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [10, 40])
+def test_one_layer_spiked_loss_exceeds_its_limit_by_a_known_term_over_the_width(width):
+    # Var ‖G(x)‖² = 5 ‖x‖⁴/n and Var ⟨G(x), y⟩ = (2 J₂(θ)/π − cos² θ_1) ‖x‖² ‖x*‖²/n, with the
+    # arc-cosine kernel J₂ of order 2 (Cho, Saul 2009)
+    power, power_true = X @ X, X_TRUE @ X_TRUE
+    theta = np.arccos(X @ X_TRUE / math.sqrt(power * power_true))
+    kernel = 3 * np.sin(theta) * np.cos(theta) + (np.pi - theta) * (1 + 2 * np.cos(theta) ** 2)
+    cross = 2 * kernel / np.pi - np.cos(reference_map(theta)) ** 2
+    bias = (5 * power**2 + 5 * power_true**2 - 2 * cross * power * power_true) / (4 * width)
+    limit = float(theory.expected_loss(X, X_TRUE, 1, model="spiked"))
+    weights = draw(np.random.default_rng(7), 100_000, (3, width), 2.0)
+    mean, error = mean_and_error(empirical("spiked", weights, None, X, X_TRUE)[0])
+    assert abs(mean - limit - bias) < 4 * error
+    assert bias > 20 * error
+
+
+def test_spiked_loss_at_zero_exceeds_its_limit_by_the_fourth_moment():
+    # f(0) = ‖G(x*)‖⁴ / 4, and a layer of width n multiplies the fourth moment by 1 + 5/n
+    widths = (3, 12, 30)
+    weights = draw(np.random.default_rng(8), 40_000, widths, 2.0)
+    losses, _ = empirical("spiked", weights, None, np.zeros(3), X_TRUE)
+    mean, error = mean_and_error(losses)
+    limit = float(theory.expected_loss(np.zeros(3), X_TRUE, 2, model="spiked"))
+    exact = (1 + 5 / 12) * (1 + 5 / 30) * limit
+    assert abs(mean - exact) < 4 * error
+    assert mean - limit > 20 * error
+
+
+@pytest.mark.parametrize(("model", "depth"), [("spiked", 2), ("phase_retrieval", 1)])
+def test_the_gradient_bias_decays_as_one_over_the_width(model, depth):
+    rng = np.random.default_rng(9)
+    exact = np.asarray(theory.expected_gradient(X, X_TRUE, depth, model=model), np.float64)
+    direction = X - X_TRUE
+    scaled = []
+    for width in (20, 80):
+        samples = []
+        for _ in range(16):
+            weights = draw(rng, 1000, (3,) + (width,) * depth, 2.0, np.float32)
+            operator = draw_operator(rng, 1000, 10, width, np.float32)
+            x, x_true = X.astype(np.float32), X_TRUE.astype(np.float32)
+            samples.append(empirical(model, weights, operator, x, x_true)[1])
+        mean, error = mean_and_error((np.concatenate(samples) - exact) @ direction)
+        scaled.append((width * mean, width * error))
+    (small, small_error), (large, large_error) = scaled
+    assert (
+        abs(small) > 8 * small_error
+    )  # the bias is real, and 4 times smaller at 4 times the width
+    assert abs(small - large) < 0.25 * abs(small) + 4 * math.hypot(small_error, large_error)
+    assert 4 * math.hypot(small_error, large_error) < 1.5 * abs(small)  # 3 |small| without decay
+
+
+# --- noise laws -----------------------------------------------------------------------------
+
+
+def test_noise_law_is_the_error_of_gaussian_least_squares():
+    rng = np.random.default_rng(10)
+    m, k = 14, 3
+    noise = rng.standard_normal(m)
+    noise *= 0.3 / np.linalg.norm(noise)
+    matrix = rng.standard_normal((20_000, m, k)) / math.sqrt(m)  # A on an orthonormal basis
+    errors = np.sum((np.linalg.pinv(matrix) @ noise) ** 2, -1)
+    mean, error = mean_and_error(errors)
+    law = float(theory.noise_law(0.3, num_measurements=m, latent_size=k))
+    assert abs(mean - law**2) < 4 * error
+    assert error < 0.02 * law**2
+
+
+def test_noise_law_matches_published_errors():
+    # Cocola (2022), experiment 2: m = 300, ‖η‖ = 0.01, ‖y*‖ = 1
+    law = theory.noise_law(0.01, 300, [5, 20, 45])
+    np.testing.assert_allclose(law, [1.34e-3, 2.52e-3, 4.05e-3], rtol=0.07)
+
+
+def test_denoising_law_is_the_error_of_projection():
+    rng = np.random.default_rng(11)
+    n, k, sigma = 40, 6, 0.7
+    basis, _ = np.linalg.qr(rng.standard_normal((n, k)))
+    noise = sigma / math.sqrt(n) * rng.standard_normal((20_000, n))
+    mean, error = mean_and_error(np.sum((noise @ basis) ** 2, -1))
+    law = float(theory.denoising_law(sigma, latent_size=k, signal_size=n))
+    assert abs(mean - law) < 4 * error
+    assert error < 0.02 * law
+
+
+def test_laws_broadcast_and_trace():
+    sizes = jnp.arange(2, 6)
+    laws = jax.jit(jax.vmap(lambda k: theory.noise_law(0.1, 20, k)))(sizes)
+    exact = [0.1 * math.sqrt(k / (19 - k)) for k in range(2, 6)]
+    np.testing.assert_allclose(laws, exact, rtol=10 * EPS)
+    np.testing.assert_allclose(theory.noise_law(0.1, 20, sizes), exact, rtol=10 * EPS)
+    slope = jax.grad(theory.denoising_law)(2.0, 3, 12)
+    np.testing.assert_allclose(slope, 1.0, rtol=10 * EPS)
+
+
+# --- bad input ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("function", [theory.expected_gradient, theory.expected_loss])
+def test_bad_arguments_of_the_landscape(function):
+    x, x_true = np.ones(3), np.ones(4)
+    with pytest.raises(ValueError, match=r"x and x_true must .*\(3,\) and \(4,\)"):
+        function(x, x_true, 2)
+    with pytest.raises(ValueError, match=r"must have shape \(k,\), got \(2, 3\).*vmap"):
+        function(np.ones((2, 3)), np.ones((2, 3)), 2)
+    with pytest.raises(ValueError, match="depth must be >= 1, got 0"):
+        function(x, x, 0)
+    with pytest.raises(TypeError, match="depth must be an integer"):
+        function(x, x, 2.0)
+    with pytest.raises(ValueError, match=r"weight_scale must be .*> 0, got -1"):
+        function(x, x, 2, -1.0)
+    with pytest.raises(ValueError, match=r"weight_scale must have shape \(\)"):
+        function(x, x, 2, np.ones(3))
+    with pytest.raises(
+        ValueError, match="one of compressed_sensing, denoising, phase_retrieval, spi"
+    ):
+        function(x, x, 2, model="phase")
+    with pytest.raises(ValueError, match="x must be finite"):
+        function(np.array([1, np.nan, 0]), x, 2)
+    with pytest.raises(TypeError, match="x_true must be real"):
+        function(x, 1j * x, 2)
+    with pytest.raises(ValueError, match=r"x and x_true must .*\(3,\) and \(4,\)"):
+        jax.jit(lambda a, b: function(a, b, 2))(x, x_true)
+
+
+def test_bad_arguments_of_rho_and_angles():
+    with pytest.raises(ValueError, match="depth must be >= 1, got -2"):
+        theory.rho(-2)
+    with pytest.raises(TypeError, match="depth must be an integer"):
+        theory.rho(1.5)
+    with pytest.raises(ValueError, match=r"spiked, got 'spike'\. Did you mean 'spiked'"):
+        theory.rho(2, model="spike")
+    with pytest.raises(ValueError, match=r"theta must lie in \[0, π\], got values from -1 to 4"):
+        theory.angle_map(np.array([-1.0, 4.0]))
+    with pytest.raises(ValueError, match="theta must lie"):
+        theory.angle_map(np.nan)
+    with pytest.raises(TypeError, match="theta must be real"):
+        theory.angle_map(1j)
+    with pytest.raises(ValueError, match="depth must be >= 1"):
+        theory.angle_sequence(1.0, 0)
+
+
+def test_bad_arguments_of_the_laws():
+    with pytest.raises(ValueError, match="num_measurements must exceed latent_size"):
+        theory.noise_law(0.1, 11, 10)
+    with pytest.raises(ValueError, match="num_measurements must exceed latent_size"):
+        theory.noise_law(0.1, 20, [3, 19])
+    with pytest.raises(ValueError, match=r"noise_norm must be .*>= 0"):
+        theory.noise_law(-0.1, 20, 3)
+    with pytest.raises(ValueError, match="latent_size must hold integers >= 1"):
+        theory.noise_law(0.1, 20, 2.5)
+    with pytest.raises(ValueError, match="latent_size must be >= 1"):
+        theory.denoising_law(0.1, 0, 3)
+    with pytest.raises(ValueError, match="signal_size must be at least latent_size"):
+        theory.denoising_law(0.1, 10, 9)
+    with pytest.raises(ValueError, match=r"noise_std must be .*>= 0"):
+        theory.denoising_law(-1.0, 2, 9)
