@@ -1,6 +1,17 @@
 """Inverse problems with deep priors: problems, solvers and networks as pytrees."""
 
-from jaxinv import generators, metrics, operators, problems, prox, solvers
+from jaxinv import (
+    data,
+    experiments,
+    generators,
+    metrics,
+    operators,
+    problems,
+    prox,
+    solvers,
+    theory,
+    viz,
+)
 from jaxinv._core import Status, describe
 from jaxinv.problems import Problem
 from jaxinv.solvers import Layers, Solution, raise_if_failed, solve, trace, unfold
@@ -10,7 +21,9 @@ __all__ = [
     "Problem",
     "Solution",
     "Status",
+    "data",
     "describe",
+    "experiments",
     "generators",
     "metrics",
     "operators",
@@ -19,7 +32,9 @@ __all__ = [
     "raise_if_failed",
     "solve",
     "solvers",
+    "theory",
     "trace",
     "unfold",
+    "viz",
 ]
 __version__ = "0.1.0"

@@ -63,9 +63,15 @@ def _threshold(where: str, penalty: Any, step_size: Any, v: Array) -> Array:
     """Return ``step_size * penalty`` in the real type of ``v``."""
     real = numerics.real_dtype(v.dtype)
     penalty = jnp.asarray(penalty)
-    if penalty.ndim and jnp.broadcast_shapes(penalty.shape, v.shape) != v.shape:
+    if penalty.ndim and not _fits(penalty.shape, v.shape):
         checks.fail(where, "v", f"have the shape {penalty.shape} of the penalty", v)
     return penalty.astype(real) * jnp.asarray(step_size).astype(real)
+
+
+def _fits(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
+    """Whether an array of ``shape`` broadcasts to ``target``."""
+    pairs = zip(reversed(shape), reversed(target), strict=False)
+    return len(shape) <= len(target) and all(a in (1, b) for a, b in pairs)
 
 
 def _magnitude(v: Array) -> Array:
@@ -296,21 +302,7 @@ class TotalVariation(Prox):
         return jnp.zeros((v.ndim, *v.shape), v.dtype)
 
     def warm(self, v: Array, step_size: Any, memory: Array) -> tuple[Array, Array]:
-        radius = _threshold("tv", self.penalty, step_size, v)
-        rate = 1 / (4 * v.ndim)  # 1/‖D‖²
-
-        def body(carry: tuple[Array, Array, Array], _: None) -> tuple[Any, None]:
-            dual, ahead, momentum = carry
-            slope = _differences(v - _divergence(ahead))
-            following = self._project(ahead + rate * slope, radius)
-            grown = (1 + jnp.sqrt(1 + 4 * momentum**2)) / 2
-            ahead = following + (momentum - 1) / grown * (following - dual)
-            return (following, ahead, grown), None
-
-        dual = self._project(memory, radius)
-        first = (dual, dual, jnp.ones((), radius.dtype))
-        (dual, _, _), _ = lax.scan(body, first, None, length=self.num_steps)
-        return v - _divergence(dual), dual
+        return _dual_steps(self, v, _threshold("tv", self.penalty, step_size, v), memory)
 
     def _sizes(self, slopes: Array) -> Array:
         """Return the size of the slope at each place: of the vector, or of each component."""
@@ -322,6 +314,24 @@ class TotalVariation(Prox):
     def _project(self, dual: Array, radius: Array) -> Array:
         sizes = self._sizes(dual)
         return jnp.where(sizes > radius, dual * numerics.safe_divide(radius, sizes), dual)
+
+
+@jax.jit
+def _dual_steps(prox: TotalVariation, v: Array, radius: Array, dual: Array) -> tuple[Array, Array]:
+    rate = 1 / (4 * v.ndim)  # 1/‖D‖²
+
+    def body(carry: tuple[Array, Array, Array], _: None) -> tuple[Any, None]:
+        dual, ahead, momentum = carry
+        slopes = _differences(v - _divergence(ahead))
+        following = prox._project(ahead + rate * slopes, radius)
+        grown = (1 + jnp.sqrt(1 + 4 * momentum**2)) / 2
+        ahead = following + (momentum - 1) / grown * (following - dual)
+        return (following, ahead, grown), None
+
+    dual = prox._project(dual, radius)
+    first = (dual, dual, jnp.ones((), radius.dtype))
+    (dual, _, _), _ = lax.scan(body, first, None, length=prox.num_steps)
+    return v - _divergence(dual), dual
 
 
 def _differences(w: Array) -> Array:

@@ -31,7 +31,10 @@ def to_dataset(
     positions = [{value: i for i, value in enumerate(values)} for values in axes.values()]
     complete = len(results) == math.prod(shape[:-1])
     complete &= all(len(a) >= num_trials for r in results.values() for a in r.values())
-    metrics = {name: a.dtype for r in results.values() for name, a in r.items()}
+    metrics: dict[str, np.dtype] = {}
+    for arrays in results.values():
+        for name, array in arrays.items():
+            metrics[name] = np.result_type(metrics.get(name, array.dtype), array.dtype)
     variables = {}
     for name in sorted(metrics):
         dtype = metrics[name] if complete else np.result_type(metrics[name], np.float32)

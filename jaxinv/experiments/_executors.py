@@ -27,7 +27,15 @@ class Task(NamedTuple):
     key_impl: str
     cell: str
     blocks: tuple[int, ...]
-    x64: bool
+    config: tuple[tuple[str, Any], ...]
+
+
+_CONFIG = ("jax_enable_x64", "jax_default_matmul_precision")
+
+
+def numeric_config() -> tuple[tuple[str, Any], ...]:
+    """Return the settings of this process that change programs; workers take them over."""
+    return tuple((name, getattr(jax.config, name)) for name in _CONFIG)
 
 
 _programs: dict[str, Program] = {}  # a worker compiles each program once
@@ -35,8 +43,9 @@ _programs: dict[str, Program] = {}  # a worker compiles each program once
 
 def run_task(task: Task) -> list[tuple[int, dict[str, np.ndarray]]]:
     """Run the blocks of a task in this process; returns ``(block, results)`` pairs."""
-    if bool(jax.config.read("jax_enable_x64")) != task.x64:
-        jax.config.update("jax_enable_x64", task.x64)
+    for name, value in task.config:
+        if getattr(jax.config, name) != value:
+            jax.config.update(name, value)
     name = hashlib.sha256(f"{task.identity}{task.micro_batch}".encode()).hexdigest()
     if name not in _programs:
         program = Program(task.trial, task.static, task.traced, task.micro_batch)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ from jaxinv.operators import LinearOperator
 
 Array = jax.Array
 
-NAMES = ("hadamard", "fourier", "gaussian", "mask", "blur", "downsample")
+OPERATORS = ("hadamard", "fourier", "gaussian", "mask", "blur", "downsample")
 _LARGEST_GAUSSIAN = 2 * 2**30  # bytes; larger ones take minutes, where they fit at all
 _WHERE = "reconstruct"
 
@@ -51,41 +51,57 @@ class Window(LinearOperator):
         return jnp.ones((), self.in_dtype)
 
 
-def make_operator(
-    name: str, shape: tuple[int, int], ratio: float, key: Array
-) -> tuple[LinearOperator, tuple[int, int], float, str]:
-    """Return an operator, the part of the image it sees, its own ratio, and a description."""
+class Measuring(NamedTuple):
+    """A measurement operator for an image.
+
+    Attributes:
+        operator: the operator, of the image or of its flattened pixels.
+        shape: the part of the image that it sees, from the top left.
+        ratio: measurements per pixel.
+        text: what it is, in words.
+        shows_image: whether the measurements look like the image.
+    """
+
+    operator: LinearOperator
+    shape: tuple[int, int]
+    ratio: float
+    text: str
+    shows_image: bool = False
+
+
+def make_operator(name: str, shape: tuple[int, int], ratio: float, key: Array) -> Measuring:
+    """Return the named operator with about ``ratio`` measurements per pixel."""
+    if name == "downsample":
+        return _downsampling(shape, ratio)
+    if name == "blur":
+        width = 1 / math.sqrt(ratio)
+        operator = operators.convolution(_gaussian_kernel(width, min(shape)), shape)
+        text = f"a Gaussian blur of {width:.3g} pixels"
+        return Measuring(operator, shape, 1.0, text, shows_image=True)
     num_pixels = math.prod(shape)
     count = max(1, round(ratio * num_pixels))
     if name == "hadamard":
         operator = operators.subsampled_hadamard(key, count, shape)
-        return operator, shape, count / num_pixels, f"{count} random Hadamard rows"
-    if name == "fourier":
+        text = f"{count} random Hadamard rows"
+    elif name == "fourier":
         mask = operators.variable_density_mask(key, shape, ratio)
         operator = operators.subsampled_fourier(mask, real=True)
         text = f"{count} Fourier coefficients, low frequencies more densely"
-        return operator, shape, count / num_pixels, text
-    if name == "mask":
+    elif name == "mask":
         operator = operators.mask(operators.random_mask(key, shape, ratio))
-        return operator, shape, count / num_pixels, f"{count} random pixels"
-    if name == "gaussian":
+        text = f"{count} random pixels"
+    else:
         _require_room(count, num_pixels)
         operator = operators.gaussian(key, count, num_pixels)
-        return operator, shape, count / num_pixels, f"a {count} x {num_pixels} Gaussian matrix"
-    if name == "blur":
-        width = 1 / math.sqrt(ratio)
-        operator = operators.convolution(_gaussian_kernel(width, min(shape)), shape)
-        return operator, shape, 1.0, f"a Gaussian blur of {width:.3g} pixels"
-    return _downsampling(shape, ratio)
+        text = f"a {count} x {num_pixels} Gaussian matrix"
+    return Measuring(operator, shape, count / num_pixels, text)
 
 
-def _downsampling(
-    shape: tuple[int, int], ratio: float
-) -> tuple[LinearOperator, tuple[int, int], float, str]:
+def _downsampling(shape: tuple[int, int], ratio: float) -> Measuring:
     factor = min(max(1, round(1 / math.sqrt(ratio))), *shape)
     seen = (shape[0] // factor * factor, shape[1] // factor * factor)
     operator = operators.downsample(factor, seen)
-    return operator, seen, 1 / factor**2, f"averages over {factor} x {factor} pixels"
+    return Measuring(operator, seen, 1 / factor**2, f"averages over {factor} x {factor} pixels")
 
 
 def _require_room(count: int, num_pixels: int) -> None:
@@ -105,6 +121,7 @@ def _gaussian_kernel(width: float, largest: int) -> Array:
     return jnp.asarray(kernel / kernel.sum(), jnp.float32)
 
 
+@jax.jit
 def minimum_norm(operator: LinearOperator, y: Any) -> Array:
     """Return the least-squares solution of least norm: what the measurements say by themselves.
 

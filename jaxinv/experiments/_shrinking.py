@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,11 +14,11 @@ from jaxinv.operators import LinearOperator
 
 Array = jax.Array
 
-NAMES = ("wavelet", "dct", "tv")
+PRIORS = ("wavelet", "dct", "tv")
 _WAVELET = "sym4"
 _MOST_LEVELS = 5
 _BLOCK = 8
-_TV_STEPS = 10
+_TV_STEPS = 5  # a step of the solver; each starts at the last dual point
 
 
 @pytree
@@ -85,27 +85,33 @@ class CycleSpin(prox.Prox):
         return prox.Soft(self.penalty * self.weights).value(self.transform._apply(w))
 
 
-def make_prior(
-    name: str, shape: tuple[int, int], key: Array
-) -> tuple[prox.Prox, tuple[int, int], str]:
-    """Return a proximal operator, the canvas it works on, and a description."""
+class Shrinking(NamedTuple):
+    """A prior for an image: a proximal operator without a penalty yet, and its canvas."""
+
+    prox: prox.Prox
+    canvas: tuple[int, int]
+    text: str
+
+
+def make_prior(name: str, shape: tuple[int, int], key: Array) -> Shrinking:
+    """Return the named prior for images of one shape."""
     if name == "tv":
-        return prox.tv(0.0, num_steps=_TV_STEPS), shape, "total variation"
+        return Shrinking(prox.tv(0.0, num_steps=_TV_STEPS), shape, "total variation")
     if name == "dct":
         canvas = _multiple(shape, _BLOCK)
         transform = BlockDCT(operators.dct(_BLOCK).todense(), canvas)
         # the mean of a block is not penalized
         weights = jnp.ones(canvas, jnp.float32).at[::_BLOCK, ::_BLOCK].set(0)
-        text = f"{_BLOCK} x {_BLOCK} cosine blocks, cycle-spun"
-        return CycleSpin(0.0, transform, weights, key, _BLOCK), canvas, text
+        shrink = CycleSpin(0.0, transform, weights, key, _BLOCK)
+        return Shrinking(shrink, canvas, f"{_BLOCK} x {_BLOCK} cosine blocks, cycle-spun")
     levels = min(_MOST_LEVELS, max(1, int(math.log2(min(shape))) - 3))
     period = 2**levels
     canvas = _multiple(shape, period)
     transform = operators.wavelet(canvas, _WAVELET, levels)
     coarse = (slice(0, canvas[0] // period), slice(0, canvas[1] // period))
     weights = jnp.ones(canvas, jnp.float32).at[coarse].set(0)
-    text = f"{_WAVELET} wavelets, {levels} levels, cycle-spun"
-    return CycleSpin(0.0, transform, weights, key, period), canvas, text
+    shrink = CycleSpin(0.0, transform, weights, key, period)
+    return Shrinking(shrink, canvas, f"{_WAVELET} wavelets, {levels} levels, cycle-spun")
 
 
 def _multiple(shape: tuple[int, int], step: int) -> tuple[int, int]:

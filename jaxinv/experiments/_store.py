@@ -94,7 +94,8 @@ class Store:
             self._db.execute(
                 "INSERT OR IGNORE INTO manifest VALUES ('format', ?)", (json.dumps(_FORMAT),)
             )
-        if self.manifest().get("format") != _FORMAT:
+        tables = self._db.execute("SELECT name FROM sqlite_master WHERE name = 'manifest'")
+        if tables.fetchone() is None or self.manifest().get("format") != _FORMAT:
             raise StoreError(f"store {self.path} is a database, but not one of a sweep.")
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from jaxinv._core import checks
 from jaxinv.experiments._cells import cell_from_id, cell_id, cell_key, cells, check_grid
 from jaxinv.experiments._dataset import to_dataset
-from jaxinv.experiments._executors import Task, check_executor, run_task
+from jaxinv.experiments._executors import Task, check_executor, numeric_config, run_task
 from jaxinv.experiments._program import Program, Trial, default_micro_batch
 from jaxinv.experiments._store import Results, Store
 
@@ -310,7 +310,7 @@ class _Run:
             key_impl=str(jax.random.key_impl(key)),
             cell=identifier,
             blocks=(),
-            x64=bool(jax.config.read("jax_enable_x64")),
+            config=numeric_config(),
         )
         parts = [missing[start::4] for start in range(4) if missing[start::4]]
         futures = [self.executor.submit(run_task, task._replace(blocks=tuple(p))) for p in parts]

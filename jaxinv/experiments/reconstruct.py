@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -16,7 +17,8 @@ from jax import lax
 from jaxinv import data, metrics, problems
 from jaxinv._core import Status, checks, numerics, replace
 from jaxinv.data._images import to_unit
-from jaxinv.experiments import _measuring, _shrinking
+from jaxinv.experiments._measuring import OPERATORS, Measuring, Window, make_operator, minimum_norm
+from jaxinv.experiments._shrinking import PRIORS, Shrinking, make_prior
 from jaxinv.problems import Problem
 from jaxinv.prox import Prox
 from jaxinv.solvers import fista
@@ -30,16 +32,18 @@ _FIRST, _LAST = 0.5, 1e-3  # thresholds, in units of the image's range
 _STAGES = 24  # thresholds from first to last
 _HOLD = 6  # further stages at the last one
 _STEPS = 10  # steps a stage
+_DECIBELS = 150.0  # beyond, float32 holds the signal or the noise only
+_SMALLEST_SIDE = 16
 _MARGIN = 1.01  # on ‖A‖², which power iteration estimates from below
 
 
 class Reconstruction(NamedTuple):
-    """What ``reconstruct`` returns; images are float32 NumPy arrays in [0, 1].
+    """What ``reconstruct`` returns; images are float32 NumPy arrays.
 
     Attributes:
-        estimate: the reconstruction, shape (h, w) or (h, w, 3).
-        baseline: what the measurements show without a prior: the solution of least norm, or
-            the blurred image itself.
+        estimate: the reconstruction in [0, 1], shape (h, w) or (h, w, 3).
+        baseline: what the measurements show without a prior: the solution of least norm
+            (unbounded), or the blurred image itself.
         truth: the image that was measured.
         psnr, ssim: scores of the estimate; ``metrics.psnr`` and ``metrics.ssim``.
         baseline_psnr, baseline_ssim: those of the baseline.
@@ -63,10 +67,9 @@ class Reconstruction(NamedTuple):
     settings: dict[str, Any]
 
 
-class _Path(NamedTuple):
-    """The end of one channel's path of penalties."""
-
-    unknown: Array
+class _Channel(NamedTuple):
+    estimate: np.ndarray
+    baseline: np.ndarray
     threshold: float
     num_steps: int
     status: Status
@@ -99,9 +102,10 @@ def reconstruct(
         image: a name or a path, as for ``data.image``, or an array (h, w) or (h, w, 3):
             unsigned integers, or floats in [0, 1].
         operator: hadamard (random rows with random signs), fourier (low frequencies sampled
-            more densely), gaussian (a dense matrix: small images only), mask (random pixels),
-            blur (Gaussian, 1/√ratio pixels wide, circular), downsample (block averages, of
-            round(1/√ratio) pixels a side; the image is cut to a multiple).
+            more densely; a complex coefficient counts once), gaussian (a dense matrix: small
+            images only), mask (random pixels), blur (Gaussian, 1/√ratio pixels wide, circular),
+            downsample (block averages, of round(1/√ratio) pixels a side; the image is cut to a
+            multiple).
         ratio: measurements per pixel, in (0, 1].
         prior: wavelet (sym4 wavelets), dct (8 x 8 cosine blocks), both with a random shift of
             their grid at each step and their averages not penalized; or tv (total variation).
@@ -115,8 +119,8 @@ def reconstruct(
         A ``Reconstruction``.
 
     Raises:
-        ValueError: an unknown name, a ratio outside (0, 1], a Gaussian matrix above 2 GiB, an
-            image that cannot be used (see ``data.image``).
+        ValueError: an unknown name, a ratio outside (0, 1], a Gaussian matrix above 2 GiB, fewer
+            than 16 pixels a side, an image that cannot be used (see ``data.image``).
 
     Cost: up to 300 steps a channel, each one product with A and one with Aᵀ.
 
@@ -130,56 +134,180 @@ def reconstruct(
     Source: continuation: Hale, Yin, Zhang (2008); discrepancy principle: Morozov (1966).
     """
     started = time.perf_counter()
-    checks.choice(_WHERE, "operator", operator, _measuring.NAMES)
-    checks.choice(_WHERE, "prior", prior, _shrinking.NAMES)
+    checks.choice(_WHERE, "operator", operator, OPERATORS)
+    checks.choice(_WHERE, "prior", prior, PRIORS)
     hint = "It is the number of measurements per pixel."
-    ratio = float(checks.scalar(_WHERE, "ratio", ratio, high=1.0, low=0.0, open_low=True, hint=hint))
+    ratio = checks.scalar(_WHERE, "ratio", ratio, low=0.0, high=1.0, open_low=True, hint=hint)
     if noise_db is not None:
-        noise_db = float(checks.scalar(_WHERE, "noise_db", noise_db))
+        noise_db = checks.scalar(_WHERE, "noise_db", noise_db, low=-_DECIBELS, high=_DECIBELS)
     key = jax.random.key(0) if key is None else checks.key(_WHERE, key)
     pixels = _pixels(image, size, gray)
     report = _silent if progress is None else progress
     report("measuring", 0.0)
     operator_key, prior_key, noise_key = jax.random.split(key, 3)
-    model, seen, own_ratio, measured_as = _measuring.make_operator(
-        operator, pixels.shape[:2], ratio, operator_key
-    )
-    truth = pixels[: seen[0], : seen[1]]
-    penalty, canvas, prior_text = _shrinking.make_prior(prior, seen, prior_key)
-    window = _measuring.Window(canvas, seen, model.in_shape)
+    measuring = make_operator(operator, pixels.shape[:2], ratio, operator_key)
+    shrinking = make_prior(prior, measuring.shape, prior_key)
+    truth = pixels[: measuring.shape[0], : measuring.shape[1]]
     channels = [truth] if truth.ndim == 2 else list(np.moveaxis(truth, -1, 0))
-    paths, baselines = [], []
+    results = []
     for index, channel in enumerate(channels):
-        family = problems.image(
-            channel.reshape(model.in_shape), model, noise_db=noise_db, prior=window
-        )
-        problem = family.sample(jax.random.fold_in(noise_key, index))._replace(truth=None)
-        baselines.append(_baseline(operator, problem, seen))
-        noise_norm = _noise_norm(problem.y, family.measured, noise_db)
         share = partial(_share, report, index, len(channels))
-        paths.append(_follow(problem, penalty, noise_norm, share))
-    estimate = _assemble([path.unknown[: seen[0], : seen[1]] for path in paths], truth)
-    baseline = _assemble(baselines, truth)
+        channel_key = jax.random.fold_in(noise_key, index)
+        results.append(_channel(channel, measuring, shrinking, noise_db, channel_key, share))
+    estimate = np.clip(_assemble([result.estimate for result in results], truth), 0, 1)
+    baseline = _assemble([result.baseline for result in results], truth)
     settings = {
         "operator": operator,
-        "measurements": measured_as,
-        "ratio": own_ratio,
+        "measurements": measuring.text,
+        "ratio": measuring.ratio,
         "prior": prior,
-        "prior_detail": prior_text,
+        "prior_detail": shrinking.text,
         "noise_db": noise_db,
-        "thresholds": [path.threshold for path in paths],
-        "shape": truth.shape,
+        "thresholds": [result.threshold for result in results],
     }
-    scores = _scores(estimate, truth), _scores(baseline, truth)
+    psnr, ssim = _scores(estimate, truth)
+    baseline_psnr, baseline_ssim = _scores(baseline, truth)
     report("done", 1.0)
     return Reconstruction(
-        estimate,
-        baseline,
-        truth,
-        *scores[0],
-        *scores[1],
-        time.perf_counter() - started,
-        sum(path.num_steps for path in paths),
-        int(max(path.status for path in paths)),
-        settings,
+        estimate=estimate,
+        baseline=baseline,
+        truth=truth,
+        psnr=float(psnr),
+        ssim=float(ssim),
+        baseline_psnr=float(baseline_psnr),
+        baseline_ssim=float(baseline_ssim),
+        seconds=time.perf_counter() - started,
+        num_steps=sum(result.num_steps for result in results),
+        status=int(max(result.status for result in results)),
+        settings=settings,
     )
+
+
+def _channel(
+    channel: np.ndarray,
+    measuring: Measuring,
+    shrinking: Shrinking,
+    noise_db: float | None,
+    key: Array,
+    report: Progress,
+) -> _Channel:
+    operator = measuring.operator
+    window = Window(shrinking.canvas, measuring.shape, operator.in_shape)
+    signal = jnp.asarray(channel).reshape(operator.in_shape)
+    problem, noise_norm = _measure(signal, operator, window, noise_db, key)
+    shown = problem.y if measuring.shows_image else minimum_norm(operator, problem.y)
+    step_size, state = _start(problem, shrinking.prox)
+    solver = fista(step_size, prox=shrinking.prox)
+    end = _follow(solver, problem, state, float(noise_norm), report)
+    estimate = np.asarray(_signal(problem, end.unknown)).reshape(measuring.shape)
+    baseline = np.asarray(shown).reshape(measuring.shape)
+    return _Channel(estimate, baseline, end.threshold, _STEPS * end.num_stages, end.status)
+
+
+@jax.jit
+def _measure(
+    signal: Array, operator: Any, window: Window, noise_db: Any, key: Array
+) -> tuple[Problem, Array]:
+    """Return the problem without its truth, and σ√m."""
+    family = problems.image(signal, operator, noise_db=noise_db, prior=window)
+    problem = family.sample(key)._replace(truth=None)
+    if noise_db is None:
+        return problem, jnp.zeros((), jnp.float32)
+    # the energy of the noisy measurements is that of the signal and of the noise
+    energy = numerics.sum_squares(jnp.where(family.measured, problem.y, 0))
+    return problem, jnp.sqrt(energy / (1 + 10 ** (noise_db / 10)))
+
+
+@jax.jit
+def _start(problem: Problem, prox: Prox) -> tuple[Array, Any]:
+    """Return a safe step size, and the solver's state at zero."""
+    step_size = 1 / (_MARGIN * jnp.square(problem.operator.norm()))
+    u0 = jnp.zeros(problem.prior.in_shape, jnp.float32)
+    return step_size, fista(step_size, prox=prox).init(problem, u0)
+
+
+@jax.jit
+def _signal(problem: Problem, u: Array) -> Array:
+    return problem.signal(u)
+
+
+class _End(NamedTuple):
+    """Where a path of penalties ended."""
+
+    unknown: Array
+    threshold: float
+    num_stages: int
+    status: Status
+
+
+def _follow(
+    solver: Fista, problem: Problem, state: Any, noise_norm: float, report: Progress
+) -> _End:
+    """Lower the penalty stage by stage until the measurements are fitted to their noise."""
+    thresholds = [_FIRST * (_LAST / _FIRST) ** (i / (_STAGES - 1)) for i in range(_STAGES)]
+    thresholds += [_LAST] * _HOLD
+    step_size = float(solver.step_size)
+    status = Status.MAX_STEPS if noise_norm > 0 else Status.CONVERGED
+    unknown, threshold, stage = state.u, _FIRST, 0
+    for stage, threshold in enumerate(thresholds, start=1):
+        prox = replace(solver.prox, penalty=threshold / step_size)
+        state, unknown, misfit = _stage(replace(solver, prox=prox), problem, state)
+        misfit = float(misfit)
+        report(f"threshold {threshold:.3g}, misfit {misfit:.3g}", stage / len(thresholds))
+        if not math.isfinite(misfit):
+            status = Status.NONFINITE
+            break
+        if misfit <= noise_norm:
+            status = Status.CONVERGED
+            break
+    return _End(unknown, threshold, stage, status)
+
+
+@jax.jit
+def _stage(solver: Fista, problem: Problem, state: Any) -> tuple[Any, Array, Array]:
+    """Take the steps of one stage; also return the mean u of the steps, and ‖A x(u) − y‖.
+
+    Random shifts keep the iterates moving about the solution; their mean is closer to it.
+    """
+
+    def body(carry: tuple[Any, Array], _: None) -> tuple[tuple[Any, Array], None]:
+        state = solver.step(problem, carry[0])[0]
+        return (state, carry[1] + state.u), None
+
+    (state, total), _ = lax.scan(body, (state, jnp.zeros_like(state.u)), None, length=_STEPS)
+    mean = total / _STEPS
+    return state, mean, numerics.safe_norm(problem.residual(mean))
+
+
+def _pixels(image: Any, size: Any, gray: bool) -> np.ndarray:
+    if isinstance(image, str | Path):
+        pixels = data.image(image, size=size, gray=gray)
+    elif not isinstance(image, np.ndarray | jax.Array):
+        checks.fail_type(_WHERE, "image", "be a name, a path or an array", image)
+    elif size is not None or gray:
+        hint = "Prepare the array before the call."
+        checks.fail(_WHERE, "size and gray", "be left out for an array", f"{size}, {gray}", hint)
+    else:
+        pixels = to_unit(image, "the array")
+    if min(pixels.shape[:2]) < _SMALLEST_SIDE:
+        checks.fail(_WHERE, "image", f"have at least {_SMALLEST_SIDE} pixels a side", pixels)
+    return pixels
+
+
+def _assemble(channels: list[np.ndarray], like: np.ndarray) -> np.ndarray:
+    return channels[0] if like.ndim == 2 else np.stack(channels, axis=-1)
+
+
+def _share(report: Progress, index: int, count: int, text: str, fraction: float) -> None:
+    """Report the progress of one channel as a part of the whole."""
+    prefix = f"channel {index + 1} of {count}, " if count > 1 else ""
+    report(prefix + text, (index + fraction) / count)
+
+
+def _silent(text: str, fraction: float) -> None:
+    """Report nothing."""
+
+
+@jax.jit
+def _scores(estimate: Any, truth: Any) -> tuple[Array, Array]:
+    return metrics.psnr(estimate, truth), metrics.ssim(estimate, truth)

@@ -83,13 +83,14 @@ def success_rate(success: xr.DataArray, *, confidence: float = 0.95) -> xr.Datas
 def quartiles(values: xr.DataArray) -> xr.Dataset:
     """Return ``median``, ``low`` and ``high`` (25 % and 75 %) over the ``trial`` dimension.
 
-    NaN counts as the largest value: a failed trial can raise a median, never hide.
+    Each is one of the samples (no interpolation). NaN counts as the largest value: a failed
+    trial can raise a median, never hide.
 
     Example:
         >>> import numpy as np, xarray as xr
         >>> steps = xr.DataArray(np.array([1.0, 2.0, 3.0, np.nan]), dims="trial")
-        >>> float(quartiles(steps).median)
-        2.5
+        >>> float(quartiles(steps)["median"])
+        2.0
     """
     import xarray as xr
 
@@ -99,7 +100,7 @@ def quartiles(values: xr.DataArray) -> xr.Dataset:
     names = {"low": 0.25, "median": 0.5, "high": 0.75}
     return xr.Dataset(
         {
-            name: filled.quantile(level, "trial", method="median_unbiased").drop_vars("quantile")
+            name: filled.quantile(level, "trial", method="inverted_cdf").drop_vars("quantile")
             for name, level in names.items()
         }
     )

@@ -108,6 +108,7 @@ def subsampled_hadamard(key: Any, m: int, n: Any) -> SubsampledHadamard:
     return SubsampledHadamard(signs, rows, shape)
 
 
+@jax.jit
 def walsh_hadamard(x: Array) -> Array:
     """Multiply by the (unnormalized) Sylvester-Hadamard matrix; ``x`` has 2**p entries.
 

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxinv._core import checks, numerics, pytree, static
+from jaxinv._core import checks, numerics, pytree, replace, static
 from jaxinv.generators.relu import Relu, random_weights
 from jaxinv.operators import Dense, Identity
 from jaxinv.problems._padding import active_mask, active_size, masked, real_type
@@ -37,6 +37,19 @@ class GenerativeFamily:
     def axes(self) -> Problem:
         """Every part of the problem differs between trials."""
         return Problem(operator=0, y=0, prior=0, truth=0)
+
+    def with_active(self, latent: Any = None, measurements: Any = None) -> GenerativeFamily:
+        """Return the family with k and m in use below its maxima; both may be traced."""
+        changes = {}
+        if latent is not None:
+            changes["active_latent"] = active_size(
+                "with_active", "latent", latent, self.widths[0], "widths[0]"
+            )
+        if measurements is not None:
+            changes["active_measurements"] = active_size(
+                "with_active", "measurements", measurements, self._size(), "num_measurements"
+            )
+        return replace(self, **changes)
 
     def sample(self, key: Any) -> Problem:
         """Draw network, signal, operator and noise from one key."""

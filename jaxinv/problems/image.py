@@ -88,7 +88,8 @@ def image(
 
     Example:
         >>> import jax, jaxinv as ji
-        >>> x = ji.data.image("camera", size=(32, 32))
+        >>> from jaxinv import data
+        >>> x = data.image("camera", size=(32, 32))
         >>> A = ji.operators.subsampled_hadamard(jax.random.key(0), 256, (32, 32))
         >>> family = image(x, A, noise_db=30.0)
         >>> batch = family.batch(jax.random.split(jax.random.key(1), 5))

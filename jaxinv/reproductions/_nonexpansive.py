@@ -9,7 +9,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxinv._core import replace
 from jaxinv.metrics import relative_error
 from jaxinv.problems.generative import GenerativeFamily, generative
 from jaxinv.solvers import levenberg_marquardt, solve, subgradient
@@ -36,7 +35,7 @@ def recover(
 
     ``error`` is that of the latent, as in the published curve; ``signal_error`` that of G(z).
     """
-    family = replace(family, active_latent=k)
+    family = family.with_active(latent=k)
     problem = family.sample(key)
     solution = solve(solver, problem, family.initial(key), tol=tol, max_steps=max_steps)
     return {

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxinv._core import numerics, replace
+from jaxinv._core import numerics
 from jaxinv.experiments import sweep
 from jaxinv.problems.generative import GenerativeFamily, generative
 from jaxinv.reproductions._registry import (
@@ -34,7 +34,7 @@ _DENOISING_STD = 0.5
 
 def _error(family: GenerativeFamily, solver: Any, key: Any, *, k: Any) -> dict[str, Any]:
     """Return ‖G(ẑ) − y*‖ and its square for one problem with ``k`` active latents."""
-    family = replace(family, active_latent=k)
+    family = family.with_active(latent=k)
     problem = family.sample(key)
     solution = solve(solver, problem, family.initial(key), tol=1e-6, max_steps=100)
     squared = numerics.sum_squares(solution.x - problem.truth.x)

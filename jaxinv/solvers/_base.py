@@ -39,6 +39,10 @@ class Solver:
         """Return one unknown of ``u0``: that itself, except for restarts."""
         return u0
 
+    def objective(self, problem: Problem, u: Any) -> Array:
+        """Return what the solver minimizes: the data misfit, plus the penalty where it has one."""
+        return problem.loss(u)
+
     def init(self, problem: Problem, u0: Any) -> Any:
         """Return the first state, at ``u0``."""
         raise NotImplementedError

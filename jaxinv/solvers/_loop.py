@@ -96,7 +96,7 @@ def solve(
 @jax.jit
 def _solve(solver: Solver, problem: Problem, u0: Any, tol: Any, max_steps: Any) -> Solution:
     valid = _valid_start(problem, u0)
-    start_loss = problem.loss(solver.one_start(u0))
+    start_loss = solver.objective(problem, solver.one_start(u0))
     ceiling = _GROWTH * jnp.maximum(start_loss, 0.5 * numerics.sum_squares(problem.y))
     real = start_loss.dtype
     tol = jnp.asarray(tol, real)

@@ -37,6 +37,12 @@ class Fista(Solver):
     prox: Prox
     restart: bool = static(default=True)
 
+    # the objective tends to a positive value, of which a thousandth is much: judge by the error
+    patience = 2000
+
+    def objective(self, problem: Problem, u: Array) -> Array:
+        return problem.loss(u) + self.prox.value(u)
+
     def init(self, problem: Problem, u0: Array) -> FistaState:
         step_size = safe_step(problem, u0) if self.step_size is None else None
         prediction = jax.eval_shape(problem.predict, u0)

@@ -33,6 +33,12 @@ class Ista(Solver):
     step_size: Any
     prox: Prox
 
+    # the objective tends to a positive value, of which a thousandth is much: judge by the error
+    patience = 2000
+
+    def objective(self, problem: Problem, u: Array) -> Array:
+        return problem.loss(u) + self.prox.value(u)
+
     def init(self, problem: Problem, u0: Array) -> IstaState:
         step_size = safe_step(problem, u0) if self.step_size is None else None
         return IstaState(u0, step_size, gradient_scale(problem, u0), self.prox.start(u0))

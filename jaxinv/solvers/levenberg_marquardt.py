@@ -51,12 +51,15 @@ class LevenbergMarquardt(Solver):
         damped = gram + shift * jnp.eye(u.size, dtype=gram.dtype)
         move = cho_solve(cho_factor(damped), gradient).reshape(u.shape)
         candidate = u - move
-        better = problem.loss(candidate) < loss  # False where the factorization failed
+        # near a solution a good step changes the loss by less than its rounding error
+        size = numerics.safe_norm(problem.y)
+        slack = 4 * jnp.finfo(loss.dtype).eps * size * numerics.safe_norm(residual)
+        better = problem.loss(candidate) < loss + slack  # False where the factorization failed
         factor = jnp.asarray(self.factor).astype(state.damping.dtype)
         damping = jnp.where(better, state.damping / factor, state.damping * factor)
         damping = jnp.clip(damping, _SMALLEST, _LARGEST)
         slopes = numerics.safe_divide(jnp.abs(gradient), jnp.sqrt(columns))
-        error = numerics.safe_divide(jnp.max(slopes), numerics.safe_norm(problem.y))
+        error = numerics.safe_divide(jnp.max(slopes), size)
         following = jnp.where(better, candidate, u)
         return LevenbergMarquardtState(following, damping), Info(loss, error)
 

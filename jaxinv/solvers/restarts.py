@@ -1,4 +1,4 @@
-"""Several starts of one solver in one batch; the best is chosen by its measured loss."""
+"""Several starts of one solver in one batch; the best is chosen by its objective."""
 
 from __future__ import annotations
 
@@ -45,15 +45,21 @@ class Restarts(Solver):
                 checks.fail("with_restarts", "u0", expected, leaf, hint)
         return _pick(u0, 0)
 
+    def objective(self, problem: Problem, u: Any) -> Array:
+        return self.solver.objective(problem, u)
+
+    def _objectives(self, problem: Problem, u: Any) -> Array:
+        return jax.vmap(lambda one: self.solver.objective(problem, one))(u)
+
     def init(self, problem: Problem, u0: Any) -> RestartsState:
         states = jax.vmap(lambda u: self.solver.init(problem, u))(u0)
-        losses = jax.vmap(problem.loss)(u0)
+        losses = self._objectives(problem, u0)
         since = jnp.zeros(self.num_restarts, jnp.int32)
         return RestartsState(_pick(states.u, jnp.argmin(losses)), states, losses, since)
 
     def step(self, problem: Problem, state: RestartsState) -> tuple[RestartsState, Info]:
         states, infos = jax.vmap(lambda s: self.solver.step(problem, s))(state.states)
-        losses = jax.vmap(problem.loss)(states.u)
+        losses = self._objectives(problem, states.u)
         finite = jnp.isfinite(losses)
         losses = jnp.where(finite, losses, jnp.inf)
         best = jnp.argmin(losses)
@@ -74,7 +80,8 @@ def _pick(tree: Any, index: Any) -> Any:
 def with_restarts(solver: Solver, num_restarts: int) -> Restarts:
     """Run several starts of a solver together and keep the best by measured loss.
 
-    The truth plays no part: the restart with the lowest loss at the current step is the
+    The truth plays no part: the restart with the lowest objective (the data misfit, plus the
+    solver's penalty where it has one) at the current step is the
     estimate. All restarts share the problem, so its arrays are read once for all.
 
     Args:

@@ -1,0 +1,159 @@
+"""The folders are floors, files are small, public names are documented, imports are light."""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import jaxinv
+
+ROOT = Path(jaxinv.__file__).parent
+FLOORS = {
+    "_core": 0,
+    "operators": 1,
+    "generators": 1,
+    "prox": 1,
+    "metrics": 1,
+    "problems": 2,
+    "ntk": 2,
+    "solvers": 3,
+    "unfolded": 4,
+    "untrained": 4,
+    "theory": 4,
+    "experiments": 5,
+    "data": 5,
+    "viz": 5,
+    "reproductions": 6,
+    "_commands": 7,
+    "cli": 7,
+    "__main__": 7,
+}
+FILES = sorted(ROOT.rglob("*.py"))
+NAMESPACES = (
+    "operators",
+    "generators",
+    "problems",
+    "solvers",
+    "theory",
+    "experiments",
+    "data",
+    "prox",
+    "metrics",
+)
+
+
+def part(path):
+    """Return the folder or module of the package that a file belongs to."""
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imported(path):
+    """Yield the dotted names of this package that a file imports."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_never_point_up(path):
+    own = part(path)
+    if own == "__init__":
+        return
+    for name in imported(path):
+        pieces = name.split(".")
+        if pieces[0] == "jaxinv" and len(pieces) > 1:
+            assert pieces[1] in FLOORS, f"{path} imports {name}: give it a floor"
+            assert FLOORS[pieces[1]] <= FLOORS[own], f"{path} imports {name}, which is above it"
+
+
+def test_no_import_cycles_between_parts():
+    edges = {}
+    for path in FILES:
+        own = part(path)
+        if own == "__init__":
+            continue
+        for name in imported(path):
+            pieces = name.split(".")
+            if pieces[0] == "jaxinv" and len(pieces) > 1 and pieces[1] != own:
+                edges.setdefault(own, set()).add(pieces[1])
+
+    def reaches(start, goal, seen):
+        return any(
+            nxt == goal or (nxt not in seen and reaches(nxt, goal, seen | {nxt}))
+            for nxt in edges.get(start, ())
+        )
+
+    assert not [name for name in edges if reaches(name, name, {name})]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_and_functions_are_small(path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= 400
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) else node.body
+            lines = body[-1].end_lineno - body[0].lineno + 1 if body else 0
+            assert lines <= 60, f"{path}:{node.lineno} {node.name} has {lines} lines"
+    assert "jax._src" not in text
+
+
+def test_every_module_says_what_it_is():
+    for path in FILES:
+        assert ast.get_docstring(ast.parse(path.read_text())), path
+
+
+@pytest.mark.parametrize("namespace", NAMESPACES)
+def test_public_names_are_documented(namespace):
+    module = importlib.import_module(f"jaxinv.{namespace}")
+    names = getattr(module, "__all__", None) or [
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and getattr(value, "__module__", "") == module.__name__
+    ]
+    assert names
+    for name in names:
+        value = getattr(module, name)
+        doc = inspect.getdoc(value)
+        assert doc, f"jaxinv.{namespace}.{name} has no docstring"
+        if inspect.isfunction(value):
+            assert ">>>" in doc or name in ("raise_if_failed",) or len(doc) > 40, name
+            hints = value.__annotations__
+            missing = set(inspect.signature(value).parameters) - set(hints)
+            assert not missing, f"jaxinv.{namespace}.{name}: {missing} not annotated"
+
+
+def test_every_solver_has_a_row_in_the_docs():
+    table = (ROOT.parent / "docs" / "solvers.md").read_text()
+    constructors = [n for n in jaxinv.solvers.__all__ if n.islower()]
+    loops = {"solve", "trace", "unfold", "raise_if_failed", "layers"}
+    assert [name for name in constructors if name not in loops and f"`{name}`" not in table] == []
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    heavy = ("flax", "matplotlib", "xarray", "pandas", "skimage", "sklearn", "rich", "pywt")
+    code = (
+        "import sys, jaxinv\n"
+        f"print([name for name in {heavy!r} if name in sys.modules])\n"
+        "import jax\n"
+        "print(jax.config.jax_enable_x64, jax.config.jax_default_matmul_precision)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded, flags = out.stdout.strip().splitlines()
+    assert loaded == "[]"
+    assert flags.split()[1] == "None"
+
+
+def test_every_module_can_be_imported():
+    for info in pkgutil.walk_packages([str(ROOT)], "jaxinv."):
+        if not info.name.endswith("__main__"):
+            importlib.import_module(info.name)

@@ -1,0 +1,153 @@
+"""The command line: what a person types, right and wrong."""
+
+import json
+
+import numpy as np
+import pytest
+
+from jaxinv.cli import main
+from jaxinv.reproductions import REPRODUCTIONS, Claim, overall
+from jaxinv.reproductions._registry import BEATEN, REFUTED, REPRODUCED, compare_mean, compare_rates
+from jaxinv.reproductions.presets import PRESETS, Preset, _nonexpansive
+
+
+@pytest.fixture
+def small(monkeypatch, tmp_path):
+    """Shrink the two-layer preset to a size that a test can wait for."""
+    preset = PRESETS["nonexpansive-2layer"]
+    tiny = preset._replace(
+        values=(2, 4), solvers=_nonexpansive.solvers(hidden=(40, 30), largest_k=4)
+    )
+    monkeypatch.setitem(PRESETS, preset.name, tiny)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(capsys, *arguments):
+    try:
+        code = main(arguments)
+    except SystemExit as ended:
+        code = ended.code
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_without_arguments_it_shows_an_example(capsys):
+    code, out, _ = run(capsys)
+    assert code == 0
+    assert "jaxinv sweep nonexpansive-2layer" in out
+
+
+def test_sweep_writes_a_figure_and_resumes_its_store(capsys, small):
+    arguments = ("sweep", "nonexpansive-2layer", "--trials", "3", "--store", "s.sqlite")
+    code, out, err = run(capsys, *arguments)
+    assert (code, err) == (0, "")
+    assert "k = 4: success 1.00" in out
+    figure = small / "results" / "nonexpansive-2layer-levenberg-marquardt.png"
+    assert figure.read_bytes().startswith(b"\x89PNG")
+    again = run(capsys, *arguments)
+    assert again[0] == 0
+    assert again[1].split("figure:")[0] == out.split("figure:")[0]
+    code, _, err = run(capsys, *arguments, "--seed", "1")
+    assert code == 2
+    assert "holds another configuration: key is" in err
+    assert err.count("\n") == 1
+
+
+def test_sweep_with_the_other_solver(capsys, small):
+    code, out, _ = run(
+        capsys, "sweep", "nonexpansive-2layer", "--trials", "2", "--solver", "subgradient",
+        "--plot", "figure.svg",
+    )  # fmt: skip
+    assert code == 0
+    assert "figure: figure.svg" in out
+    assert (small / "figure.svg").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("sweep", "nonexpansive-2layr"), "Did you mean 'nonexpansive-2layer'?"),
+        (("sweep", "lasso", "--solver", "adam"), "solver must be one of fista"),
+        (("sweep", "lasso", "--trials", "-3"), "trials must be >= 1, got -3"),
+        (("sweep", "lasso", "--trials", "x"), "invalid int value: 'x'"),
+        (("sweep", "lasso", "--dtype", "float16"), "dtype must be one of float32, float64"),
+        (("sweep", "lasso", "--plot", "a.txt"), "plot must end in .png"),
+        (("sweep",), "the following arguments are required: PRESET"),
+        (("sweep", "lasso", "--store", "no/such/folder.sqlite"), "folder of store"),
+        (("swep", "lasso"), "invalid choice: 'swep'"),
+        (("reconstruct", "kamera"), "camera"),
+        (("reconstruct", "missing.png"), "exist"),
+        (("reconstruct", "camera", "--ratio", "1.5"), "ratio must be in (0, 1], got 1.5"),
+        (("reconstruct", "camera", "--operator", "radon"), "operator must be one of"),
+        (("reconstruct", "camera", "--prior", "dip"), "prior must be one of"),
+        (("reconstruct", "camera", "--operator", "gaussian"), "hadamard"),
+        (("reconstruct", "camera", "--out", "a.xyz"), "end in one of"),
+        (("reproduce",), "one of the two, got neither"),
+        (("reproduce", "noise-lw"), "Did you mean 'noise-law'?"),
+        (("reproduce", "noise-law", "--trials", "1"), "trials must be >= 2"),
+    ],
+)
+def test_wrong_input_is_one_clear_line(capsys, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, *arguments)
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
+    assert "Traceback" not in out + err
+    assert not list(tmp_path.iterdir())
+
+
+def test_reconstruct_writes_figure_and_estimate(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(
+        capsys, "reconstruct", "camera", "--size", "64", "--ratio", "0.5", "--out", "e.png"
+    )
+    assert (code, err) == (0, "")
+    assert "estimate: e.png" in out
+    assert (tmp_path / "e.png").read_bytes().startswith(b"\x89PNG")
+    assert len(list((tmp_path / "results").glob("*.png"))) == 1
+
+
+def test_reproduce_lists_and_writes(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = run(capsys, "reproduce", "--list")
+    assert code == 0
+    assert "noise-law" in out
+    code, out, _ = run(capsys, "reproduce", "landscape-rho", "--trials", "64", "--out", "r")
+    assert code == 0
+    summary = json.loads((tmp_path / "r" / "landscape-rho.json").read_text())
+    assert summary["verdict"] == "reproduced"
+    assert len(summary["claims"]) == 3
+    assert (tmp_path / "r" / "landscape-rho.csv").read_text().startswith("depth,mean")
+    assert (tmp_path / "r" / "landscape-rho.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_reproductions_know_their_source():
+    for name, item in REPRODUCTIONS.items():
+        assert item.name == name
+        assert "(" in item.source
+        assert item.title
+        assert item.cost
+
+
+def test_verdicts():
+    assert compare_rates("x", np.ones(30), 0.5, 30).verdict == BEATEN
+    assert compare_rates("x", np.zeros(30), 0.5, 30).verdict == REFUTED
+    assert compare_rates("x", np.arange(30) % 2, 0.6, 30).verdict == REPRODUCED
+    noise = np.random.default_rng(0).normal(size=400)
+    assert compare_mean("x", 1 + 0.1 * noise, 1.0, tolerance=0.0).verdict == REPRODUCED
+    assert compare_mean("x", 2 + 0.1 * noise, 1.0, tolerance=0.05).verdict == REFUTED
+    lower = compare_mean("x", 0.5 + 0.1 * noise, 1.0, tolerance=0.05, lower_is_better=True)
+    assert lower.verdict == BEATEN
+    claims = [Claim("", 0, 0, 0, 0, verdict, "") for verdict in (REPRODUCED, BEATEN)]
+    assert overall(claims) == BEATEN
+    assert overall([*claims, claims[0]._replace(verdict=REFUTED)]) == REFUTED
+
+
+def test_presets_are_whole():
+    for preset in PRESETS.values():
+        assert isinstance(preset, Preset)
+        assert set(preset.published) <= set(preset.values)
+        for solver in preset.solvers:
+            assert callable(preset.trial(solver))

@@ -1,0 +1,195 @@
+"""What every family and every generator promises, row by row of ``cases``."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from cases import FAMILIES, GENERATORS, floats, rows
+
+import jaxinv as ji
+
+EPS = float(jnp.finfo(floats()).eps)
+NUM_TRIALS = 400
+KEY = jax.random.key(11)
+
+families = pytest.mark.parametrize("case", rows(FAMILIES))
+generators = pytest.mark.parametrize("case", rows(GENERATORS))
+
+
+def assert_trees_equal(got, expected):
+    assert jax.tree.structure(got) == jax.tree.structure(expected)
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+# --- families -----------------------------------------------------------------------------------
+
+
+@functools.cache
+def batch(index):
+    family = FAMILIES[index].make()
+    return jax.jit(family.batch)(jax.random.split(KEY, NUM_TRIALS))
+
+
+def drawn(case):
+    return batch(FAMILIES.index(case))
+
+
+@families
+def test_a_problem_is_determined_by_its_key_in_both_styles(case):
+    family = case.make()
+    sample = jax.jit(family.sample)
+    problem = sample(KEY)
+    assert_trees_equal(sample(KEY), problem)
+    assert_trees_equal(sample(jax.random.PRNGKey(11)), problem)
+    assert_trees_equal(family.initial(jax.random.PRNGKey(11)), family.initial(KEY))
+    other = sample(jax.random.key(12))
+    assert not np.array_equal(other.y, problem.y)
+    assert not np.array_equal(other.truth.u, problem.truth.u)
+
+
+@families
+def test_measurements_are_the_operator_on_the_signal_plus_noise(case):
+    problem = jax.jit(case.make().sample)(KEY)
+    truth = problem.truth
+    np.testing.assert_allclose(problem.signal(truth.u), truth.x, atol=8 * EPS)
+    np.testing.assert_allclose(problem.operator(truth.x) + truth.noise, problem.y, atol=8 * EPS)
+    for leaf in jax.tree.leaves(problem):
+        assert leaf.dtype == floats()
+
+
+@families
+def test_noise_has_its_level(case):
+    problems = drawn(case)
+    axes = case.make().axes
+    energy = np.asarray(jnp.sum(jnp.square(problems.truth.noise), axis=-1), np.float64)
+    expected = jax.vmap(case.noise, in_axes=(axes,))(problems)
+    expected = np.broadcast_to(np.asarray(expected, np.float64), energy.shape)
+    kept = expected > 0  # a signal without any entry has no noise
+    ratio = energy[kept] / expected[kept]
+    standard_error = np.std(ratio) / np.sqrt(ratio.size)
+    assert abs(np.mean(ratio) - 1) < 4 * standard_error + 20 * EPS
+    assert np.max(energy[~kept], initial=0) == 0
+
+
+@families
+def test_a_batch_is_its_problems_stacked(case):
+    family = case.make()
+    keys = jax.random.split(KEY, NUM_TRIALS)
+    sample = jax.jit(family.sample)
+    for index in (0, 7):
+        one = sample(keys[index])
+        got = jax.tree.map(lambda x, i=index: x[i], drawn(case)._replace(operator=None, prior=None))
+        expected = one._replace(operator=None, prior=None)
+        for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
+            np.testing.assert_allclose(a, b, atol=20 * EPS)
+    stacked = jax.tree.leaves(drawn(case).operator)[0].ndim == 3
+    assert stacked == (family.axes.operator == 0)  # a shared operator is not copied
+
+
+@families
+def test_axes_serve_vmap_in_and_out(case):
+    family = case.make()
+    keys = jax.random.split(KEY, NUM_TRIALS)
+    problems = jax.jit(jax.vmap(family.sample, out_axes=family.axes))(keys)
+    assert_trees_equal(problems, drawn(case))
+    losses = jax.vmap(lambda problem, u: problem.loss(u), in_axes=(family.axes, 0))(
+        problems, problems.truth.u
+    )
+    noise = 0.5 * jnp.sum(jnp.square(problems.truth.noise), axis=-1)
+    np.testing.assert_allclose(losses, noise, rtol=1e-3, atol=1e-9)
+
+
+@families
+def test_a_family_is_an_argument_and_its_start_fits(case):
+    family = case.make()
+    u0 = jax.jit(lambda f, key: f.initial(key))(family, KEY)
+    problem = jax.jit(lambda f, key: f.sample(key))(family, KEY)
+    assert (u0.shape, u0.dtype) == (problem.truth.u.shape, floats())
+    assert family.initial(KEY, num_restarts=4).shape == (4, *u0.shape)
+
+
+@families
+@pytest.mark.parametrize("bad", [0, "key", np.zeros(3), None])
+def test_something_that_is_not_a_key_is_refused(case, bad):
+    family = case.make()
+    for draw in (family.sample, family.initial):
+        with pytest.raises((TypeError, ValueError), match="key must be"):
+            draw(bad)
+
+
+# --- generators ---------------------------------------------------------------------------------
+
+
+@functools.cache
+def generator(index):
+    case = GENERATORS[index]
+    return case.make(KEY), jax.random.normal(jax.random.key(2), case.z_shape, floats())
+
+
+def made(case):
+    return generator(GENERATORS.index(case))
+
+
+@jax.jit
+def apply(g, z):
+    return g(z)
+
+
+@generators
+def test_jit_and_vmap_equal_the_plain_call(case):
+    g, z = made(case)
+    x = g(z)
+    assert x.dtype == floats()
+    np.testing.assert_allclose(apply(g, z), x, atol=20 * EPS)
+    latents = jnp.stack([z, -2 * z])
+    got = jax.jit(jax.vmap(apply, in_axes=(None, 0)))(g, latents)
+    np.testing.assert_allclose(got[1], g(-2 * z), atol=40 * EPS)
+    both = jax.tree.map(lambda a, b: jnp.stack([a, b]), g, jax.tree.map(lambda a: 0.5 * a, g))
+    got = jax.jit(jax.vmap(apply, in_axes=(0, None)))(both, z)
+    np.testing.assert_allclose(got[0], x, atol=20 * EPS)
+
+
+@generators
+def test_jacobian_equals_forward_mode_and_finite_differences(case):
+    g, z = made(case)
+    J = jax.jit(lambda g, z: g.jacobian(z))(g, z)
+    assert J.shape == (*g(z).shape, *z.shape)
+    np.testing.assert_allclose(J, jax.jit(jax.jacfwd(g.__call__))(z), atol=40 * EPS)
+    step = 1e-6 if floats() == jnp.float64 else 1e-2
+    ends = jnp.concatenate([z + step * jnp.eye(z.size), z - step * jnp.eye(z.size)])
+    values = np.asarray(jax.vmap(g)(ends.astype(floats())), np.float64)
+    slopes = (values[: z.size] - values[z.size :]).T / (2 * step)
+    np.testing.assert_allclose(J, slopes, atol=5e-3 if floats() == jnp.float32 else 1e-8)
+
+
+@generators
+def test_an_untrained_prior_varies_its_parameters(case):
+    g, z = made(case)
+    prior = g.untrained(z)
+    np.testing.assert_allclose(prior(prior.params), g(z), atol=20 * EPS)
+    problem = ji.Problem(ji.operators.identity(g(z).shape), jnp.ones_like(g(z)), prior)
+    _, gradient = jax.jit(ji.problems.loss_and_gradient)(problem, prior.params)
+    assert jax.tree.structure(gradient) == jax.tree.structure(prior.params)
+    direction = jax.tree.map(lambda leaf: jnp.cos(jnp.arange(leaf.size)).reshape(leaf.shape), g)
+    direction = jax.tree.map(lambda a, b: b.astype(a.dtype), prior.params, direction.params)
+    step = 1e-6 if floats() == jnp.float64 else 1e-3
+
+    def moved(sign):
+        params = jax.tree.map(lambda a, d: a + sign * step * d, prior.params, direction)
+        return float(problem.loss(params))
+
+    slope = sum(
+        float(jnp.sum(a * b))
+        for a, b in zip(jax.tree.leaves(gradient), jax.tree.leaves(direction), strict=True)
+    )
+    np.testing.assert_allclose((moved(1) - moved(-1)) / (2 * step), slope, rtol=2e-2, atol=2e-3)
+
+
+@generators
+def test_a_latent_of_the_wrong_shape_is_named(case):
+    g, z = made(case)
+    with pytest.raises(ValueError, match=r"z must have shape .*got shape \(2, 9\)"):
+        g(jnp.zeros((2, 9)))

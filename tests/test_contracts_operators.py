@@ -1,0 +1,264 @@
+"""What every operator promises, row by row of ``cases.OPERATORS``."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from cases import NONLINEAR_OPERATORS, OPERATORS, complexes, floats, rows
+
+KEYS = jax.random.split(jax.random.key(7), 2)
+linear = pytest.mark.parametrize("case", rows(OPERATORS))
+nonlinear = pytest.mark.parametrize("case", rows(NONLINEAR_OPERATORS))
+every = pytest.mark.parametrize("case", rows([*OPERATORS, *NONLINEAR_OPERATORS]))
+
+
+@jax.jit
+def apply(op, x):
+    return op(x)
+
+
+@jax.jit
+def adjoint(op, y):
+    return op.adjoint(y)
+
+
+@jax.jit
+def gram(op, x):
+    return op.gram(x)
+
+
+@jax.jit
+def apply_each(op, x):
+    return jax.vmap(apply, in_axes=(None, 0))(op, x)
+
+
+@functools.cache
+def build(case, index=0):
+    return case.make(KEYS[index])
+
+
+def draw(seed, shape, dtype):
+    generator = np.random.default_rng(seed)
+    x = generator.normal(size=shape)
+    if np.issubdtype(dtype, np.complexfloating):
+        x = x + 1j * generator.normal(size=shape)
+    return x.astype(dtype)
+
+
+def assert_close(actual, expected, factor=64):
+    """Compare up to rounding: ``factor`` units in the last place of the largest entry."""
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    assert actual.shape == expected.shape
+    eps = np.finfo(floats()).eps
+    size = max(1.0, float(np.max(np.abs(expected), initial=0)))
+    assert np.max(np.abs(actual - expected), initial=0) <= factor * eps * size
+
+
+def signal_types(case):
+    return [floats()] if case.real_signals else [floats(), complexes()]
+
+
+def dense_matrix(op):
+    """The matrix of an operator, flattened, from its products with unit vectors."""
+    size = int(np.prod(op.in_shape))
+    units = np.eye(size, dtype=floats()).reshape(size, *op.in_shape)
+    return np.asarray(apply_each(op, units)).reshape(size, -1).T
+
+
+@linear
+def test_adjoint_passes_the_dot_test(case):
+    op = build(case)
+    for dtype in signal_types(case):
+        x = draw(1, op.in_shape, dtype)
+        image = apply(op, x)
+        # measurements of the other kind must do as well: a complex y for a real A x
+        for kind in {image.dtype, complexes()}:
+            y = draw(2, op.out_shape, kind)
+            back = adjoint(op, y)
+            assert back.shape == op.in_shape
+            left = np.real(np.vdot(np.asarray(y), np.asarray(image)))
+            right = np.real(np.vdot(np.asarray(back), np.asarray(x)))
+            assert abs(left - right) <= 64 * np.finfo(floats()).eps * (
+                np.linalg.norm(y) * np.linalg.norm(image) + 1
+            )
+
+
+@linear
+def test_adjoint_is_complex_linear_where_the_operator_is(case):
+    if case.real_signals:
+        pytest.skip("adjoint of a map from real signals: linear over the real numbers only")
+    op = build(case)
+    x, y = draw(1, op.in_shape, complexes()), draw(2, op.out_shape, complexes())
+    assert_close(np.vdot(y, apply(op, x)), np.vdot(adjoint(op, y), x), 256)
+
+
+@linear
+def test_is_linear(case):
+    op = build(case)
+    for dtype in signal_types(case):
+        a, b = 0.5, (-1.5 + 2j if np.issubdtype(dtype, np.complexfloating) else -1.5)
+        x, z = draw(1, op.in_shape, dtype), draw(2, op.in_shape, dtype)
+        assert_close(apply(op, a * x + b * z), a * apply(op, x) + b * apply(op, z), 256)
+
+
+@linear
+def test_todense_equals_products(case):
+    op = build(case)
+    matrix = np.asarray(op.todense())
+    assert_close(matrix, dense_matrix(op))
+    x = draw(1, op.in_shape, signal_types(case)[-1])
+    assert_close(matrix @ np.asarray(x).ravel(), apply(op, x).ravel(), 256)
+    y = draw(2, op.out_shape, complexes())
+    expected = matrix.conj().T @ np.asarray(y).ravel()
+    if case.real_signals:
+        expected = expected.real
+        assert_close(np.real(adjoint(op, y)).ravel(), expected, 256)
+    else:
+        assert_close(adjoint(op, y).ravel(), expected, 256)
+        assert_close(op.H.todense(), matrix.conj().T)
+        assert_close(op.T.todense(), matrix.T)
+        assert_close(apply(op.T, y).ravel(), matrix.T @ np.asarray(y).ravel(), 256)
+
+
+@linear
+def test_gram_is_adjoint_after_apply(case):
+    op = build(case)
+    x = draw(1, op.in_shape, signal_types(case)[-1])
+    assert_close(gram(op, x), adjoint(op, apply(op, x)), 256)
+
+
+@linear
+def test_norm_is_the_largest_singular_value(case):
+    op = build(case)
+    matrix = dense_matrix(op)
+    if case.name == "fourier-real":  # the supremum runs over real signals
+        matrix = np.concatenate([matrix.real, matrix.imag])
+    if case.name in ("from_function-spectrum", "scaled-real-signals"):
+        matrix = np.concatenate([matrix.real, matrix.imag])
+    norm = jax.jit(lambda op: op.norm())(op)
+    assert norm.shape == ()
+    assert norm.dtype == floats()
+    np.testing.assert_allclose(norm, _norm(case, op, matrix), rtol=1e-3)
+
+
+def _norm(case, op, matrix):
+    if case.name != "sum-mixed":
+        return np.linalg.norm(matrix, 2)
+    # F Re(x) + B x on complex x: the matrix of the real-linear map on (Re x, Im x)
+    units = [f * e for f in (1, 1j) for e in np.eye(op.in_shape[0])]
+    columns = [np.asarray(op._apply(jnp.asarray(e, complexes()))) for e in units]
+    stacked = np.stack([np.concatenate([c.real, c.imag]) for c in columns], 1)
+    return np.linalg.norm(stacked, 2)
+
+
+@every
+def test_jit_equals_eager(case):
+    op = build(case)
+    x = draw(1, op.in_shape, floats())
+    assert_close(apply(op, x), op(x))
+    if hasattr(op, "adjoint"):
+        y = draw(2, op.out_shape, op.out_dtype)
+        assert_close(adjoint(op, y), op.adjoint(y))
+
+
+@every
+def test_vmap_equals_a_loop(case):
+    ops = [build(case, 0), build(case, 1)]
+    axis = 0 if jax.tree.leaves(ops[0]) else None
+    stacked = jax.tree.map(lambda *arrays: np.stack(arrays), *ops)
+    x = draw(1, (2, *ops[0].in_shape), floats())
+    assert_close(apply_each(ops[0], x), np.stack([apply(ops[0], v) for v in x]))
+    over_both = jax.jit(jax.vmap(apply, in_axes=(axis, 0)))(stacked, x)
+    assert_close(over_both, np.stack([apply(op, v) for op, v in zip(ops, x, strict=True)]))
+    if hasattr(ops[0], "adjoint"):
+        y = draw(2, (2, *ops[0].out_shape), ops[0].out_dtype)
+        back = jax.jit(jax.vmap(adjoint, in_axes=(axis, 0)))(stacked, y)
+        assert_close(back, np.stack([adjoint(op, v) for op, v in zip(ops, y, strict=True)]))
+
+
+@every
+def test_is_built_inside_vmap(case):
+    x = draw(1, build(case).in_shape, floats())
+    inside = jax.jit(jax.vmap(lambda key: case.make(key)(x)))(KEYS)
+    assert_close(inside, np.stack([apply(build(case, i), x) for i in (0, 1)]))
+
+
+@every
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_keeps_the_precision_of_its_inputs(case, dtype):
+    if dtype == "float64" and floats() != np.float64:
+        pytest.skip("needs JAX_ENABLE_X64=1")
+    op = _cast(build(case), dtype)
+    x = draw(1, op.in_shape, dtype)
+    y = apply(op, x)
+    assert jnp.finfo(y.dtype).dtype == np.dtype(dtype)
+    assert y.shape == op.out_shape
+    if hasattr(op, "adjoint"):
+        assert y.dtype == op.out_dtype or floats() != np.dtype(dtype)
+        for result in (adjoint(op, y), gram(op, x)):
+            assert jnp.finfo(result.dtype).dtype == np.dtype(dtype)
+        if case.real_signals and case.name != "sum-mixed":
+            assert adjoint(op, y).dtype == np.dtype(dtype)
+
+
+def _cast(op, dtype):
+    kinds = {jnp.floating: np.dtype(dtype), jnp.complexfloating: np.result_type(dtype, "complex64")}
+
+    def cast(leaf):
+        for kind, target in kinds.items():
+            if jnp.issubdtype(leaf.dtype, kind):
+                return leaf.astype(target)
+        return leaf
+
+    return jax.tree.map(cast, op)
+
+
+@every
+def test_a_wrong_shape_names_both(case):
+    op = build(case)
+    calls = [(op, op.in_shape)]
+    if hasattr(op, "adjoint"):
+        calls += [(op.adjoint, op.out_shape), (op.gram, op.in_shape)]
+    for call, shape in calls:
+        wrong = (*shape, 2)
+        for function in (call, lambda x, call=call: jax.eval_shape(call, x)):
+            with pytest.raises(ValueError, match="must have shape") as caught:
+                function(np.ones(wrong, floats()))
+            assert str(shape) in str(caught.value)
+            assert str(wrong) in str(caught.value)
+
+
+@jax.jit
+def gradient(op, weights, x):
+    return jax.grad(lambda x: jnp.sum(weights * op(x)))(x)
+
+
+@nonlinear
+def test_gradient_is_finite_at_zero(case):
+    op = build(case)
+    weights = draw(3, op.out_shape, floats())
+    assert np.all(np.isfinite(gradient(op, weights, np.zeros(op.in_shape, floats()))))
+
+
+@nonlinear
+def test_gradient_matches_finite_differences(case):
+    op = build(case)
+    weights, x = draw(3, op.out_shape, floats()), draw(4, op.in_shape, floats())
+    eps = float(np.finfo(floats()).eps)
+    step = eps ** (1 / 3)
+    changes = step * np.eye(x.size, dtype=floats())
+    rise = np.asarray(apply_each(op, x + changes)) - np.asarray(apply_each(op, x - changes))
+    expected = (rise / (2 * step)) @ weights if case.smooth else np.zeros(x.size)
+    # the step's square for the difference quotient, eps / step for its cancellation
+    tolerance = 30 * step**2 + 30 * eps / step
+    np.testing.assert_allclose(gradient(op, weights, x), expected, atol=tolerance, rtol=0)
+
+
+@nonlinear
+def test_nonlinear_operators_show_the_linear_one(case):
+    op = build(case)
+    x = draw(1, op.in_shape, floats())
+    assert apply(op.linear, x).shape == op.out_shape
+    assert not hasattr(op, "adjoint")

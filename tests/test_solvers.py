@@ -1,0 +1,490 @@
+"""Solvers against independent references: closed forms, SciPy, scikit-learn, NumPy loops, rates."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from scipy import optimize
+from sklearn.linear_model import Lasso
+
+import jaxinv as ji
+
+X64 = jax.config.jax_enable_x64
+DTYPE = jnp.float64 if X64 else jnp.float32
+COMPLEX = jnp.complex128 if X64 else jnp.complex64
+EPS = float(jnp.finfo(DTYPE).eps)
+KEY = jax.random.key(0)
+
+M, N, PENALTY = 20, 40, 0.05
+
+
+@functools.cache
+def lasso_problem():
+    family = ji.problems.sparse(M, N, num_nonzeros=4, snr_db=30, dtype=DTYPE)
+    return jax.jit(family.sample)(KEY), family.initial(KEY)
+
+
+def as_numpy(problem):
+    return np.asarray(problem.operator.matrix, np.float64), np.asarray(problem.y, np.float64)
+
+
+@functools.cache
+def lasso_reference():
+    """scikit-learn minimizes (1/2m)‖Ax − y‖² + alpha ‖x‖₁."""
+    A, y = as_numpy(lasso_problem()[0])
+    model = Lasso(alpha=PENALTY / M, fit_intercept=False, tol=1e-14, max_iter=1000000)
+    return model.fit(A, y).coef_
+
+
+def lasso_objective(x):
+    A, y = as_numpy(lasso_problem()[0])
+    x = np.asarray(x, np.float64)
+    return 0.5 * np.sum((A @ x - y) ** 2) + PENALTY * np.sum(np.abs(x))
+
+
+# --- ista and fista ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [ji.solvers.ista, ji.solvers.fista])
+def test_lasso_reaches_scikit_learn(make):
+    problem, u0 = lasso_problem()
+    sol = ji.solve(make(penalty=PENALTY), problem, u0)
+    assert ji.Status(int(sol.status)) == ji.Status.CONVERGED
+    best = lasso_objective(lasso_reference())
+    assert lasso_objective(sol.u) <= best * (1 + 1e-5)
+    np.testing.assert_allclose(sol.u, lasso_reference(), atol=1e-4)
+    np.testing.assert_allclose(make(penalty=PENALTY).objective(problem, sol.u), best, rtol=1e-5)
+
+
+def test_the_loss_is_the_objective_where_the_step_started():
+    problem, u0 = lasso_problem()
+    for make in (ji.solvers.ista, ji.solvers.fista):
+        _, (info, u) = ji.trace(make(penalty=PENALTY), problem, u0, 12, measure=unknown)
+        expected = [lasso_objective(v) for v in np.concatenate([u0[None], u[:-1]])]
+        np.testing.assert_allclose(info.loss, expected, rtol=1e-5)
+
+
+def unknown(problem, state):
+    return state.u
+
+
+def test_the_error_is_the_prox_gradient_mapping():
+    problem, u0 = lasso_problem()
+    A, y = as_numpy(problem)
+    for step_size in (0.02, 0.1):
+        solver = ji.solvers.ista(step_size, PENALTY)
+        _, (info, u) = ji.trace(solver, problem, u0, 5, measure=unknown)
+        before, after = np.asarray(u[3], np.float64), np.asarray(u[4], np.float64)
+        expected = np.linalg.norm(after - before) / step_size / np.linalg.norm(A.T @ y)
+        np.testing.assert_allclose(info.error[4], expected, rtol=1e-3)
+
+
+def test_step_from_the_norm_is_safe_and_not_small():
+    problem, u0 = lasso_problem()
+    state = jax.jit(ji.solvers.fista(penalty=PENALTY).init)(problem, u0)
+    largest = 1 / np.linalg.norm(as_numpy(problem)[0], 2) ** 2
+    assert 0.93 * largest <= float(state.step_size) <= 1.0 * largest
+
+
+def test_fista_iterates_are_those_of_the_paper():
+    problem, u0 = lasso_problem()
+    A, y = as_numpy(problem)
+    step = 0.9 / np.linalg.norm(A, 2) ** 2
+    x = previous = np.zeros(N)
+    momentum, iterates = 1.0, []
+    ahead = x
+    for _ in range(30):
+        v = ahead - step * A.T @ (A @ ahead - y)
+        x = np.sign(v) * np.maximum(np.abs(v) - step * PENALTY, 0)
+        grown = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
+        ahead, previous, momentum = x + (momentum - 1) / grown * (x - previous), x, grown
+        iterates.append(x)
+    solver = ji.solvers.fista(step, PENALTY, restart=False)
+    _, (_, u) = ji.trace(solver, problem, u0, 30, measure=unknown)
+    np.testing.assert_allclose(u, iterates, atol=300 * EPS)
+
+
+def test_restart_drops_the_momentum_and_needs_fewer_steps():
+    problem, u0 = lasso_problem()
+    steps = {
+        restart: int(
+            ji.solve(ji.solvers.fista(penalty=PENALTY, restart=restart), problem, u0).num_steps
+        )
+        for restart in (True, False)
+    }
+    assert steps[True] < 0.8 * steps[False]
+
+
+# A diagonal quadratic with many small eigenvalues: F(u_t) is Σ λ c² (1 − λ)^{2t} for gradient
+# descent. With c² = λ^0.1 per log-spaced eigenvalue it falls like t^{-1.1}, and with momentum
+# like t^{-2.2}: as slow as the theorems allow, up to the 0.1 that keeps ‖u*‖ finite.
+SPECTRUM = np.geomspace(1e-7, 1, 300)
+COEFFICIENTS = np.sqrt(SPECTRUM**0.1)
+
+
+@functools.cache
+def slow_traces():
+    scale = jnp.asarray(np.sqrt(SPECTRUM), DTYPE)
+    operator = ji.operators.mask(scale)
+    problem = ji.Problem(operator, operator(jnp.asarray(COEFFICIENTS, DTYPE)))
+    u0 = jnp.zeros(300, DTYPE)
+    solvers = {
+        "ista": ji.solvers.ista(1.0, 0.0),
+        "fista": ji.solvers.fista(1.0, 0.0, restart=False),
+    }
+    return {k: np.asarray(ji.trace(s, problem, u0, 1001)[1].loss) for k, s in solvers.items()}
+
+
+@pytest.mark.parametrize(("name", "slope"), [("ista", -1.1), ("fista", -2.2)])
+def test_observed_rate(name, slope):
+    loss = slow_traces()[name]
+    steps = np.unique(np.geomspace(20, 1000, 60).astype(int))
+    fitted = np.polyfit(np.log(steps), np.log(loss[steps]), 1)[0]
+    assert abs(fitted - slope) < 0.12 * abs(slope)
+
+
+def test_rates_of_the_theorems_bound_every_step():
+    steps = np.arange(1, 1001)
+    size = np.sum(COEFFICIENTS**2)  # L = 1, u0 = 0
+    assert np.all(slow_traces()["ista"][1:] <= size / (2 * steps))
+    assert np.all(slow_traces()["fista"][1:] <= 2 * size / (steps + 1) ** 2)
+
+
+def test_nonnegative_least_squares_reaches_scipy():
+    problem, u0 = lasso_problem()
+    A, y = as_numpy(problem)
+    A = A[:, :12]  # more rows than columns: one solution
+    problem = ji.Problem(ji.operators.dense(jnp.asarray(A, DTYPE)), problem.y)
+    sol = ji.solve(ji.solvers.fista(prox=ji.prox.box(0.0)), problem, u0[:12])
+    np.testing.assert_allclose(sol.u, optimize.nnls(A, y)[0], atol=2e-5)
+
+
+def test_complex_lasso_satisfies_the_optimality_conditions():
+    operator = ji.operators.gaussian(KEY, M, N, dtype=COMPLEX)
+    values = jax.random.normal(jax.random.key(1), (4,), COMPLEX)
+    x = jnp.zeros(N, COMPLEX).at[jnp.array([3, 11, 20, 33])].set(values)
+    problem = ji.Problem(operator, operator(x))
+    sol = ji.solve(ji.solvers.fista(penalty=PENALTY), problem, jnp.zeros(N, COMPLEX))
+    assert int(sol.status) == ji.Status.CONVERGED
+    A = np.asarray(operator.matrix, np.complex128)
+    u = np.asarray(sol.u, np.complex128)
+    correlation = A.conj().T @ (np.asarray(problem.y) - A @ u)
+    active = u != 0
+    assert 0 < active.sum() < N
+    phase = u[active] / np.abs(u[active])
+    np.testing.assert_allclose(correlation[active], PENALTY * phase, atol=1e-4)
+    assert np.all(np.abs(correlation[~active]) <= PENALTY * (1 + 1e-4))
+
+
+def test_synthesis_with_an_orthogonal_prior_has_the_closed_form():
+    rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(8, 8)))[0]
+    y = np.random.default_rng(1).normal(size=8)
+    prior = ji.operators.dense(jnp.asarray(rotation, DTYPE)).H
+    problem = ji.Problem(ji.operators.identity((8,)), jnp.asarray(y, DTYPE), prior)
+    sol = ji.solve(ji.solvers.fista(penalty=0.3), problem, jnp.zeros(8, DTYPE))
+    coefficients = rotation @ y
+    shrunk = np.sign(coefficients) * np.maximum(np.abs(coefficients) - 0.3, 0)
+    np.testing.assert_allclose(sol.u, shrunk, atol=1e-5)
+    np.testing.assert_allclose(sol.x, rotation.T @ shrunk, atol=1e-5)
+
+
+def test_imaginary_parts_that_a_real_model_cannot_explain_change_nothing():
+    problem, u0 = lasso_problem()
+    turned = problem._replace(y=problem.y + 1j * problem.y[::-1])
+    for make in (ji.solvers.ista, ji.solvers.fista):
+        state, _ = ji.trace(make(0.05, PENALTY), turned, u0, 3)
+        expected, _ = ji.trace(make(0.05, PENALTY), problem, u0, 3)
+        np.testing.assert_allclose(state.u, expected.u, atol=20 * EPS)
+
+
+def shift(x):
+    return jnp.tanh(x) + x
+
+
+def test_a_model_that_is_not_linear_is_stepped_by_its_gradient():
+    prior = ji.generators.from_function(apply_shift, None, in_shape=(N,))
+    problem, u0 = lasso_problem()
+    problem = problem._replace(prior=prior, y=problem.operator(shift(problem.truth.x)))
+    losses = {}
+    for make in (ji.solvers.ista, ji.solvers.fista):
+        solver = make(0.02, 1e-3)
+        state, info = ji.trace(solver, problem, u0, 200)
+        assert float(info.loss[-1]) < 0.05 * float(info.loss[0])
+        losses[make] = float(info.loss[-1])
+        np.testing.assert_allclose(
+            solver.step(problem, state)[1].loss, solver.objective(problem, state.u), rtol=1e-5
+        )
+    assert losses[ji.solvers.fista] < losses[ji.solvers.ista]
+    assert float(ji.solvers.ista(penalty=0.1).init(problem, u0).step_size) < 0.25
+
+
+def apply_shift(params, x):
+    return shift(x)
+
+
+def test_total_variation_denoising_is_its_proximal_operator():
+    y = jnp.asarray(np.random.default_rng(0).normal(size=(3, 4)), DTYPE)
+    problem = ji.Problem(ji.operators.identity((3, 4)), y)
+    solver = ji.solvers.fista(1.0, prox=ji.prox.tv(0.4, num_steps=2))
+    state, _ = ji.trace(solver, problem, jnp.zeros((3, 4), DTYPE), 150)  # warm starts add up
+    np.testing.assert_allclose(state.u, ji.prox.tv(0.4, num_steps=500)(y), atol=1e-4)
+
+
+# --- gradient -----------------------------------------------------------------------------------
+
+
+def ridge(u):
+    return 0.5 * 0.3 * jnp.sum(jnp.square(u))
+
+
+def weighted_ridge(weight, u):
+    return 0.5 * weight * jnp.sum(jnp.square(u))
+
+
+SGD = optax.sgd(0.15)
+
+
+@pytest.mark.parametrize(
+    "solver",
+    [
+        ji.solvers.gradient(SGD, ridge),
+        ji.solvers.gradient(SGD, jax.tree_util.Partial(weighted_ridge, 0.3)),
+        ji.solvers.gradient(optax.lbfgs(), ridge),
+    ],
+    ids=["sgd", "partial", "lbfgs"],
+)
+def test_ridge_regression_has_the_closed_form(solver):
+    problem, u0 = lasso_problem()
+    A, y = as_numpy(problem)
+    exact = np.linalg.solve(A.T @ A + 0.3 * np.eye(N), A.T @ y)
+    sol = ji.solve(solver, problem, u0, max_steps=2000)
+    assert int(sol.status) == ji.Status.CONVERGED
+    np.testing.assert_allclose(sol.u, exact, atol=1e-5)
+
+
+def test_gradient_is_the_loop_that_one_writes_with_optax():
+    problem, u0 = lasso_problem()
+    A, y = (jnp.asarray(part, DTYPE) for part in as_numpy(problem))
+    transform = optax.adam(0.05)
+    u, optimizer = u0, transform.init(u0)
+    for _ in range(5):
+        updates, optimizer = transform.update(A.T @ (A @ u - y), optimizer, u)
+        u = optax.apply_updates(u, updates)
+    state, _ = ji.trace(ji.solvers.gradient(transform), problem, u0, 5)
+    np.testing.assert_allclose(state.u, u, atol=100 * EPS)
+
+
+INJECTED = optax.inject_hyperparams(optax.adam)(learning_rate=0.1)
+
+
+def test_a_grid_of_rates_is_one_vmap():
+    problem, u0 = lasso_problem()
+    rates = jnp.array([0.003, 0.03, 0.3], DTYPE)
+
+    def run(rate):
+        solver = ji.solvers.gradient(INJECTED, hyperparams={"learning_rate": rate})
+        return ji.trace(solver, problem, u0, 20)[0].u
+
+    batch = jax.vmap(run)(rates)
+    for rate, u in zip((0.003, 0.03, 0.3), batch, strict=True):
+        alone, _ = ji.trace(ji.solvers.gradient(optax.adam(rate)), problem, u0, 20)
+        np.testing.assert_allclose(u, alone.u, atol=500 * EPS)
+
+
+def test_unknown_hyperparameters_are_refused():
+    problem, u0 = lasso_problem()
+    solver = ji.solvers.gradient(INJECTED, hyperparams={"learning_rte": 0.1})
+    with pytest.raises(ValueError, match="hyperparams must be injected by optax"):
+        ji.trace(solver, problem, u0, 1)
+
+
+def decode(params, z):
+    return params["out"] @ jnp.tanh(params["in"] @ z)
+
+
+def test_the_unknown_can_be_a_tree_of_parameters():
+    generator = np.random.default_rng(0)
+    params = {
+        "in": jnp.asarray(generator.normal(size=(30, 3)), DTYPE),
+        "out": jnp.asarray(generator.normal(size=(N, 30)) / 6, DTYPE),
+    }
+    prior = ji.generators.from_function(decode, params).untrained(jnp.ones(3, DTYPE))
+    problem, _ = lasso_problem()
+    problem = problem._replace(prior=prior)
+    solver = ji.solvers.gradient(optax.adam(0.02))
+    sol = ji.solve(solver, problem, prior.params, tol=1e-4, max_steps=1500)
+    assert float(problem.loss(sol.u)) < 1e-6 * float(0.5 * jnp.sum(problem.y**2))
+    assert jax.tree.structure(sol.u) == jax.tree.structure(params)
+
+
+def bumps(params, z):
+    """Two basins: near z = 1 (the better) and near z = −1."""
+    return jnp.stack([z * z - 1, 0.3 * (z - 1)])
+
+
+def test_restarts_keep_the_lowest_objective():
+    prior = ji.generators.from_function(bumps, None)
+    problem = ji.Problem(ji.operators.identity((2,)), jnp.zeros(2, DTYPE), prior)
+    starts = jnp.array([-1.5, 0.5, -0.7], DTYPE)
+    plain = ji.solve(ji.solvers.gradient(SGD, num_restarts=3), problem, starts)
+    np.testing.assert_allclose(plain.u, 1.0, atol=1e-3)
+    # a penalty that prefers the other basin decides, though its misfit is larger
+    solver = ji.solvers.gradient(SGD, prefer_negative, num_restarts=3)
+    penalized = ji.solve(solver, problem, starts)
+    assert float(penalized.u) < -0.8
+
+
+def prefer_negative(z):
+    return 0.5 * jax.nn.relu(z)
+
+
+# --- Levenberg-Marquardt and subgradient descent --------------------------------------------------
+
+
+@functools.cache
+def generative_problem(**options):
+    family = ji.problems.generative((3, 20, 30), 15, dtype=DTYPE, **options)
+    return jax.jit(lambda key: (family.sample(key), family.initial(key)))(jax.random.key(1))
+
+
+def relu_network(weights, z):
+    for weight in weights:
+        z = np.maximum(weight @ z, 0)
+    return z
+
+
+@functools.cache
+def numpy_model():
+    problem, u0 = generative_problem(noise_norm=0.02)
+    A, y = as_numpy(problem)
+    return A, y, [np.asarray(w, np.float64) for w in problem.prior.params], np.asarray(u0, float)
+
+
+def test_levenberg_marquardt_reaches_scipy():
+    problem, u0 = generative_problem(noise_norm=0.02)
+    A, y, weights, z0 = numpy_model()
+    sol = ji.solve(ji.solvers.levenberg_marquardt(), problem, u0)
+    assert int(sol.status) == ji.Status.CONVERGED
+    found = [
+        optimize.least_squares(
+            lambda z: A @ relu_network(weights, z) - y, start, method="lm", xtol=1e-14, ftol=1e-14
+        )
+        for start in (z0, -z0)
+    ]
+    best = min(found, key=lambda result: result.cost)
+    np.testing.assert_allclose(problem.loss(sol.u), best.cost, rtol=1e-4)
+    np.testing.assert_allclose(sol.u, best.x, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "solver", [ji.solvers.levenberg_marquardt(), ji.solvers.subgradient(0.3)], ids=["lm", "sub"]
+)
+def test_the_truth_is_a_fixed_point_without_noise(solver):
+    problem, _ = generative_problem()
+    state, info = ji.trace(solver, problem, problem.truth.u, 3)
+    np.testing.assert_allclose(state.u, problem.truth.u, atol=20 * EPS)
+    assert float(info.loss[-1]) < (20 * EPS) ** 2
+
+
+def test_levenberg_marquardt_needs_few_steps_at_the_size_of_the_papers():
+    family = ji.problems.generative((40, 700, 600), 300, dtype=DTYPE)
+    run = jax.jit(lambda key: solve_by_lm(family.sample(key), family.initial(key)))
+    for seed in range(2):
+        sol, error = run(jax.random.key(seed))
+        assert int(sol.status) == ji.Status.CONVERGED
+        assert int(sol.num_steps) <= 14
+        assert float(error) < 100 * EPS
+
+
+def solve_by_lm(problem, u0):
+    sol = ji.solve(ji.solvers.levenberg_marquardt(), problem, u0)
+    return sol, ji.metrics.relative_error(sol.x, problem.truth.x)
+
+
+def subgradient_loop(step, num_steps, negate, z0):
+    """Algorithm 1: test the sign, then step along a subgradient."""
+    A, y, weights, _ = numpy_model()
+    z, iterates = z0, []
+    for _ in range(num_steps):
+
+        def loss(v):
+            return 0.5 * np.sum((A @ relu_network(weights, v) - y) ** 2)
+
+        if negate and loss(-z) < loss(z):
+            z = -z
+        slopes = np.eye(z.size)
+        layer = z
+        for weight in weights:
+            layer = weight @ layer
+            slopes = (weight @ slopes) * (layer > 0)[:, None]
+            layer = np.maximum(layer, 0)
+        z = z - step * slopes.T @ A.T @ (A @ layer - y)
+        iterates.append(z)
+    return np.array(iterates)
+
+
+@pytest.mark.parametrize("negate", [True, False, "stagnation"])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_subgradient_is_algorithm_1(negate, sign):
+    problem, u0 = generative_problem(noise_norm=0.02)
+    expected = subgradient_loop(0.3, 20, negate is not False, sign * numpy_model()[3])
+    solver = ji.solvers.subgradient(0.3, negate)
+    _, (_, u) = ji.trace(solver, problem, sign * u0, 20, measure=unknown)
+    np.testing.assert_allclose(u, expected, atol=2000 * EPS)
+
+
+def test_the_sign_test_makes_both_starts_one():
+    both = [subgradient_loop(0.3, 20, True, sign * numpy_model()[3]) for sign in (1, -1)]
+    np.testing.assert_array_equal(both[0], both[1])
+    alone = [subgradient_loop(0.3, 20, False, sign * numpy_model()[3]) for sign in (1, -1)]
+    assert np.max(np.abs(alone[0][0] - alone[1][0])) > 0.1
+
+
+def test_subgradient_estimates_its_step():
+    problem, u0 = generative_problem()
+    J = np.asarray(ji.problems.jacobian(problem, u0), np.float64)
+    state = jax.jit(ji.solvers.subgradient().init)(problem, u0)
+    np.testing.assert_allclose(state.step_size, 1 / np.linalg.norm(J, 2) ** 2, rtol=0.05)
+
+
+# --- constructors ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: ji.solvers.ista(-1.0, 0.1), "ista: step_size must be finite and > 0, got -1.0"),
+        (lambda: ji.solvers.fista(0.0, 0.1), "fista: step_size"),
+        (
+            lambda: ji.solvers.ista(0.1),
+            "penalty or prox must be given, one of the two, got neither",
+        ),
+        (lambda: ji.solvers.fista(0.1, 0.1, prox=ji.prox.soft(0.1)), "got both"),
+        (lambda: ji.solvers.ista(0.1, -0.1), "soft: penalty must be finite and >= 0"),
+        (lambda: ji.solvers.subgradient(0.1, "sometimes"), "negate must be one of"),
+        (lambda: ji.solvers.subgradient(float("inf")), "step_size"),
+        (lambda: ji.solvers.levenberg_marquardt(damping=0), "damping"),
+        (lambda: ji.solvers.levenberg_marquardt(factor=1.0), "factor"),
+        (lambda: ji.solvers.gradient(SGD, num_restarts=0), "num_restarts must be >= 1"),
+    ],
+)
+def test_bad_values_are_refused(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: ji.solvers.ista(0.1, prox=abs), "prox must be a proximal operator"),
+        (lambda: ji.solvers.gradient(0.1), "transform must be an optax transformation"),
+        (lambda: ji.solvers.gradient(SGD, 0.1), "regularizer must be a function"),
+        (lambda: ji.solvers.ista("0.1", 0.1), "step_size must be a real number"),
+    ],
+)
+def test_bad_types_are_refused(call, words):
+    with pytest.raises(TypeError, match=words):
+        call()

@@ -1,0 +1,315 @@
+"""The engine: same bits however a sweep is cut up, one compile per figure, a store that survives."""
+
+import multiprocessing
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import xarray as xr
+from jax.tree_util import Partial
+
+import jaxinv as ji
+from jaxinv.experiments import StoreError, sweep
+from jaxinv.experiments._cells import canonical, cell_id, cell_key
+from jaxinv.experiments._store import Store
+
+KEY = jax.random.key(7)
+GRID = {"n": [6, 3], "scale": [2.0, 1.0, 0.5]}
+ONE = {"n": [3], "scale": [1.0]}
+TRACED = ("scale",)
+traces = []
+
+
+def trial(matrix, key, *, n, scale):
+    """Return sums whose last bits depend on the order of additions."""
+    traces.append(n)
+    x = jax.random.normal(key, (n, 40)) @ matrix
+    return {"size": scale * jnp.linalg.norm(x), "sum": jnp.sum(jnp.sin(x)), "steps": jnp.int32(n)}
+
+
+TRIAL = Partial(trial, jnp.linspace(-1.0, 1.0, 1600, dtype=jnp.float32).reshape(40, 40))
+
+
+def run(grid=GRID, num_trials=10, **options):
+    options = {"key": KEY, "traced": TRACED, "micro_batch": 4, **options}
+    return sweep(TRIAL, grid, num_trials=num_trials, **options)
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return run()
+
+
+def assert_same_bits(left, right):
+    for name in left.data_vars:
+        a, b = xr.align(left[name], right[name], join="inner")
+        assert a.size
+        np.testing.assert_array_equal(a.values, b.values, strict=True)
+
+
+def test_dataset_has_the_grid_and_the_trials(reference):
+    assert dict(reference.sizes) == {"n": 2, "scale": 3, "trial": 10}
+    assert list(reference["n"].values) == [6, 3]
+    assert reference["steps"].dtype == np.int32
+    assert reference["size"].dtype == np.float32
+    assert (reference["steps"] == reference["n"]).all()
+
+
+def test_trials_are_the_function_of_key_and_cell(reference):
+    cell = {"n": 3, "scale": 0.5}
+    key = jax.random.fold_in(cell_key(KEY, cell_id(cell)), 5)
+    expected = TRIAL(key, **cell)
+    found = reference.sel(cell).isel(trial=5)
+    assert float(found["size"]) == pytest.approx(float(expected["size"]), rel=1e-5)
+
+
+def test_one_trace_per_static_value():
+    traces.clear()
+    run()
+    assert sorted(traces) == [3, 6]
+
+
+def test_bits_do_not_depend_on_order_or_on_the_rest_of_the_grid(reference):
+    permuted = run({"scale": [0.5, 2.0], "n": [3, 6]})
+    assert_same_bits(permuted.transpose("n", "scale", "trial"), reference)
+    alone = run(ONE)
+    assert_same_bits(alone, reference)
+
+
+def test_bits_do_not_depend_on_the_number_of_trials(reference):
+    assert_same_bits(run(num_trials=3), reference)
+    assert_same_bits(run(num_trials=13), reference)
+
+
+def test_numpy_and_python_values_are_one_cell(reference):
+    found = run({"n": np.array([3, 6]), "scale": [np.float64(1.0)]}, key=jax.random.PRNGKey(7))
+    assert_same_bits(found, reference)
+    assert canonical("n", np.int64(20)) == 20
+    assert type(canonical("n", np.int64(20))) is int
+    assert cell_id({"a": 1, "b": 2.0}) == cell_id({"b": 2.0, "a": 1})
+
+
+def test_store_keeps_resumes_and_grows(tmp_path, reference):
+    store = tmp_path / "sweep.sqlite"
+    assert_same_bits(run(store=store), reference)
+    traces.clear()
+    done = []
+    again = run(store=store, progress=lambda p: done.append(p.num_done))
+    assert_same_bits(again, reference)
+    assert done[-1] == 60
+    more = run({"n": [6, 3, 2], "scale": [2.0, 1.0, 0.5, 0.25]}, num_trials=11, store=store)
+    assert_same_bits(more, reference)
+    opened = ji.experiments.open(store)
+    assert opened["size"].sizes == {"n": 3, "scale": 4, "trial": 11}
+    assert_same_bits(opened, more)
+    assert opened["size"].dtype == np.float32
+
+
+def test_blocks_in_the_store_are_not_run_again(tmp_path):
+    """Marked rows survive: what a resumed sweep returns comes from the file."""
+    store = tmp_path / "sweep.sqlite"
+    cell = {"n": 3, "scale": 1.0}
+    run(ONE, store=store)
+    with Store(store, write=True) as opened:
+        marked = {"size": np.full(4, 7, np.float32), "sum": np.zeros(4, np.float32)}
+        opened.put(cell_id(cell), 1, {**marked, "steps": np.zeros(4, np.int32)})
+    found = run(ONE, store=store)["size"].values.ravel()
+    assert (found[4:8] == 7).all()
+    assert not (found[:4] == 7).any()
+
+
+_KILLED = """
+import os, signal, sys
+sys.path.insert(0, {tests!r})
+from test_sweep import run
+
+def die(progress):
+    if progress.num_done >= {blocks}:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+run(store={store!r}, progress=die)
+"""
+
+
+@pytest.mark.parametrize("after", [4, 26])
+def test_a_killed_sweep_resumes_to_the_same_bits(tmp_path, reference, after):
+    store = str(tmp_path / "sweep.sqlite")
+    tests = str(Path(__file__).parent)
+    code = _KILLED.format(tests=tests, store=store, blocks=after)
+    ended = subprocess.run([sys.executable, "-c", code], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    partial = ji.experiments.open(store)
+    assert 0 < int(partial["size"].notnull().sum()) < 60
+    assert_same_bits(run(store=store), reference)
+
+
+def test_an_exception_in_a_sweep_loses_no_finished_block(tmp_path, reference):
+    store = tmp_path / "sweep.sqlite"
+
+    def interrupt(progress):
+        if progress.num_done >= 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(store=store, progress=interrupt)
+    with sqlite3.connect(store) as db:
+        assert db.execute("SELECT count(*) FROM blocks").fetchone()[0] == 6
+    assert_same_bits(run(store=store), reference)
+
+
+def test_a_damaged_block_is_named_and_done_again(tmp_path, reference):
+    store = tmp_path / "sweep.sqlite"
+    run(store=store)
+    with sqlite3.connect(store) as db:
+        (payload,) = db.execute("SELECT payload FROM blocks WHERE block = 1 LIMIT 1").fetchone()
+        flipped = bytearray(payload)
+        flipped[-1] ^= 1
+        db.execute("UPDATE blocks SET payload = ? WHERE payload = ?", (bytes(flipped), payload))
+    with pytest.warns(UserWarning, match="damaged blocks .* block 1"):
+        opened = ji.experiments.open(store)
+    assert int(opened["size"].isnull().sum()) == 4
+    with pytest.warns(UserWarning, match="block 1 of .* is damaged: done again"):
+        assert_same_bits(run(store=store), reference)
+    assert_same_bits(run(store=store), reference)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"key": jax.random.key(8)}, "key is"),
+        ({"micro_batch": 2}, "micro_batch is 4 in the store and 2 now"),
+        ({"grid": {"n": [3]}, "traced": ()}, "names is"),
+    ],
+)
+def test_a_store_of_another_configuration_is_refused(tmp_path, change, message):
+    store = tmp_path / "sweep.sqlite"
+    run(ONE, num_trials=1, store=store)
+    with pytest.raises(StoreError, match=message):
+        run(**{"grid": ONE, "store": store, **change})
+
+
+def test_a_store_of_another_program_is_refused(tmp_path):
+    store = tmp_path / "sweep.sqlite"
+    run(ONE, num_trials=1, store=store)
+    other = Partial(trial, jnp.ones((40, 40), jnp.float32))
+    with pytest.raises(StoreError, match="another program for the cells with"):
+        sweep(other, ONE, key=KEY, traced=TRACED, num_trials=1, store=store)
+    manifest_batch = run(ONE, num_trials=1, store=store, micro_batch=None)
+    assert manifest_batch.attrs["micro_batch"] == 4
+
+
+def test_a_second_writer_is_refused_and_a_reader_is_not(tmp_path):
+    store = tmp_path / "sweep.sqlite"
+    run(ONE, num_trials=1, store=store)
+    with Store(store, write=True):
+        with pytest.raises(StoreError, match=f"being written by process {os.getpid()}"):
+            run(ONE, store=store)
+        assert ji.experiments.open(store)["size"].size == 1
+    run(ONE, store=store)
+    assert not list(tmp_path.glob("*.lock"))
+
+
+def test_what_is_no_store_is_refused(tmp_path):
+    text = tmp_path / "notes.txt"
+    text.write_text("not a database, but long enough to be taken for one\n" * 40)
+    with pytest.raises(StoreError, match="cannot be read as a sweep"):
+        run(store=text)
+    assert text.read_text().startswith("not a database")
+    other = tmp_path / "other.sqlite"
+    with sqlite3.connect(other) as db:
+        db.execute("CREATE TABLE t (x)")
+    with pytest.raises(StoreError, match="not one of a sweep"):
+        ji.experiments.open(other)
+    with pytest.raises(StoreError, match="does not exist"):
+        ji.experiments.open(tmp_path / "missing.sqlite")
+    with pytest.raises(StoreError, match="is a folder"):
+        run(store=tmp_path)
+    with pytest.raises(StoreError, match="folder of store"):
+        run(store=tmp_path / "no" / "such.sqlite")
+
+
+def test_worker_processes_give_the_same_bits(tmp_path, reference):
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        found = run(executor=pool, store=tmp_path / "sweep.sqlite")
+    assert_same_bits(found, reference)
+
+
+def test_executors_that_hang_are_refused():
+    with ThreadPoolExecutor() as pool, pytest.raises(TypeError, match="use processes"):
+        run(executor=pool)
+    fork = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(1, mp_context=fork) as pool, pytest.raises(ValueError, match="spawn"):
+        run(executor=pool)
+    with pytest.raises(TypeError, match="method submit"):
+        run(executor=4)
+
+
+def constant(key, *, a):
+    return {"value": jnp.float32(a)}
+
+
+def vector(key, *, a):
+    return {"value": jnp.zeros(3)}
+
+
+def no_dict(key, *, a):
+    return jnp.zeros(())
+
+
+def changing(key, *, a):
+    return {f"value{a}": jnp.zeros(())}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"grid": []}, TypeError, "grid must be a dict"),
+        ({"grid": {"a": []}}, ValueError, "at least one value"),
+        ({"grid": {"a": [1, 1]}}, ValueError, "different values"),
+        ({"grid": {"a": [1, np.int64(1)]}}, ValueError, "different values"),
+        ({"grid": {"a": "text"}}, TypeError, "sequence of values"),
+        ({"grid": {"trial": [1]}}, ValueError, "identifiers other than"),
+        ({"grid": {"a": [float("nan")]}}, ValueError, "finite values"),
+        ({"grid": {"a": [object()]}}, TypeError, "numbers, strings"),
+        ({"traced": ("b",)}, ValueError, "one of a"),
+        ({"grid": {"a": ["x"]}, "traced": ("a",)}, TypeError, "to be traced"),
+        ({"key": 3}, TypeError, "PRNG key"),
+        ({"num_trials": 0}, ValueError, "num_trials must be >= 1"),
+        ({"micro_batch": -1}, ValueError, "micro_batch must be >= 1"),
+        ({"trial": 3}, TypeError, "trial must be a function"),
+        ({"trial": vector}, ValueError, r"got shape \(3,\) for 'value'"),
+        ({"trial": no_dict}, TypeError, "dict of scalars"),
+        ({"trial": changing, "grid": {"a": [1, 2]}}, ValueError, "same names in every cell"),
+    ],
+)
+def test_bad_input_is_named(arguments, error, message):
+    given = {"trial": constant, "grid": {"a": [1]}, "key": KEY, "num_trials": 1, **arguments}
+    with pytest.raises(error, match=message):
+        sweep(given.pop("trial"), given.pop("grid"), **given)
+
+
+def failing(key, *, a):
+    return {"error": jnp.where(a > 1, jnp.nan, 0.0), "status": jnp.int32(3)}
+
+
+def test_failed_trials_are_kept_and_count():
+    found = sweep(failing, {"a": [1.0, 2.0]}, key=KEY, num_trials=4, traced=("a",))
+    rates = ji.experiments.success_rate(found["error"] < 1e-3)
+    np.testing.assert_array_equal(rates["rate"], [1.0, 0.0])
+
+
+def test_string_and_tuple_values():
+    def widths(key, *, sizes, name):
+        return {"total": jnp.float32(sum(sizes) + len(name))}
+
+    found = sweep(widths, {"sizes": [(1, 2), (3, 4)], "name": ["x"]}, key=KEY, num_trials=2)
+    assert float(found["total"].sel(sizes="(3, 4)", name="x")[0]) == 8
