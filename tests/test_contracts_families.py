@@ -28,9 +28,22 @@ def assert_trees_equal(got, expected):
 
 
 @functools.cache
+def made_family(index):
+    """One family, and its two draws as programs that take the family as an argument."""
+    sample = jax.jit(lambda family, key: family.sample(key))
+    initial = jax.jit(lambda family, key: family.initial(key))
+    return FAMILIES[index].make(), sample, initial
+
+
+def family_of(case):
+    return made_family(FAMILIES.index(case))
+
+
+@functools.cache
 def batch(index):
     family = FAMILIES[index].make()
-    return jax.jit(family.batch)(jax.random.split(KEY, NUM_TRIALS))
+    keys = jax.random.split(KEY, NUM_TRIALS)
+    return jax.jit(jax.vmap(family.sample, out_axes=family.axes))(keys)
 
 
 def drawn(case):
@@ -39,20 +52,22 @@ def drawn(case):
 
 @families
 def test_a_problem_is_determined_by_its_key_in_both_styles(case):
-    family = case.make()
-    sample = jax.jit(family.sample)
-    problem = sample(KEY)
-    assert_trees_equal(sample(KEY), problem)
-    assert_trees_equal(sample(jax.random.PRNGKey(11)), problem)
-    assert_trees_equal(family.initial(jax.random.PRNGKey(11)), family.initial(KEY))
-    other = sample(jax.random.key(12))
+    family, sample, initial = family_of(case)
+    problem, u0 = sample(family, KEY), initial(family, KEY)
+    old_style = jax.random.PRNGKey(11)
+    assert_trees_equal(sample(family, KEY), problem)
+    assert_trees_equal(sample(family, old_style), problem)
+    assert_trees_equal(initial(family, old_style), u0)
+    other = sample(family, jax.random.key(12))
     assert not np.array_equal(other.y, problem.y)
     assert not np.array_equal(other.truth.u, problem.truth.u)
+    assert (u0.shape, u0.dtype) == (problem.truth.u.shape, floats())
 
 
 @families
 def test_measurements_are_the_operator_on_the_signal_plus_noise(case):
-    problem = jax.jit(case.make().sample)(KEY)
+    family, sample, _ = family_of(case)
+    problem = sample(family, KEY)
     truth = problem.truth
     np.testing.assert_allclose(problem.signal(truth.u), truth.x, atol=8 * EPS)
     np.testing.assert_allclose(problem.operator(truth.x) + truth.noise, problem.y, atol=8 * EPS)
@@ -76,25 +91,25 @@ def test_noise_has_its_level(case):
 
 @families
 def test_a_batch_is_its_problems_stacked(case):
-    family = case.make()
+    family, sample, _ = family_of(case)
     keys = jax.random.split(KEY, NUM_TRIALS)
-    sample = jax.jit(family.sample)
+    shared = {name: None for name, axis in family.axes._asdict().items() if axis is None}
     for index in (0, 7):
-        one = sample(keys[index])
-        got = jax.tree.map(lambda x, i=index: x[i], drawn(case)._replace(operator=None, prior=None))
-        expected = one._replace(operator=None, prior=None)
-        for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
-            np.testing.assert_allclose(a, b, atol=20 * EPS)
-    stacked = jax.tree.leaves(drawn(case).operator)[0].ndim == 3
-    assert stacked == (family.axes.operator == 0)  # a shared operator is not copied
+        one = sample(family, keys[index])
+        expected = jax.tree.leaves(one._replace(**shared))
+        got = jax.tree.leaves(drawn(case)._replace(**shared))
+        for a, b in zip(got, expected, strict=True):
+            np.testing.assert_allclose(a[index], b, atol=20 * EPS)
+        for name in shared:  # not copied per trial
+            assert_trees_equal(getattr(drawn(case), name), getattr(one, name))
 
 
 @families
 def test_axes_serve_vmap_in_and_out(case):
-    family = case.make()
-    keys = jax.random.split(KEY, NUM_TRIALS)
-    problems = jax.jit(jax.vmap(family.sample, out_axes=family.axes))(keys)
-    assert_trees_equal(problems, drawn(case))
+    family, problems = case.make(), drawn(case)
+    shapes = jax.eval_shape(family.batch, jax.random.split(KEY, NUM_TRIALS))
+    for a, b in zip(jax.tree.leaves(shapes), jax.tree.leaves(problems), strict=True):
+        assert (a.shape, a.dtype) == (b.shape, b.dtype)
     losses = jax.vmap(lambda problem, u: problem.loss(u), in_axes=(family.axes, 0))(
         problems, problems.truth.u
     )
@@ -103,12 +118,10 @@ def test_axes_serve_vmap_in_and_out(case):
 
 
 @families
-def test_a_family_is_an_argument_and_its_start_fits(case):
+def test_starts_for_restarts_have_a_first_axis(case):
     family = case.make()
-    u0 = jax.jit(lambda f, key: f.initial(key))(family, KEY)
-    problem = jax.jit(lambda f, key: f.sample(key))(family, KEY)
-    assert (u0.shape, u0.dtype) == (problem.truth.u.shape, floats())
-    assert family.initial(KEY, num_restarts=4).shape == (4, *u0.shape)
+    shape = jax.eval_shape(lambda key: family.initial(key, num_restarts=4), KEY).shape
+    assert shape == (4, *jax.eval_shape(family.initial, KEY).shape)
 
 
 @families
@@ -190,6 +203,6 @@ def test_an_untrained_prior_varies_its_parameters(case):
 
 @generators
 def test_a_latent_of_the_wrong_shape_is_named(case):
-    g, z = made(case)
+    g, _ = made(case)
     with pytest.raises(ValueError, match=r"z must have shape .*got shape \(2, 9\)"):
         g(jnp.zeros((2, 9)))

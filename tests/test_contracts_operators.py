@@ -103,10 +103,15 @@ def test_is_linear(case):
         assert_close(apply(op, a * x + b * z), a * apply(op, x) + b * apply(op, z), 256)
 
 
+@jax.jit
+def matrices(op):
+    return op.todense(), op.H.todense(), op.T.todense()
+
+
 @linear
 def test_todense_equals_products(case):
     op = build(case)
-    matrix = np.asarray(op.todense())
+    matrix, adjoint_matrix, transposed = map(np.asarray, matrices(op))
     assert_close(matrix, dense_matrix(op))
     x = draw(1, op.in_shape, signal_types(case)[-1])
     assert_close(matrix @ np.asarray(x).ravel(), apply(op, x).ravel(), 256)
@@ -117,8 +122,8 @@ def test_todense_equals_products(case):
         assert_close(np.real(adjoint(op, y)).ravel(), expected, 256)
     else:
         assert_close(adjoint(op, y).ravel(), expected, 256)
-        assert_close(op.H.todense(), matrix.conj().T)
-        assert_close(op.T.todense(), matrix.T)
+        assert_close(adjoint_matrix, matrix.conj().T)
+        assert_close(transposed, matrix.T)
         assert_close(apply(op.T, y).ravel(), matrix.T @ np.asarray(y).ravel(), 256)
 
 
@@ -133,9 +138,7 @@ def test_gram_is_adjoint_after_apply(case):
 def test_norm_is_the_largest_singular_value(case):
     op = build(case)
     matrix = dense_matrix(op)
-    if case.name == "fourier-real":  # the supremum runs over real signals
-        matrix = np.concatenate([matrix.real, matrix.imag])
-    if case.name in ("from_function-spectrum", "scaled-real-signals"):
+    if case.real_signals:  # the supremum runs over real signals
         matrix = np.concatenate([matrix.real, matrix.imag])
     norm = jax.jit(lambda op: op.norm())(op)
     assert norm.shape == ()
@@ -180,6 +183,8 @@ def test_vmap_equals_a_loop(case):
 
 @every
 def test_is_built_inside_vmap(case):
+    if not jax.tree.leaves(build(case)):
+        pytest.skip("no arrays to batch")
     x = draw(1, build(case).in_shape, floats())
     inside = jax.jit(jax.vmap(lambda key: case.make(key)(x)))(KEYS)
     assert_close(inside, np.stack([apply(build(case, i), x) for i in (0, 1)]))

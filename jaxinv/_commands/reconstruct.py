@@ -47,7 +47,8 @@ def run(options: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.progress import Progress as Bar
 
-    from jaxinv.data import check_image_path, save_image
+    from jaxinv.data import save_image
+    from jaxinv.data._files import check_image_path
     from jaxinv.experiments.reconstruct import reconstruct
     from jaxinv.viz._figure import check_path
     from jaxinv.viz.images import plot_reconstruction

@@ -102,21 +102,26 @@ def save_image(path: Any, array: Any) -> Path:
         >>> save_image(folder / "gray.png", np.full((4, 4), 0.5)).name
         'gray.png'
     """
-    path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix not in _WRITTEN:
-        expected = f"end in one of {', '.join(_WRITTEN)}"
-        checks.fail("save_image", "path", expected, f"{path.name!r}")
-    if not path.parent.is_dir():
-        expected = "lie in a folder that exists"
-        checks.fail("save_image", "path", expected, f"{path}", f"Make {path.parent} first.")
+    path = check_image_path("save_image", "path", path)
     values = np.asarray(array)
     if values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[2] not in (1, 3)):
         checks.fail("save_image", "array", "have shape (h, w) or (h, w, 3)", values)
     if not (values.dtype == bool or np.issubdtype(values.dtype, np.number)):
         checks.fail_type("save_image", "array", "be an array of numbers", array)
     checks.finite("save_image", "array", values)
-    _write(path, suffix, values)
+    _write(path, path.suffix.lower(), values)
+    return path
+
+
+def check_image_path(where: str, argument: str, path: Any) -> Path:
+    """Return the path of an image to be written; refuse one that ``save_image`` would."""
+    path = Path(path)
+    if path.suffix.lower() not in _WRITTEN:
+        expected = f"end in one of {', '.join(_WRITTEN)}"
+        checks.fail(where, argument, expected, f"{path.name!r}")
+    if not path.parent.is_dir():
+        expected = "lie in a folder that exists"
+        checks.fail(where, argument, expected, f"{path}", f"Make {path.parent} first.")
     return path
 
 

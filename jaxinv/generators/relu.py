@@ -89,7 +89,7 @@ def relu(
         ``Relu`` from shape (k,) to (n,), with ``jacobian`` and ``activation_pattern``.
 
     Raises:
-        ValueError: fewer than two widths, or one that is not positive.
+        ValueError: fewer than two widths, or one that is not positive; a type that is not real.
 
     Cost: Σ n_i n_{i-1} multiplications a call, k times that for the Jacobian.
 
@@ -107,6 +107,8 @@ def relu(
     if len(sizes) < 2:
         checks.fail("relu", "widths", "be (k, n_1, ..., n) with at least one layer", sizes)
     checks.choice("relu", "precision", precision, ("highest", "high", "default"))
+    if not jnp.issubdtype(dtype, jnp.floating):
+        checks.fail("relu", "dtype", "be a real floating type", jnp.dtype(dtype).name)
     scale = checks.positive("relu", "weight_scale", weight_scale)
     return Relu(random_weights(key, sizes, scale, dtype), precision)
 

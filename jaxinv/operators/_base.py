@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from typing import Any, NoReturn, overload
 
 import jax
@@ -146,8 +147,8 @@ class LinearOperator(Operator):
 
     def __mul__(self, factor: Any) -> LinearOperator:
         """Scale by a number."""
-        hint = "Compose operators with @; weight entries with operators.mask."
-        if isinstance(factor, Operator | str) or factor is None or jnp.ndim(factor) != 0:
+        if not isinstance(factor, numbers.Number) and getattr(factor, "shape", None) != ():
+            hint = "Compose operators with @; weight entries with operators.mask."
             checks.fail_type("c * A", "c", "be a scalar", factor, hint)
         return Scaled(jnp.asarray(factor), self)
 

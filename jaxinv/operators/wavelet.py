@@ -84,7 +84,7 @@ def wavelet(shape: Any, name: str, levels: int) -> Wavelet:
     Example:
         >>> import jax.numpy as jnp
         >>> W = wavelet(4, "haar", 2)
-        >>> jnp.round(W @ jnp.ones(4), 4)
+        >>> jnp.round(jnp.abs(W @ jnp.ones(4)), 4)
         Array([2., 0., 0., 0.], dtype=float32)
 
     Source: Mallat (1989), Daubechies (1988); filters from PyWavelets (Lee et al., 2019).

@@ -62,7 +62,7 @@ class GenerativeFamily:
         direction = jax.random.normal(latent_key, self.widths[:1], self.dtype)
         direction = masked(direction, latent_mask)
         # G is positively homogeneous, so scaling the latent sets the norm of the signal
-        scale = self.signal_norm / numerics.safe_norm(prior(direction))
+        scale = numerics.safe_divide(self.signal_norm, numerics.safe_norm(prior(direction)))
         u = direction * scale.astype(self.dtype)
         x = prior(u)
         noise = self._noise(noise_key, row_mask)
@@ -147,6 +147,9 @@ def generative(
 
     Raises:
         ValueError: sizes that are not positive, or active sizes above the maxima.
+
+    Notes: a network that is 0 at the latent drawn (with probability about 2^{-n_1}, so only a
+        very narrow one) has no signal of norm r: the truth is then 0.
 
     Example:
         >>> import jax

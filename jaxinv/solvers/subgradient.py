@@ -107,8 +107,8 @@ def subgradient(step_size: Any = None, negate: bool | str = True) -> Subgradient
             by power iteration, renewed every 50 steps.
         negate: True or ``"always"``: test the sign at every step; ``"stagnation"``: at the
             first 20 steps, then every 100 steps where the loss fell by less than 1 % since
-            the last test (in ``trace``, and in an unbatched ``solve``, the other steps cost
-            half); False or ``"never"``.
+            the last test (in ``trace``, and in an unbatched ``solve``, the other steps skip
+            one pass of three); False or ``"never"``.
 
     Returns:
         A solver; ``info.error`` is the relative step ‖u_{t+1} − ũ_t‖ / ‖u_{t+1}‖. In float32
@@ -117,7 +117,8 @@ def subgradient(step_size: Any = None, negate: bool | str = True) -> Subgradient
     Raises:
         ValueError: a step that is not positive, an unknown ``negate``.
 
-    Cost: two passes over the weights a step: forward with two columns, and backward.
+    Cost: three passes over the weights a step: forward at ±u, and backward; two without the
+        sign test.
 
     Notes: the papers stop at ‖v‖ < 1e-10, which float32 never reaches.
 

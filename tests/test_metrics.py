@@ -1,0 +1,66 @@
+"""Image scores against scikit-image."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from jaxinv import metrics
+from jaxinv.data import image
+
+
+def _pair(color: bool) -> tuple[np.ndarray, np.ndarray]:
+    truth = image("astronaut" if color else "camera", size=(48, 40))
+    noise = np.random.default_rng(0).normal(0, 0.1, truth.shape).astype(np.float32)
+    return truth + noise, truth
+
+
+@pytest.mark.parametrize("color", [False, True])
+@pytest.mark.parametrize("data_range", [1.0, 2.5])
+def test_ssim_equals_scikit_image(color, data_range):
+    estimate, truth = _pair(color)
+    expected = structural_similarity(
+        estimate.astype(np.float64),
+        truth.astype(np.float64),
+        data_range=data_range,
+        channel_axis=-1 if color else None,
+    )
+    found = jax.jit(metrics.ssim)(estimate, truth, data_range=data_range)
+    assert abs(float(found) - expected) < 1e-5
+    assert found.dtype == jnp.float32
+
+
+@pytest.mark.parametrize("color", [False, True])
+def test_psnr_equals_scikit_image(color):
+    estimate, truth = _pair(color)
+    expected = peak_signal_noise_ratio(truth, estimate, data_range=1.0)
+    assert abs(float(metrics.psnr(estimate, truth)) - expected) < 1e-4
+
+
+def test_ssim_is_one_only_for_equal_images_and_is_batched():
+    estimate, truth = _pair(False)
+    batch = jnp.stack([jnp.asarray(truth), jnp.asarray(estimate)])
+    scores = jax.vmap(metrics.ssim, in_axes=(0, None))(batch, truth)
+    assert abs(float(scores[0]) - 1) < 1e-6
+    assert float(scores[1]) < 0.9
+
+
+def test_ssim_of_flat_images_keeps_its_digits():
+    bright, brighter = jnp.full((16, 16), 0.9), jnp.full((16, 16), 0.95)
+    c1 = 1e-4
+    expected = (2 * 0.9 * 0.95 + c1) / (0.9**2 + 0.95**2 + c1)  # no variance: contrast term is 1
+    assert abs(float(metrics.ssim(bright, brighter)) - expected) < 5e-6
+
+
+@pytest.mark.parametrize("shape", [(6, 20), (20,), (2, 20, 20, 3)])
+def test_ssim_refuses_other_shapes(shape):
+    with pytest.raises(ValueError, match=r"ssim: truth must have shape \(h, w\)"):
+        metrics.ssim(jnp.zeros(shape), jnp.zeros(shape))
+
+
+def test_ssim_refuses_unequal_shapes_and_complex_images():
+    with pytest.raises(ValueError, match="estimate must have shape"):
+        metrics.ssim(jnp.zeros((8, 8)), jnp.zeros((8, 9)))
+    with pytest.raises(ValueError, match="must be real"):
+        metrics.ssim(jnp.zeros((8, 8), jnp.complex64), jnp.zeros((8, 8)))

@@ -1,0 +1,276 @@
+"""Families of problems: distributions, padded against exact shapes, bad input."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+import jaxinv as ji
+
+X64 = jax.config.jax_enable_x64
+DTYPE = jnp.float64 if X64 else jnp.float32
+EPS = float(jnp.finfo(DTYPE).eps)
+NUM_TRIALS = 300
+
+
+def keys(seed):
+    return jax.random.split(jax.random.key(seed), NUM_TRIALS)
+
+
+def matrices(family, num_trials=20):
+    return np.asarray(jax.jit(family.batch)(keys(0)[:num_trials]).operator.matrix, np.float64)
+
+
+# --- sparse signals -----------------------------------------------------------------------------
+
+
+def test_columns_have_unit_norm_and_entries_their_variance():
+    A = matrices(ji.problems.sparse(12, 24, dtype=DTYPE))
+    np.testing.assert_allclose(np.linalg.norm(A, axis=1), 1, rtol=20 * EPS)
+    A = matrices(ji.problems.sparse(12, 24, unit_columns=False, dtype=DTYPE))
+    squares = 12 * A.ravel() ** 2
+    assert abs(np.mean(squares) - 1) < 4 * np.std(squares) / np.sqrt(squares.size)
+    assert abs(np.mean(squares**2) - 3) < 4 * np.std(squares**2) / np.sqrt(squares.size)
+
+
+def test_bernoulli_gaussian_signals():
+    family = ji.problems.sparse(12, 24, 0.2, dtype=DTYPE)
+    x = np.asarray(jax.jit(family.batch)(keys(1)).truth.x, np.float64)
+    num_nonzeros = np.sum(x != 0, axis=1)
+    p_value = stats.chisquare(*binned_binomial(num_nonzeros, 24, 0.2)).pvalue
+    assert p_value > 0.01
+    assert stats.kstest(x[x != 0], "norm").pvalue > 0.01
+
+
+def binned_binomial(counts, n, p):
+    """Observed and expected numbers of trials for counts 0-2, 3, ..., 6, 7 and more."""
+    edges = np.array([3, 4, 5, 6, 7])
+    observed = np.bincount(np.digitize(counts, edges), minlength=6)
+    upper = np.concatenate([stats.binom.cdf(edges - 1, n, p), [1.0]])
+    return observed, counts.size * np.diff(upper, prepend=0.0)
+
+
+def test_exact_signals_have_their_number_of_entries_at_uniform_places():
+    family = ji.problems.sparse(12, 24, num_nonzeros=5, dtype=DTYPE)
+    x = np.asarray(jax.jit(family.batch)(keys(2)).truth.x)
+    np.testing.assert_array_equal(np.sum(x != 0, axis=1), 5)
+    assert stats.chisquare(np.sum(x != 0, axis=0)).pvalue > 0.01
+    assert stats.kstest(x[x != 0], "norm").pvalue > 0.01
+    none = ji.problems.sparse(12, 24, num_nonzeros=0, snr_db=20.0).sample(jax.random.key(0))
+    np.testing.assert_array_equal(none.y, 0)
+
+
+@pytest.mark.parametrize("condition_number", [1.0, 30.0])
+def test_condition_number_makes_a_geometric_ladder(condition_number):
+    family = ji.problems.sparse(
+        12, 24, condition_number=condition_number, unit_columns=False, dtype=DTYPE
+    )
+    (A,) = matrices(family, 1)
+    values = np.linalg.svd(A, compute_uv=False)
+    expected = condition_number ** (-np.arange(12) / 11)
+    np.testing.assert_allclose(values / values[0], expected, rtol=1e-4)
+    np.testing.assert_allclose(np.sum(values**2), 24, rtol=1e-4)
+
+
+def test_condition_number_after_normalized_columns_is_near_the_one_measured():
+    # 250 x 500: 4.97 for 5 and 29.5 for 30; small matrices vary more
+    family = ji.problems.sparse(60, 120, condition_number=5.0, dtype=DTYPE)
+    (A,) = matrices(family, 1)
+    values = np.linalg.svd(A, compute_uv=False)
+    np.testing.assert_allclose(np.linalg.norm(A, axis=0), 1, rtol=20 * EPS)
+    assert 4.5 < values[0] / values[-1] < 5.5
+
+
+def test_noise_follows_the_ratio_of_each_trial():
+    family = ji.problems.sparse(200, 40, 0.5, 10.0, dtype=DTYPE)
+    problems = jax.jit(family.batch)(keys(3)[:20])
+    clean = np.sum(np.asarray(problems.y - problems.truth.noise, np.float64) ** 2, axis=1)
+    noise = np.sum(np.asarray(problems.truth.noise, np.float64) ** 2, axis=1)
+    assert np.std(clean) > 0.1 * np.mean(clean)  # signals differ in energy; the ratio does not
+    np.testing.assert_allclose(10 * np.log10(clean / noise), 10.0, atol=1.5)
+
+
+def test_a_shared_operator_may_be_complex():
+    mask = ji.operators.random_mask(jax.random.key(0), 24, 0.5)
+    operator = ji.operators.subsampled_fourier(mask, real=True)
+    family = ji.problems.sparse(24, 24, snr_db=20.0, operator=operator, dtype=DTYPE)
+    problem = jax.jit(family.sample)(jax.random.key(1))
+    assert jnp.iscomplexobj(problem.y)
+    assert problem.truth.x.dtype == DTYPE
+    assert family.axes.operator is None
+
+
+# --- padded against exact shapes ----------------------------------------------------------------
+
+
+def solved(family, solver):
+    """The recovery error of every trial, by one program."""
+
+    def trial(key):
+        problem = family.sample(key)
+        state, _ = ji.trace(solver, problem, family.initial(key), 8)
+        return ji.metrics.relative_error(problem.signal(state.u), problem.truth.x)
+
+    return jax.jit(jax.vmap(trial))
+
+
+def generative(widths, num_measurements, **options):
+    return ji.problems.generative(widths, num_measurements, noise_norm=0.1, dtype=DTYPE, **options)
+
+
+def sparse(num_measurements, **options):
+    return ji.problems.sparse(num_measurements, 24, snr_db=20.0, dtype=DTYPE, **options)
+
+
+@functools.cache
+def errors(name):
+    descent, fista = ji.solvers.subgradient(0.3), ji.solvers.fista(0.1, 0.05)
+    families = {
+        "generative": (generative((3, 20, 16), 8), descent),
+        "generative padded": (
+            generative((6, 20, 16), 12, active_latent=3, active_measurements=8),
+            descent,
+        ),
+        "generative wrong": (
+            generative((6, 20, 16), 12, active_latent=5, active_measurements=8),
+            descent,
+        ),
+        "sparse": (sparse(12, num_nonzeros=3), fista),
+        "sparse padded": (sparse(20, num_nonzeros=3, active_measurements=12), fista),
+        "sparse wrong": (sparse(20, num_nonzeros=3, active_measurements=15), fista),
+    }
+    family, solver = families[name]
+    return np.asarray(solved(family, solver)(keys(hash_of(name))))
+
+
+def hash_of(name):
+    """Another seed for each sample: they must not be paired."""
+    return sum(name.encode())
+
+
+@pytest.mark.parametrize("name", ["generative", "sparse"])
+def test_padded_and_exact_shapes_agree_in_distribution(name):
+    assert stats.ks_2samp(errors(name), errors(f"{name} padded")).pvalue > 0.01
+
+
+@pytest.mark.parametrize("name", ["generative", "sparse"])
+def test_that_comparison_sees_another_size(name):
+    assert stats.ks_2samp(errors(name), errors(f"{name} wrong")).pvalue < 0.01
+
+
+@pytest.mark.parametrize("make", ["generative", "sparse"])
+def test_padding_scales_the_measurements_by_the_active_size(make):
+    if make == "generative":
+        family = generative((3, 20, 16), 12, active_measurements=8)
+    else:
+        family = sparse(12, num_nonzeros=3, active_measurements=8, unit_columns=False)
+    A = matrices(family, 40)
+    np.testing.assert_array_equal(A[:, 8:], 0)
+    squares = 8 * A[:, :8].ravel() ** 2
+    assert abs(np.mean(squares) - 1) < 4 * np.std(squares) / np.sqrt(squares.size)
+    wrong = squares * 8 / 12  # had it been scaled by the padded size
+    assert abs(np.mean(wrong) - 1) > 4 * np.std(wrong) / np.sqrt(wrong.size)
+    problem = jax.jit(family.sample)(jax.random.key(0))
+    np.testing.assert_array_equal(problem.y[8:], 0)
+
+
+def test_padded_condition_numbers_hold_for_the_active_rows():
+    family = ji.problems.sparse(
+        16, 24, active_measurements=10, condition_number=20.0, unit_columns=False, dtype=DTYPE
+    )
+    (A,) = matrices(family, 1)
+    values = np.linalg.svd(A, compute_uv=False)
+    np.testing.assert_allclose(values[:10] / values[0], 20.0 ** (-np.arange(10) / 9), rtol=1e-3)
+    np.testing.assert_allclose(values[10:], 0, atol=1e-4)
+    np.testing.assert_allclose(A[10:], 0, atol=1e-5)
+
+
+def test_a_grid_of_sizes_compiles_once():
+    traces = []
+
+    @jax.jit
+    def energy(active, count, key):
+        traces.append(1)
+        family = ji.problems.sparse(12, 24, num_nonzeros=count, active_measurements=active)
+        return jnp.sum(family.sample(key).y ** 2)
+
+    values = [energy(m, s, jax.random.key(0)) for m in (4, 8, 12) for s in (2, 4)]
+    assert len(traces) == 1
+    assert len({float(value) for value in values}) == 6
+
+
+# --- the problem itself -------------------------------------------------------------------------
+
+
+def test_jacobian_of_a_generative_problem_is_its_forward_mode():
+    problem = jax.jit(generative((3, 20, 16), 8).sample)(jax.random.key(0))
+    J = ji.problems.jacobian(problem, problem.truth.u)
+    expected = jax.jit(jax.jacfwd(problem.predict))(problem.truth.u)
+    np.testing.assert_allclose(J, expected, atol=50 * EPS)
+
+
+def test_gradient_of_a_complex_unknown_is_the_ascent_direction():
+    dtype = jnp.result_type(DTYPE, complex)
+    operator = ji.operators.gaussian(jax.random.key(0), 6, 4, dtype=dtype)
+    problem = ji.Problem(operator, jax.random.normal(jax.random.key(1), (6,), dtype))
+    u = jax.random.normal(jax.random.key(2), (4,), dtype)
+    loss, gradient = ji.problems.loss_and_gradient(problem, u)
+    A = np.asarray(operator.matrix)
+    residual = A @ np.asarray(u) - np.asarray(problem.y)
+    np.testing.assert_allclose(gradient, A.conj().T @ residual, atol=50 * EPS)
+    np.testing.assert_allclose(loss, 0.5 * np.sum(np.abs(residual) ** 2), rtol=20 * EPS)
+
+
+A = ji.operators.dense(np.ones((5, 8)))
+KEY = jax.random.key(0)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: ji.problems.sparse(sparsity=0.0), r"sparsity must be in \(0, 1\], got 0"),
+        (lambda: ji.problems.sparse(sparsity=1.5), "sparsity"),
+        (lambda: ji.problems.sparse(snr_db=float("inf")), "snr_db must be a finite number"),
+        (lambda: ji.problems.sparse(num_nonzeros=501), r"num_nonzeros must be in \[0, 500\]"),
+        (lambda: ji.problems.sparse(num_measurements=0), "num_measurements must be >= 1"),
+        (lambda: ji.problems.sparse(active_measurements=251), r"in \[1, 250\]"),
+        (lambda: ji.problems.sparse(condition_number=0.5), "condition_number"),
+        (lambda: ji.problems.sparse(dtype=jnp.int32), "dtype must be a real floating type"),
+        (
+            lambda: ji.problems.sparse(operator=A),
+            r"operator must map shape \(500,\) to \(250,\), got one from \(8,\) to \(5,\)",
+        ),
+        (lambda: ji.problems.sparse(5, 8, operator=A, condition_number=2), "condition_number must"),
+        (lambda: ji.problems.sparse(5, 8, operator=A, active_measurements=2), "active_measur"),
+        (lambda: ji.problems.generative((5,), 4), "widths must be"),
+        (lambda: ji.problems.generative((5, 10), 0), "num_measurements must be >= 1"),
+        (lambda: ji.problems.generative((5, 10), 4, active_latent=6), r"active_latent.*\[1, 5\]"),
+        (lambda: ji.problems.generative((5, 10), 4, noise_norm=-1), "noise_norm"),
+        (lambda: ji.problems.generative((5, 10), 4, noise_norm=1, noise_std=1), "not both be set"),
+        (lambda: ji.problems.generative((5, 10), 4, signal_norm=0), "signal_norm"),
+        (lambda: ji.problems.generative((5, 10), 4, dtype=complex), "dtype must be"),
+    ],
+)
+def test_bad_values_are_refused(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: ji.problems.sparse(2.5),
+        lambda: ji.problems.sparse(num_nonzeros=2.5),
+        lambda: ji.problems.sparse(5, 8, operator=np.ones((5, 8))),
+        lambda: ji.problems.sparse(5, 8, operator=ji.operators.magnitude(A)),
+        lambda: ji.problems.generative((5, 10), 4, active_latent=2.0),
+        lambda: ji.problems.sparse(dtype="no type"),
+        lambda: ji.problems.sparse().sample(3),
+    ],
+)
+def test_bad_types_are_refused(call):
+    with pytest.raises(TypeError):
+        call()
