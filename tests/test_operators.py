@@ -29,7 +29,7 @@ def assert_close(actual, expected, factor=64):
 # -------------------------------------------------------------------------------- references
 
 
-@pytest.mark.parametrize("shape", [(1,), (2,), (3,), (8,), (4, 5), (3, 2, 4)])
+@pytest.mark.parametrize("shape", [(1,), (2,), (7,), (4, 3, 2)])
 def test_dct_equals_scipy(shape):
     x = normal(*shape)
     op = O.dct(shape)
@@ -125,7 +125,7 @@ def test_wavelet_equals_pywavelets(shape, name, levels):
     op = O.wavelet(shape, name, levels)
     coefficients = pywt.wavedecn(x, name, mode="periodization", level=levels)
     assert_close(op(x), pywt.coeffs_to_array(coefficients)[0], 256)
-    assert_close(op.adjoint(op(x)), x, 256)
+    assert_close(op.adjoint(op(x)), x, max(256, 1e-11 / EPS))  # symlets: tables of 12 digits
 
 
 @pytest.mark.filterwarnings("ignore:Level value:UserWarning")
@@ -145,12 +145,13 @@ def test_wavelet_layout_is_the_nested_pyramid():
     assert_close(z, np.concatenate([averages, coarse, fine]))
 
 
-@pytest.mark.parametrize("name", ["haar", "db38", "sym20", "coif17", "coif4"])
-def test_wavelet_filters_are_orthogonal(name):
-    from jaxinv.operators.wavelet import _filters, _matrix
+def test_every_wavelet_is_orthogonal():
+    from jaxinv.operators.wavelet import _NAMES, _filters, _matrix
 
-    matrix = _matrix(64, *_filters(name))
-    np.testing.assert_allclose(matrix @ matrix.T, np.eye(64), atol=1e-7)
+    for name in _NAMES:
+        matrix = _matrix(128, *_filters(name))
+        tolerance = 2e-11 if name.startswith("sym") else 1e-12
+        np.testing.assert_allclose(matrix @ matrix.T, np.eye(128), atol=tolerance)
 
 
 def test_downsample_equals_a_loop_over_blocks():
@@ -382,12 +383,7 @@ def test_shapes_that_do_not_fit_are_named():
 
 @pytest.mark.parametrize("draw", [O.random_mask, O.variable_density_mask])
 def test_masks_keep_the_share_asked_for(draw):
-    for shape, ratio, count in [
-        ((10, 10), 0.3, 30),
-        (7, 1.0, 7),
-        (50, 0.001, 1),
-        ((4, 5, 6), 0.5, 60),
-    ]:
+    for shape, ratio, count in [((6, 6), 0.3, 11), (7, 1.0, 7), (7, 0.001, 1)]:
         mask = draw(KEY, shape, ratio)
         assert mask.dtype == bool
         assert mask.sum() == count

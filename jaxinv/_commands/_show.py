@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
+from rich import box
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
@@ -27,9 +28,9 @@ class SweepDisplay:
     def __init__(self, preset: Preset, solver: str) -> None:
         self.preset, self.solver = preset, solver
         self.console = Console()
-        self.table = Table(title=f"{preset.title}\n{solver}", title_justify="left")
-        headings = (preset.axis, "success", "95 % interval", "published", "error", "steps")
-        for heading in headings:
+        title = f"{preset.title}\n{solver}"
+        self.table = Table(title=title, title_justify="left", box=box.SIMPLE)
+        for heading in self._headings():
             self.table.add_column(heading, justify="right", no_wrap=True)
         self.table.add_column("ended")
         self.table.caption = f"{preset.label}; error and steps are medians"
@@ -43,6 +44,10 @@ class SweepDisplay:
         self.task = self.bar.add_task("compiling", total=None)
         self.live = Live(Group(self.table, self.bar), console=self.console, refresh_per_second=4)
 
+    def _headings(self) -> list[str]:
+        published = ["published"] if self.preset.published else []
+        return [self.preset.symbol, "success", "95 % interval", *published, "error", "steps"]
+
     def __enter__(self) -> SweepDisplay:
         if self.console.is_terminal:
             self.live.start()
@@ -55,7 +60,7 @@ class SweepDisplay:
     def update(self, progress: Progress) -> None:
         """Show one report of the engine."""
         value = None if progress.cell is None else progress.cell[self.preset.axis]
-        text = "compiling" if value is None else f"{self.preset.axis} = {value}"
+        text = "compiling" if value is None else f"{self.preset.symbol} = {value}"
         self.bar.update(
             self.task, description=text, completed=progress.num_done, total=progress.num_trials
         )
@@ -63,19 +68,22 @@ class SweepDisplay:
             row = self._row(value, progress.finished)
             self.table.add_row(*row)
             if not self.console.is_terminal:
-                print(f"{self.preset.axis} = {value}: success {row[1]} in {row[2]}", flush=True)
+                print(f"{self.preset.symbol} = {value}: success {row[1]} in {row[2]}", flush=True)
 
     def _row(self, value: Any, results: dict[str, np.ndarray]) -> list[str]:
         error = results["error"]
         success = int(np.sum(error < self.preset.success))
         low, high = wilson(success, error.size)
-        published = self.preset.published.get(value)
+        published = []
+        if self.preset.published:
+            known = self.preset.published.get(value)
+            published = ["" if known is None else f"{known:.2f}"]
         ended = Counter(status_name(code) for code in results["status"])
         return [
             str(value),
             f"{success / error.size:.2f}",
             f"[{float(low):.2f}, {float(high):.2f}]",
-            "" if published is None else f"{published:.2f}",
+            *published,
             f"{np.nanmedian(error):.1e}",
             f"{np.median(results['num_steps']):.0f}",
             ", ".join(f"{count} {name.lower()}" for name, count in ended.most_common()),

@@ -87,4 +87,5 @@ def _draw(chosen: Any, solver: str, results: Any, figure: str) -> str:
         title=chosen.title,
         published=chosen.published,
         published_label=f"published: {chosen.source.split(',')[0]}",
+        transition=chosen.transition,
     )

@@ -20,6 +20,8 @@ def is_concrete(value: Any) -> bool:
 def show(value: Any) -> str:
     """Describe a value in a few words for an error message."""
     if hasattr(value, "shape") and hasattr(value, "dtype"):
+        if jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
+            return f"a PRNG key of shape {tuple(value.shape)}"
         if value.shape == () and is_concrete(value):
             return f"{value} ({value.dtype})"
         return f"shape {tuple(value.shape)} {value.dtype}"
@@ -42,8 +44,10 @@ def fail_type(where: str, argument: str, expected: str, got: Any, hint: str = ""
 def array(where: str, argument: str, value: Any, *, ndim: int | None = None) -> jax.Array:
     """Return ``value`` as a floating or complex array; integers become the default float."""
     try:
+        if not hasattr(value, "dtype") and np.asarray(value).dtype.kind not in "biufc":
+            raise TypeError
         result = jnp.asarray(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         fail_type(where, argument, "be an array of numbers", value)
     if jnp.issubdtype(result.dtype, jax.dtypes.prng_key):
         fail_type(where, argument, "be an array of numbers", value, "This is a PRNG key.")

@@ -75,7 +75,9 @@ class CycleSpin(prox.Prox):
         return jnp.zeros((), jnp.int32)
 
     def warm(self, v: Array, step_size: Any, memory: Array) -> tuple[Array, Array]:
-        shift = jax.random.randint(jax.random.fold_in(self.key, memory), (2,), 0, self.period, "int32")
+        shift = jax.random.randint(
+            jax.random.fold_in(self.key, memory), (2,), 0, self.period, "int32"
+        )
         moved = jnp.roll(v, shift, (0, 1))
         shrink = prox.Soft(self.penalty * self.weights)
         kept = self.transform._adjoint(shrink._apply(self.transform._apply(moved), step_size))

@@ -63,6 +63,8 @@ def wavelet(shape: Any, name: str, levels: int) -> Wavelet:
     An analysis transform, W, repeated on the averages a and, for images, along every axis:
     ``W @ x`` holds the coefficients, and since WᵀW = WWᵀ = I, ``W.H`` synthesizes. Use it as
     the sparsifying basis of a photo; ``dct`` suits smooth or oscillating signals.
+    The tabulated filters bound how exact this is in float64: 4e-16 for dbN, 5e-13 for sym4,
+    1.5e-11 for sym20.
 
     The coefficients lie in one array of the signal's shape, averages first along each axis (the
     nested pyramid of ``pywt.coeffs_to_array``), and equal those of ``pywt.wavedec``, ``wavedec2``

@@ -13,7 +13,7 @@ from jaxinv.problems.sparse import SparseFamily, sparse
 from jaxinv.solvers import fista, solve
 
 MEASUREMENTS, SIZE = 200, 400
-_PENALTY = 1e-3  # of the largest that leaves anything, max |Aᵀ y|
+_PENALTY = 1e-4  # of the largest that leaves anything, max |Aᵀ y|
 
 
 def recover(
@@ -33,7 +33,7 @@ def recover(
 
 def _trial(dtype: Any) -> Any:
     family = sparse(MEASUREMENTS, SIZE, num_nonzeros=MEASUREMENTS, dtype=dtype)
-    return jax.tree_util.Partial(recover, family, 1e-5, 3000)
+    return jax.tree_util.Partial(recover, family, 1e-6, 5000)
 
 
 SOLVERS = {"fista": _trial}

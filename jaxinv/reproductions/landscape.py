@@ -119,7 +119,7 @@ def _rho(settings: Settings) -> Outcome:
     claims, rows = [], []
     for depth in _DEPTHS:
         samples = results["best"].sel(depth=depth).values
-        law = rho(depth)
+        law = round(rho(depth), 12)
         claims.append(_compare_rho(depth, samples, law))
         rows.append(_row(depth, samples.mean(), _error(samples), law))
     draw = partial(_draw, rows, ylabel="minimizer on the ray −t x*", law="ρ_d", title=_title("ρ_d"))

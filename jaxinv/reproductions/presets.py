@@ -18,11 +18,12 @@ class Preset(NamedTuple):
         name: as the command line has it.
         title: one line on what it shows.
         source: paper, figure or section.
-        axis: the grid's one name, and ``label`` what it means.
+        axis: the grid's one name, ``symbol`` its letter and ``label`` what it means.
         values: the grid's values.
         solvers: names to functions ``dtype -> trial``; the first is the default.
         success: largest ``error`` that counts as recovery.
         published: the published success rate at some values, and out of how many trials.
+        transition: a value where theory has the transition, and what it is called, or None.
         num_trials: trials a cell by default.
         micro_batch: trials per block on a CPU, None for the engine's choice.
     """
@@ -31,12 +32,14 @@ class Preset(NamedTuple):
     title: str
     source: str
     axis: str
+    symbol: str
     label: str
     values: Sequence[Any]
     solvers: Mapping[str, Callable[[Any], Any]]
     success: float
     published: Mapping[Any, float]
     published_trials: int
+    transition: tuple[float, str] | None = None
     num_trials: int = 30
     micro_batch: int | None = None
 
@@ -56,6 +59,7 @@ PRESETS: dict[str, Preset] = {
             title="recovery with a two-layer ReLU prior (k, 700, 600) from m = 300 measurements",
             source="Cocola (2022), figure 1 and appendix H",
             axis="k",
+            symbol="k",
             label="latent dimension k",
             values=(5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110, 120, 135, 150),
             solvers=_nonexpansive.solvers(hidden=(700, 600), largest_k=150),
@@ -68,6 +72,7 @@ PRESETS: dict[str, Preset] = {
             title="recovery with a contracting ReLU prior (k, 150, 700, 600) from m = 300",
             source="Cocola (2022), figure 1 and appendix H",
             axis="k",
+            symbol="k",
             label="latent dimension k",
             values=(5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55, 60, 65, 70, 75, 80),
             solvers=_nonexpansive.solvers(hidden=(150, 700, 600), largest_k=80),
@@ -80,12 +85,14 @@ PRESETS: dict[str, Preset] = {
             title="noiseless sparse recovery, n = 400 from m = 200 Gaussian measurements",
             source="Donoho, Tanner (2009): weak threshold s/m = 0.385 at m/n = 0.5",
             axis="num_nonzeros",
+            symbol="s",
             label="number of nonzeros s",
             values=(10, 20, 30, 40, 50, 60, 65, 70, 75, 80, 85, 90, 100, 120),
             solvers=_lasso.SOLVERS,
             success=1e-2,
             published={},
             published_trials=0,
+            transition=(0.385 * 200, "weak threshold (Donoho, Tanner)"),
         ),
     )
 }

@@ -220,7 +220,9 @@ def check_start(where: str, solver: Solver, problem: Any, u0: Any) -> Any:
     checks.finite(where, "problem.y", problem.y, "Remove or replace the broken measurements.")
     expected = jax.eval_shape(problem.predict, solver.one_start(u0)).shape
     checks.shape_is(where, "problem.y", problem.y, expected, "That is what the operator returns.")
-    if checks.is_concrete(u0) and not bool(_valid_start(problem, u0)):
+    with jax.ensure_compile_time_eval():  # a concrete start may be a constant of a traced caller
+        refused = checks.is_concrete(u0) and not bool(_valid_start(problem, u0))
+    if refused:
         hint = "Zero is a fixed point of a ReLU network; use family.initial(key)."
         checks.fail(where, "u0", "not be zero", "all zeros", hint)
     return u0

@@ -20,6 +20,7 @@ def plot_success_rates(
     title: str,
     published: Mapping[Any, float] | None = None,
     published_label: str = "published",
+    transition: tuple[float, str] | None = None,
 ) -> str:
     """Draw one curve per solver and return the path of the figure.
 
@@ -30,6 +31,7 @@ def plot_success_rates(
         title: text above.
         published: rates to draw as points, by value.
         published_label: what the legend calls them.
+        transition: a value to mark by a vertical line, and its name.
 
     Returns:
         The path as text.
@@ -47,6 +49,8 @@ def plot_success_rates(
             list(points), list(points.values()), "s--", color=PUBLISHED, ms=4, lw=1.2, mfc="white",
             label=published_label,
         )  # fmt: skip
+    if transition is not None:
+        axes.axvline(transition[0], color=PUBLISHED, ls=":", lw=1.4, label=transition[1])
     axes.set(xlabel=label, ylabel="success rate", ylim=(-0.03, 1.03))
     axes.set_title(title, fontsize=10, color=INK, loc="left")
     axes.legend(frameon=False, fontsize=8.5, loc="lower left")
