@@ -12,7 +12,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the cache limit below is one core's
 
@@ -44,14 +44,21 @@ def seconds(work: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def interleaved(
-    works: Mapping[str, Callable[[], Any]], repetitions: int
-) -> dict[str, list[float]]:
+class Times(NamedTuple):
+    """Seconds of each round: by the clock, and of the processor in this process."""
+
+    wall: list[float]
+    cpu: list[float]
+
+
+def interleaved(works: Mapping[str, Callable[[], Any]], repetitions: int) -> dict[str, Times]:
     """Time every work once per round, so that what else the machine does hits all alike."""
-    times: dict[str, list[float]] = {name: [] for name in works}
+    times = {name: Times([], []) for name in works}
     for _ in range(repetitions):
         for name, work in works.items():
-            times[name].append(seconds(work))
+            processor = time.process_time()
+            times[name].wall.append(seconds(work))
+            times[name].cpu.append(time.process_time() - processor)
     return times
 
 
@@ -74,15 +81,21 @@ def streaming_bandwidth(megabytes: int = 256, repetitions: int = 5) -> float:
     source = np.ones(megabytes * _MEGABYTE // 4, np.float32)
     target = np.empty_like(source)
     np.copyto(target, source)
-    return 2 * source.nbytes / min(seconds(lambda: np.copyto(target, source)) for _ in range(repetitions))
+    return (
+        2
+        * source.nbytes
+        / min(seconds(lambda: np.copyto(target, source)) for _ in range(repetitions))
+    )
 
 
-def cached_bandwidth(num_bytes: int, repetitions: int = 400) -> float:
+def cached_bandwidth(num_bytes: int, repetitions: int = 1000) -> float:
     """Return bytes a second of reading the same ``num_bytes`` again and again, one core."""
-    x = np.ones(num_bytes // 4, np.float32)
-    np.dot(x, x)
-    times = sorted(seconds(lambda: np.dot(x, x)) for _ in range(repetitions))
-    return x.nbytes / times[repetitions // 10]
+    x, nothing = np.ones(num_bytes // 4, np.float32), np.ones(1, np.float32)
+
+    def quick(x: Any) -> float:
+        return sorted(seconds(lambda: np.dot(x, x)) for _ in range(repetitions))[repetitions // 10]
+
+    return x.nbytes / (quick(x) - quick(nothing))
 
 
 def limits() -> dict[str, float]:

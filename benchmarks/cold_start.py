@@ -5,9 +5,11 @@ Fresh processes, in turns. The peer is JAX itself: its own import is the limit.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import re
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -60,7 +62,9 @@ def imports(repetitions: int) -> dict[str, Any]:
         "slowest": slowest_imports(8),
     }
     for module, values in times.items():
-        print(f"import {module:7s} min {min(values):.3f} s, median {statistics.median(values):.3f} s")
+        print(
+            f"import {module:7s} min {min(values):.3f} s, median {statistics.median(values):.3f} s"
+        )
     verdict = "ok" if report["added_min"] < LARGEST_IMPORT else "TOO MUCH"
     print(f"jaxinv adds {report['added_min']:.3f} s (minima), {report['added_median']:.3f} s (median "
           f"of differences), {report['ratio']:.2f}x jax: {verdict}, at most {LARGEST_IMPORT} s")  # fmt: skip
@@ -72,11 +76,8 @@ def imports(repetitions: int) -> dict[str, Any]:
 def first_cell(folder: str, quick: bool) -> dict[str, float]:
     """Run the sweep command in a terminal of its own; time its first finished cell, and its end.
 
-    The first cell is finished when the store holds a success rate's worth of trials, that is
-    when the display moves on; the store is read from outside, as any other process may.
+    A cell is finished when the store holds all its trials; it is read from outside the process.
     """
-    import sqlite3
-
     trials = 2 if quick else 30
     store = os.path.join(folder, "sweep.sqlite")
     plot = os.path.join(folder, "sweep.png")
@@ -90,7 +91,7 @@ def first_cell(folder: str, quick: bool) -> dict[str, float]:
     first = None
     while process.poll() is None:
         _drain(leader)
-        if first is None and os.path.exists(store) and _finished_cells(sqlite3, store, trials):
+        if first is None and os.path.exists(store) and _finished_cells(store, trials):
             first = time.perf_counter() - start
         time.sleep(0.02)
     whole = time.perf_counter() - start
@@ -113,10 +114,11 @@ def _drain(descriptor: int) -> None:
         return
 
 
-def _finished_cells(sqlite3: Any, store: str, trials: int) -> int:
+def _finished_cells(store: str, trials: int) -> int:
     """Return how many cells have all their blocks; 0 while the store is being made."""
     try:
-        with sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=0.1) as connection:
+        opened = sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=0.1)
+        with contextlib.closing(opened) as connection:
             rows = connection.execute("SELECT cell, COUNT(*) FROM blocks GROUP BY cell").fetchall()
     except sqlite3.Error:
         return 0

@@ -83,7 +83,8 @@ def deepinv_runs(data: Data, few: int) -> dict[str, tuple[int, Callable[[], Any]
     torch, dinv = import_deepinv()
     A, y = torch.from_numpy(np.array(data.A)), torch.from_numpy(np.array(data.y))
 
-    def run(matrix: Any, measured: Any) -> Any:
+    def run(matrix: Any, measured: Any, threads: int) -> Any:
+        torch.set_num_threads(threads)
         physics = dinv.physics.LinearPhysics(
             A=lambda x: torch.bmm(matrix, x[..., None])[..., 0],
             A_adjoint=lambda r: torch.bmm(r[:, None], matrix)[:, 0],
@@ -100,13 +101,20 @@ def deepinv_runs(data: Data, few: int) -> dict[str, tuple[int, Callable[[], Any]
         with torch.no_grad():
             return model(measured, physics, init=(zero, zero)).numpy()
 
-    def in_turn() -> Any:
-        return np.concatenate([run(A[i : i + 1], y[i : i + 1]) for i in range(few)])
+    def in_turn(threads: int) -> Any:
+        return np.concatenate([run(A[i : i + 1], y[i : i + 1], threads) for i in range(few)])
 
-    return {
-        "deepinv, one at a time": (few, in_turn),
-        "deepinv, batched by hand": (len(A), lambda: run(A, y)),
-    }
+    runs: dict[str, tuple[int, Callable[[], Any]]] = {}
+    for threads in sorted({1, _machine.num_cores()}):
+        runs[f"deepinv, one at a time, {threads} threads"] = (
+            few,
+            functools.partial(in_turn, threads),
+        )
+        runs[f"deepinv, batched by hand, {threads} threads"] = (
+            len(A),
+            functools.partial(run, A, y, threads),
+        )
+    return runs
 
 
 def import_deepinv() -> tuple[Any, Any]:
@@ -173,13 +181,13 @@ def compare(m: int, n: int, options: Any) -> dict[str, Any]:
         reference = found if reference is None else reference
         gaps[name] = float(np.max(np.abs(found / reference[: len(found)] - 1)))
     times = _machine.interleaved({name: work for name, (_, work) in runs.items()}, repetitions)
-    per_trial = {name: [t / runs[name][0] for t in values] for name, values in times.items()}
+    per_trial = {name: [t / runs[name][0] for t in values.wall] for name, values in times.items()}
     medians = {name: statistics.median(values) for name, values in per_trial.items()}
     fastest = min((name for name in runs if "jaxinv" in name), key=lambda name: medians[name])
     ratios = {name: _machine.ratio(per_trial[name], per_trial[fastest]) for name in runs}
     for name in runs:
         equal = "equal" if gaps[name] <= TOLERANCE else "NOT EQUAL"
-        print(f"  {name:25s} {medians[name] * 1e3:9.3f} ms a trial, {ratios[name]:8.1f}x "
+        print(f"  {name:36s} {medians[name] * 1e3:9.3f} ms a trial, {ratios[name]:8.1f}x "
               f"{fastest}; objective {equal} ({gaps[name]:.0e})")  # fmt: skip
     num_bytes = data.A[0].nbytes
     bandwidth = _machine.cached_bandwidth(num_bytes)

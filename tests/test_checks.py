@@ -14,7 +14,7 @@ from jaxinv._core import checks, numerics, pytree, replace, static
     "value", ["a", [1, "b"], None, {"a": 1}, [[1, 2], [3]], jax.random.key(0), object()]
 )
 def test_what_is_no_array_is_named(value):
-    with pytest.raises(TypeError, match="^f: x must be an array of numbers, got"):
+    with pytest.raises(TypeError, match=r"^f: x must be an array of numbers, got"):
         checks.array("f", "x", value)
 
 

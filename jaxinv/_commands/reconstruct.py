@@ -86,7 +86,7 @@ def _show(name: str, found: Any) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from jaxinv._core import describe
+    from jaxinv._core import Status, describe
 
     settings = found.settings
     table = Table("", "PSNR", "SSIM", title=f"{name} {found.truth.shape}", title_justify="left")
@@ -98,5 +98,6 @@ def _show(name: str, found: Any) -> None:
     Console().print(table)
     print(f"measurements: {settings['measurements']} ({settings['ratio']:.3g} per pixel)")
     print(f"prior: {settings['prior_detail']}")
-    print(f"{describe(found.status)}")
+    if found.status != Status.CONVERGED:
+        print(describe(found.status))
     print(f"{found.num_steps} steps in {found.seconds:.1f} s")

@@ -1,0 +1,44 @@
+"""Every example runs, in a small size, and does what it says."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "examples"
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_phase_diagram(tmp_path):
+    store = tmp_path / "phase.sqlite"
+    options = {"widths": (40, 30), "ks": (2, 5), "ms": (4, 25), "num_trials": 6, "store": store}
+    rates = load("phase_diagram").main(**options)
+    assert float(rates["rate"].sel(k=2, m=25)) > 0.6
+    assert float(rates["rate"].sel(k=5, m=4)) < 0.5  # fewer measurements than latents
+    again = load("phase_diagram").main(**options)
+    assert again.equals(rates)
+
+
+def test_compose():
+    assert load("compose").main(num_restarts=4, max_steps=800) < 0.05
+
+
+def test_hyperparameter_grid():
+    errors = np.asarray(load("hyperparameter_grid").main(num_problems=4, num_penalties=5, size=80))
+    best = errors.mean(axis=1).argmin()
+    assert errors.shape == (5, 4)
+    assert 0 < best < 4  # neither no penalty nor all penalty
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda p: p.stem)
+def test_examples_are_short_and_say_what_they_show(path):
+    lines = path.read_text().splitlines()
+    assert len(lines) < 100
+    assert lines[0].startswith('"""')
