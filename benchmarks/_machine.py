@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the cache limit below is one core's
 
-import jax  # noqa: E402
-import jax.numpy as jnp  # noqa: E402
-import numpy as np  # noqa: E402
+import jax
+import jax.numpy as jnp
+import numpy as np
 
 _PACKAGES = ("jaxinv", "jax", "jaxlib", "numpy", "torch", "torchvision", "deepinv", "scico")
 _MEGABYTE = 1 << 20

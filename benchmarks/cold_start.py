@@ -33,8 +33,13 @@ def import_time(module: str) -> float:
 
 def slowest_imports(count: int) -> list[tuple[float, str]]:
     """Return what ``import jaxinv`` spends most own time in after ``import jax``, in seconds."""
-    command = [sys.executable, "-X", "importtime", "-c", "import jax, sys; "
-               "print('jax is in', file=sys.stderr, flush=True); import jaxinv"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-X",
+        "importtime",
+        "-c",
+        "import jax, sys; print('jax is in', file=sys.stderr, flush=True); import jaxinv",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     after = done.stderr.split("jax is in", 1)[1]
     rows = re.findall(r"import time:\s+(\d+) \|\s+\d+ \|\s+(\S+)", after)
@@ -66,8 +71,10 @@ def imports(repetitions: int) -> dict[str, Any]:
             f"import {module:7s} min {min(values):.3f} s, median {statistics.median(values):.3f} s"
         )
     verdict = "ok" if report["added_min"] < LARGEST_IMPORT else "TOO MUCH"
-    print(f"jaxinv adds {report['added_min']:.3f} s (minima), {report['added_median']:.3f} s (median "
-          f"of differences), {report['ratio']:.2f}x jax: {verdict}, at most {LARGEST_IMPORT} s")  # fmt: skip
+    print(
+        f"jaxinv adds {report['added_min']:.3f} s (minima), {report['added_median']:.3f} s "
+        f"(median), {report['ratio']:.2f}x jax: {verdict}, at most {LARGEST_IMPORT} s"
+    )
     for own, name in report["slowest"]:
         print(f"  {own * 1e3:6.0f} ms in {name}")
     return report
@@ -81,8 +88,18 @@ def first_cell(folder: str, quick: bool) -> dict[str, float]:
     trials = 2 if quick else 30
     store = os.path.join(folder, "sweep.sqlite")
     plot = os.path.join(folder, "sweep.png")
-    command = [sys.executable, "-m", "jaxinv", *COMMAND, "--trials", str(trials),
-               "--store", store, "--plot", plot]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "jaxinv",
+        *COMMAND,
+        "--trials",
+        str(trials),
+        "--store",
+        store,
+        "--plot",
+        plot,
+    ]
     leader, follower = pty.openpty()
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=follower, stderr=follower, close_fds=True)
@@ -101,8 +118,10 @@ def first_cell(folder: str, quick: bool) -> dict[str, float]:
         raise SystemExit(f"cold_start: the command failed with status {process.returncode}")
     first = whole if first is None else first
     verdict = "ok" if first < LARGEST_WAIT else "TOO LATE"
-    print(f"jaxinv {' '.join(COMMAND)} ({trials} trials a cell): first finished cell after "
-          f"{first:.1f} s: {verdict}, at most {LARGEST_WAIT:.0f} s; whole command {whole:.1f} s")  # fmt: skip
+    print(
+        f"jaxinv {' '.join(COMMAND)} ({trials} trials a cell): first finished cell after "
+        f"{first:.1f} s: {verdict}, at most {LARGEST_WAIT:.0f} s; whole command {whole:.1f} s"
+    )
     return {"trials": trials, "first_cell_s": first, "whole_command_s": whole}
 
 
@@ -131,9 +150,15 @@ def main() -> None:
     imported = imports(3 if options.quick else 9)
     with tempfile.TemporaryDirectory() as folder:
         command = first_cell(folder, options.quick)
-    _machine.write(options.out, "cold_start", {
-        "imports": imported, "command": command, "machine": _machine.limits(),
-    })  # fmt: skip
+    _machine.write(
+        options.out,
+        "cold_start",
+        {
+            "imports": imported,
+            "command": command,
+            "machine": _machine.limits(),
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -93,9 +93,16 @@ def torch_variants(problems: Any, u0: Any, step_size: float, compile_too: bool) 
                 text = f"{name}, batch {block}, {threads} threads"
                 text += f" x {workers} workers" if workers > 1 else ""
                 variants[text] = functools.partial(
-                    _descend_in_torch, peer.descend, step, weights, start, step_size,
-                    block, threads, workers,
-                )  # fmt: skip
+                    _descend_in_torch,
+                    peer.descend,
+                    step,
+                    weights,
+                    start,
+                    step_size,
+                    block,
+                    threads,
+                    workers,
+                )
     return variants
 
 
@@ -111,9 +118,15 @@ def _descend_in_torch(
     num_steps: int,
 ) -> Any:
     u, loss = descend(
-        step, weights, u0, step_size, num_steps,
-        block=block, num_threads=threads, num_workers=workers,
-    )  # fmt: skip
+        step,
+        weights,
+        u0,
+        step_size,
+        num_steps,
+        block=block,
+        num_threads=threads,
+        num_workers=workers,
+    )
     return u.numpy(), loss.numpy()
 
 
@@ -163,8 +176,11 @@ def compare(options: Any) -> dict[str, Any]:
         names = fastest(peers, max(10, num_steps // 25), 3, unit)
         whole = next(name for name in names if f"batch {trials}," in name)
         chosen |= {"torch": names[0], "torch, one batch": whole}
-        works |= {side: functools.partial(peers[chosen[side]], num_steps) for side in chosen
-                  if side != "jaxinv"}  # fmt: skip
+        works |= {
+            side: functools.partial(peers[chosen[side]], num_steps)
+            for side in chosen
+            if side != "jaxinv"
+        }
     scores = {side: accuracy(work(), problems.truth.u) for side, work in works.items()}
     times = _machine.interleaved(works, repetitions)
     scale = unit / num_steps
@@ -173,34 +189,44 @@ def compare(options: Any) -> dict[str, Any]:
     print("in turns, all steps, us a step and trial (and of processor time):")
     for side in works:
         error, loss = scores[side]["relative_error"], scores[side]["loss"]
-        print(f"  {side:17s} {per_step[side]:7.1f} ({processor[side]:6.1f}); median relative error "
-              f"{error:.1e}, loss {loss:.1e}  [{chosen[side]}]")  # fmt: skip
+        print(
+            f"  {side:17s} {per_step[side]:7.1f} ({processor[side]:6.1f}); median relative error "
+            f"{error:.1e}, loss {loss:.1e}  [{chosen[side]}]"
+        )
     ratios = {side: _machine.ratio(times[side].wall, times["jaxinv"].wall) for side in works}
     ratios_cpu = {side: _machine.ratio(times[side].cpu, times["jaxinv"].cpu) for side in works}
     for side in list(works)[1:]:
-        print(f"jaxinv is {ratios[side]:.1f}x faster than {side} (median of {repetitions} rounds; "
-              f"{ratios_cpu[side]:.1f}x in processor time)")  # fmt: skip
+        print(
+            f"jaxinv is {ratios[side]:.1f}x faster than {side} (median of {repetitions} rounds; "
+            f"{ratios_cpu[side]:.1f}x in processor time)"
+        )
     return {
-        "trials": trials, "num_steps": num_steps, "variants": chosen, "accuracy": scores,
+        "trials": trials,
+        "num_steps": num_steps,
+        "variants": chosen,
+        "accuracy": scores,
         "microseconds_per_step_and_trial": per_step,
         "processor_microseconds_per_step_and_trial": processor,
         "seconds": {side: t.wall for side, t in times.items()},
-        "times_faster": ratios, "times_faster_in_processor_time": ratios_cpu,
+        "times_faster": ratios,
+        "times_faster_in_processor_time": ratios_cpu,
         "limit": against_limit(per_step["jaxinv"], best),
-    }  # fmt: skip
+    }
 
 
 def against_limit(microseconds: float, variant: str) -> dict[str, float]:
     """Compare a step with reading the trial's weights twice, forward and backward."""
-    sizes = list(zip(WIDTHS[1:], WIDTHS[:-1], strict=True)) + [(NUM_MEASUREMENTS, WIDTHS[-1])]
+    sizes = [*zip(WIDTHS[1:], WIDTHS[:-1], strict=True), (NUM_MEASUREMENTS, WIDTHS[-1])]
     num_bytes = 4 * sum(rows * columns for rows, columns in sizes)
     cores = jax.device_count() if "devices" in variant else 1
     bandwidth = cores * _machine.cached_bandwidth(num_bytes)
     fastest_us = 2 * num_bytes / bandwidth * 1e6
     share = fastest_us / microseconds
-    print(f"limit: reading {num_bytes / 1e3:.0f} kB of weights twice at {bandwidth / 1e9:.0f} GB/s "
-          f"({cores} cores, from cache) takes {fastest_us:.1f} us: "
-          f"jaxinv runs at {share:.0%} of it")  # fmt: skip
+    print(
+        f"limit: reading {num_bytes / 1e3:.0f} kB of weights twice at {bandwidth / 1e9:.0f} GB/s "
+        f"({cores} cores, from cache) takes {fastest_us:.1f} us: "
+        f"jaxinv runs at {share:.0%} of it"
+    )
     return {"bytes_per_second": bandwidth, "microseconds": fastest_us, "share": share}
 
 
@@ -215,17 +241,23 @@ def sweep_rate(options: Any, gemm_flops: float) -> dict[str, float]:
         marks.append((time.perf_counter(), report.num_done))
 
     results = ji.experiments.sweep(
-        chosen.trial("levenberg-marquardt"), {chosen.axis: list(values)}, key=jax.random.key(0),
-        num_trials=num_trials, traced=(chosen.axis,), progress=progress,
-    )  # fmt: skip
+        chosen.trial("levenberg-marquardt"),
+        {chosen.axis: list(values)},
+        key=jax.random.key(0),
+        num_trials=num_trials,
+        traced=(chosen.axis,),
+        progress=progress,
+    )
     first = next(mark for mark in marks if mark[1] > 0)
     rate = (marks[-1][1] - first[1]) / (marks[-1][0] - first[0])
     steps = float(results["num_steps"].mean())
     k, n1, n2, m = 150, 700, 600, 300
     flops_per_step = 2 * k * (n1 * n2 + n2 * m + m * k) + k**3 / 3
     share = rate * steps * flops_per_step / gemm_flops
-    print(f"two-layer sweep, Levenberg-Marquardt: {rate:.1f} trials/s, {steps:.1f} steps a trial, "
-          f"{share:.0%} of the machine's GEMM rate ({gemm_flops / 1e9:.0f} GFLOP/s)")  # fmt: skip
+    print(
+        f"two-layer sweep, Levenberg-Marquardt: {rate:.1f} trials/s, {steps:.1f} steps a trial, "
+        f"{share:.0%} of the machine's GEMM rate ({gemm_flops / 1e9:.0f} GFLOP/s)"
+    )
     return {"trials_per_second": rate, "mean_steps": steps, "share_of_gemm_rate": share}
 
 
@@ -237,9 +269,15 @@ def main() -> None:
     limits = _machine.limits()
     comparison = compare(options)
     rate = sweep_rate(options, limits["gemm_flops"])
-    _machine.write(options.out, "phase_diagram", {
-        "algorithm_1": comparison, "two_layer_sweep": rate, "machine": limits,
-    })  # fmt: skip
+    _machine.write(
+        options.out,
+        "phase_diagram",
+        {
+            "algorithm_1": comparison,
+            "two_layer_sweep": rate,
+            "machine": limits,
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -187,21 +187,30 @@ def compare(m: int, n: int, options: Any) -> dict[str, Any]:
     ratios = {name: _machine.ratio(per_trial[name], per_trial[fastest]) for name in runs}
     for name in runs:
         equal = "equal" if gaps[name] <= TOLERANCE else "NOT EQUAL"
-        print(f"  {name:36s} {medians[name] * 1e3:9.3f} ms a trial, {ratios[name]:8.1f}x "
-              f"{fastest}; objective {equal} ({gaps[name]:.0e})")  # fmt: skip
+        print(
+            f"  {name:36s} {medians[name] * 1e3:9.3f} ms a trial, {ratios[name]:8.1f}x "
+            f"{fastest}; objective {equal} ({gaps[name]:.0e})"
+        )
     num_bytes = data.A[0].nbytes
     bandwidth = _machine.cached_bandwidth(num_bytes)
     limit = 2 * num_steps * num_bytes / bandwidth
     share = limit / medians[fastest]
-    print(f"  limit: reading A twice an iteration at {bandwidth / 1e9:.0f} GB/s (one core, from "
-          f"cache) takes {limit * 1e3:.3f} ms a trial: {fastest} runs at {share:.0%} of it")  # fmt: skip
+    print(
+        f"  limit: reading A twice an iteration at {bandwidth / 1e9:.0f} GB/s (one core, from "
+        f"cache) takes {limit * 1e3:.3f} ms a trial: {fastest} runs at {share:.0%} of it"
+    )
     return {
-        "m": m, "n": n, "trials": trials, "num_steps": num_steps, "penalty": data.penalty,
+        "m": m,
+        "n": n,
+        "trials": trials,
+        "num_steps": num_steps,
+        "penalty": data.penalty,
         "milliseconds_per_trial": {name: 1e3 * t for name, t in medians.items()},
-        "times_slower_than_fastest_jaxinv": ratios, "fastest_jaxinv": fastest,
+        "times_slower_than_fastest_jaxinv": ratios,
+        "fastest_jaxinv": fastest,
         "largest_relative_objective_gap": gaps,
         "limit": {"bytes_per_second": bandwidth, "milliseconds": 1e3 * limit, "share": share},
-    }  # fmt: skip
+    }
 
 
 def main() -> None:

@@ -31,6 +31,7 @@ from jaxinv.viz.curves import plot_means
 
 _LATENT, _WIDTH, _MEASUREMENTS = 3, 500, 500
 _DEPTHS = (1, 2, 3)
+_WIDTHS = (25, 50, 100, 200)
 _TRIALS = 400
 
 
@@ -126,6 +127,42 @@ def _rho(settings: Settings) -> Outcome:
     return Outcome(claims, rows, draw)
 
 
+def _width_trial(key: Any, *, width: int) -> dict[str, Any]:
+    """Return the spiked loss ¼‖y yᵀ‖² at x = 0, over its expectation for wide networks."""
+    signal = relu(key, (_LATENT, width))(_point(0.0))
+    law = expected_loss(jnp.zeros(_LATENT), _point(0.0), 1, model="spiked")
+    return {"ratio": 0.25 * numerics.sum_squares(signal) ** 2 / law}
+
+
+def _width(settings: Settings) -> Outcome:
+    """Check that the bias of the spiked loss at depth 1 decays like 1/width: it is 5/n."""
+    results = sweep(
+        _width_trial,
+        {"width": _WIDTHS},
+        key=settings.key,
+        num_trials=trials(settings, 20_000),
+        micro_batch=500,
+        progress=settings.progress,
+    )
+    claims, rows = [], []
+    for width in _WIDTHS:
+        samples = results["ratio"].sel(width=width).values
+        law = 1 + 5 / width
+        claims.append(compare_mean(f"loss ratio at width {width}", samples, law, tolerance=0.0))
+        rows.append({"width": width, "mean": samples.mean() - 1, "standard_error": _error(samples)})
+        rows[-1]["law"] = law - 1
+    draw = partial(
+        _draw,
+        rows,
+        axis="width",
+        xlabel="width n",
+        ylabel="relative bias of the loss",
+        law="5/n",
+        title="spiked loss at x = 0, one layer: the bias decays like 1/width",
+    )
+    return Outcome(claims, rows, draw)
+
+
 def _compare_rho(depth: int, samples: np.ndarray, law: float) -> Claim:
     """Compare with an absolute slack of 0.02: ρ_1 is 0, and ρ_d has a bias of order 1/width."""
     mean, half = float(samples.mean()), 2.576 * _error(samples)
@@ -146,16 +183,25 @@ def _title(what: str) -> str:
     return f"expected {what}: k = {_LATENT}, widths {_WIDTH}, m = {_MEASUREMENTS}"
 
 
-def _draw(rows: list[dict[str, Any]], path: Path, *, ylabel: str, law: str, title: str) -> str:
+def _draw(
+    rows: list[dict[str, Any]],
+    path: Path,
+    *,
+    ylabel: str,
+    law: str,
+    title: str,
+    axis: str = "depth",
+    xlabel: str = "depth d",
+) -> str:
     return plot_means(
         path,
-        [row["depth"] for row in rows],
+        [row[axis] for row in rows],
         [row["mean"] for row in rows],
         [row["standard_error"] for row in rows],
         curve=[row["law"] for row in rows],
         curve_label=law,
         points={},
-        xlabel="depth d",
+        xlabel=xlabel,
         ylabel=ylabel,
         title=title,
     )
@@ -174,5 +220,12 @@ ENTRIES = (
         _SOURCE,
         _rho,
         "20 seconds",
+    ),
+    Reproduction(
+        "landscape-width",
+        "the bias of finite networks decays like 1/width",
+        "moments of Gaussian networks; Cocola, Hand, Voroninski (2020) for the loss",
+        _width,
+        "10 seconds",
     ),
 )

@@ -39,6 +39,7 @@ def plot_means(
             label="published",
         )  # fmt: skip
     axes.set(xlabel=xlabel, ylabel=ylabel)
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_title(title, fontsize=10, color=INK, loc="left")
     axes.legend(frameon=False, fontsize=8.5)
     return save(drawing, path)

@@ -1,0 +1,78 @@
+"""The contract of proximal operators, and what several of them share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxinv._core import checks, numerics
+
+Array = jax.Array
+
+
+class Prox:
+    """A penalty R with its proximal operator.
+
+    A subclass gives ``_apply(v, step_size)`` and ``value(w)``. One that iterates inside also
+    gives ``start(v)``, its first memory, and ``warm(v, step_size, memory)``: solvers keep the
+    memory between their steps, so that each inner iteration starts where the last one ended.
+    """
+
+    def __call__(self, v: Any, step_size: Any = 1.0) -> Array:
+        """Return the minimizer over w of ½‖w − v‖² + step_size R(w), in the type of ``v``."""
+        where = type(self).__name__
+        v = checks.array(where, "v", v)
+        step_size = checks.nonnegative(where, "step_size", step_size)
+        return self.warm(v, step_size, self.start(v))[0]
+
+    def value(self, w: Any) -> Array:
+        """Return R(w), a real scalar."""
+        raise NotImplementedError
+
+    def start(self, v: Array) -> Any:
+        """Return the memory before the first call; empty for closed forms."""
+        return ()
+
+    def warm(self, v: Array, step_size: Any, memory: Any) -> tuple[Array, Any]:
+        """Return the minimizer, and the memory for the next call."""
+        return self._apply(v, step_size), memory
+
+    def _apply(self, v: Array, step_size: Any) -> Array:
+        raise NotImplementedError
+
+
+def scaled_penalty(where: str, penalty: Any, step_size: Any, v: Array) -> Array:
+    """Return ``step_size * penalty`` in the real type of ``v``."""
+    real = numerics.real_dtype(v.dtype)
+    penalty = jnp.asarray(penalty)
+    if penalty.ndim and not _fits(penalty.shape, v.shape):
+        checks.fail(where, "v", f"have the shape {penalty.shape} of the penalty", v)
+    return penalty.astype(real) * jnp.asarray(step_size).astype(real)
+
+
+def _fits(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
+    """Whether an array of ``shape`` broadcasts to ``target``."""
+    pairs = zip(reversed(shape), reversed(target), strict=False)
+    return len(shape) <= len(target) and all(a in (1, b) for a, b in pairs)
+
+
+def magnitude(v: Array) -> Array:
+    """Return |v|, with derivative 0 at 0 also for complex ``v``."""
+    if not jnp.iscomplexobj(v):
+        return jnp.abs(v)
+    return root(jnp.real(v * jnp.conj(v)))
+
+
+def root(squares: Array) -> Array:
+    positive = squares > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, squares, 1)), 0)
+
+
+def penalty_weight(where: str, penalty: Any) -> Any:
+    """Return a weight >= 0: a float, a tracer, or an array of weights."""
+    if not jnp.ndim(penalty):
+        return checks.nonnegative(where, "penalty", penalty)
+    checks.nonnegative(where, "penalty", penalty)
+    return checks.array(where, "penalty", penalty)

@@ -1,0 +1,61 @@
+"""Proximal operators from any function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.tree_util import Partial
+
+from jaxinv._core import checks, numerics, pytree
+from jaxinv.prox._base import Prox
+
+Array = jax.Array
+
+
+@pytree
+class FromFunction(Prox):
+    """See ``from_function``."""
+
+    apply: Partial
+    penalty: Partial | None
+
+    def _apply(self, v: Array, step_size: Any) -> Array:
+        return self.apply(v, jnp.asarray(step_size).astype(numerics.real_dtype(v.dtype)))
+
+    def value(self, w: Any) -> Array:
+        real = numerics.real_dtype(w.dtype)
+        return jnp.zeros((), real) if self.penalty is None else self.penalty(w).astype(real)
+
+
+def from_function(
+    apply: Callable[[Array, Array], Array], value: Callable[[Array], Array] | None = None
+) -> FromFunction:
+    """Wrap your own proximal operator, projection or denoiser.
+
+    Args:
+        apply: ``apply(v, step_size) -> w``, a module-level function, or a
+            ``jax.tree_util.Partial`` of one, whose arrays stay leaves.
+        value: ``value(w) -> scalar``, the penalty, which solvers add to the loss that they
+            report; default 0, as for a projection.
+
+    Returns:
+        A ``Prox``.
+
+    Raises:
+        TypeError: not callable.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> def shrink(v, step_size):
+        ...     return v / (1 + step_size)
+        >>> from_function(shrink)(jnp.array([2.0, 4.0]), 1.0)
+        Array([1., 2.], dtype=float32)
+    """
+    if not callable(apply):
+        checks.fail_type("prox.from_function", "apply", "be a function apply(v, step_size)", apply)
+    if value is not None and not callable(value):
+        checks.fail_type("prox.from_function", "value", "be a function value(w)", value)
+    return FromFunction(Partial(apply), None if value is None else Partial(value))
