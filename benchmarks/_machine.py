@@ -24,9 +24,9 @@ _PACKAGES = ("jaxinv", "jax", "jaxlib", "numpy", "torch", "torchvision", "deepin
 _MEGABYTE = 1 << 20
 
 
-def parser(description: str) -> argparse.ArgumentParser:
+def parser(description: str | None) -> argparse.ArgumentParser:
     """Return a parser with the options that all benchmarks have."""
-    result = argparse.ArgumentParser(description=description)
+    result = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
     result.add_argument("--quick", action="store_true", help="small sizes, few repetitions")
     result.add_argument("--out", default="results/benchmarks", help="folder of the JSON file")
     return result

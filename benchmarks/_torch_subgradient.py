@@ -85,6 +85,7 @@ STEPS: dict[str, Callable[..., Any]] = {
 def compiled(step: Callable[..., Any], example: tuple[Any, ...]) -> Callable[..., Any] | None:
     """Return the step under ``torch.compile``, or None where no compiler works."""
     try:
+        torch._dynamo.config.recompile_limit = 64  # one program per batch and number of threads
         result = torch.compile(step, dynamic=False)
         result(*example)
     except Exception as error:  # any failure of the compiler's tool chain

@@ -146,7 +146,7 @@ def _finished_cells(store: str, trials: int) -> int:
 
 def main() -> None:
     """Run the benchmark."""
-    options = _machine.parser(__doc__.splitlines()[0]).parse_args()
+    options = _machine.parser(__doc__).parse_args()
     imported = imports(3 if options.quick else 9)
     with tempfile.TemporaryDirectory() as folder:
         command = first_cell(folder, options.quick)

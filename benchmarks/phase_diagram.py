@@ -263,7 +263,7 @@ def sweep_rate(options: Any, gemm_flops: float) -> dict[str, float]:
 
 def main() -> None:
     """Run the benchmark."""
-    options = _machine.parser(__doc__.splitlines()[0]).parse_args()
+    options = _machine.parser(__doc__).parse_args()
     if jax.config.jax_platforms in (None, "", "cpu"):
         jax.config.update("jax_num_cpu_devices", _machine.num_cores())
     limits = _machine.limits()

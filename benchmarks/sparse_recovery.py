@@ -215,7 +215,7 @@ def compare(m: int, n: int, options: Any) -> dict[str, Any]:
 
 def main() -> None:
     """Run the benchmark."""
-    options = _machine.parser(__doc__.splitlines()[0]).parse_args()
+    options = _machine.parser(__doc__).parse_args()
     limits = _machine.limits()
     sizes = [(64, 128), (250, 500)]
     cases = [compare(m, n, options) for m, n in sizes]

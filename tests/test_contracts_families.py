@@ -27,12 +27,19 @@ def assert_trees_equal(got, expected):
 # --- families -----------------------------------------------------------------------------------
 
 
+@jax.jit
+def sample(family, key):
+    return family.sample(key)
+
+
+@jax.jit
+def initial(family, key):
+    return family.initial(key)
+
+
 @functools.cache
 def made_family(index):
-    """One family, and its two draws as programs that take the family as an argument."""
-    sample = jax.jit(lambda family, key: family.sample(key))
-    initial = jax.jit(lambda family, key: family.initial(key))
-    return FAMILIES[index].make(), sample, initial
+    return FAMILIES[index].make()
 
 
 def family_of(case):
@@ -41,7 +48,7 @@ def family_of(case):
 
 @functools.cache
 def batch(index):
-    family = FAMILIES[index].make()
+    family = made_family(index)
     keys = jax.random.split(KEY, NUM_TRIALS)
     return jax.jit(jax.vmap(family.sample, out_axes=family.axes))(keys)
 
@@ -52,7 +59,7 @@ def drawn(case):
 
 @families
 def test_a_problem_is_determined_by_its_key_in_both_styles(case):
-    family, sample, initial = family_of(case)
+    family = family_of(case)
     problem, u0 = sample(family, KEY), initial(family, KEY)
     old_style = jax.random.PRNGKey(11)
     assert_trees_equal(sample(family, KEY), problem)
@@ -66,7 +73,7 @@ def test_a_problem_is_determined_by_its_key_in_both_styles(case):
 
 @families
 def test_measurements_are_the_operator_on_the_signal_plus_noise(case):
-    family, sample, _ = family_of(case)
+    family = family_of(case)
     problem = sample(family, KEY)
     truth = problem.truth
     np.testing.assert_allclose(problem.signal(truth.u), truth.x, atol=8 * EPS)
@@ -91,7 +98,7 @@ def test_noise_has_its_level(case):
 
 @families
 def test_a_batch_is_its_problems_stacked(case):
-    family, sample, _ = family_of(case)
+    family = family_of(case)
     keys = jax.random.split(KEY, NUM_TRIALS)
     shared = {name: None for name, axis in family.axes._asdict().items() if axis is None}
     for index in (0, 7):

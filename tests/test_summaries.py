@@ -28,7 +28,9 @@ def test_success_rate_counts_every_trial():
 
 
 def test_quartiles_do_not_hide_failures():
-    steps = xr.DataArray([[1.0, 2.0, 3.0, 4.0, 5.0], [1.0, 2.0, *[np.nan] * 3]], dims=("k", "trial"))
+    steps = xr.DataArray(
+        [[1.0, 2.0, 3.0, 4.0, 5.0], [1.0, 2.0, *[np.nan] * 3]], dims=("k", "trial")
+    )
     found = quartiles(steps)
     assert float(found["median"][0]) == 3
     assert np.isinf(found["median"][1])
