@@ -320,6 +320,12 @@ SOLVERS = [
         _relu_family,
     ),
     SolverCase(
+        "subgradient-incremental",
+        lambda step: ji.solvers.subgradient(step, incremental=True),
+        (0.3, 0.15),
+        _relu_family,
+    ),
+    SolverCase(
         "levenberg_marquardt",
         lambda damping: ji.solvers.levenberg_marquardt(damping=damping),
         (1e-2, 1e-1),

@@ -8,7 +8,7 @@ import jaxinv as ji
 from jaxinv.reproductions import REPRODUCTIONS, Settings, overall, write
 from jaxinv.reproductions.presets import PRESETS
 
-EXPECTED = {name: "reproduced" for name in REPRODUCTIONS}
+EXPECTED = dict.fromkeys(REPRODUCTIONS, "reproduced")
 EXPECTED["nonexpansive-2layer-levenberg-marquardt"] = "beaten"
 EXPECTED["nonexpansive-3layer-levenberg-marquardt"] = "beaten"
 

@@ -428,10 +428,11 @@ def subgradient_loop(step, num_steps, negate, z0):
 
 @pytest.mark.parametrize("negate", [True, False, "stagnation"])
 @pytest.mark.parametrize("sign", [1, -1])
-def test_subgradient_is_algorithm_1(negate, sign):
+@pytest.mark.parametrize("incremental", [False, True])
+def test_subgradient_is_algorithm_1(negate, sign, incremental):
     problem, u0 = generative_problem(noise_norm=0.02)
     expected = subgradient_loop(0.3, 20, negate is not False, sign * numpy_model()[3])
-    solver = ji.solvers.subgradient(0.3, negate)
+    solver = ji.solvers.subgradient(0.3, negate, incremental=incremental)
     _, (_, u) = ji.trace(solver, problem, sign * u0, 20, measure=unknown)
     np.testing.assert_allclose(u, expected, atol=2000 * EPS)
 
@@ -441,6 +442,30 @@ def test_the_sign_test_makes_both_starts_one():
     np.testing.assert_array_equal(both[0], both[1])
     alone = [subgradient_loop(0.3, 20, False, sign * numpy_model()[3]) for sign in (1, -1)]
     assert np.max(np.abs(alone[0][0] - alone[1][0])) > 0.1
+
+
+@pytest.mark.parametrize("widths", [(3, 20, 24), (3, 12, 16, 24)])
+def test_incremental_subgradient_stays_on_the_dense_path(widths):
+    """Over 300 steps: past many switches of units, flips of the sign, and three renewals."""
+    family = ji.problems.generative(widths, 18)
+    key = jax.random.key(2)
+    problem, u0 = family.sample(key), 3 * family.initial(key)
+    dense, incremental = (
+        ji.trace(ji.solvers.subgradient(0.2, incremental=way), problem, u0, 300, measure=unknown)
+        for way in (False, True)
+    )
+    np.testing.assert_allclose(incremental[1][1], dense[1][1], atol=2e-4)
+    by_hand = ji.solvers.subgradient(0.2, incremental=True)
+    state = by_hand.init(problem, u0)
+    for _ in range(3):
+        state, _ = by_hand.step(problem, state)
+    np.testing.assert_allclose(state.u, dense[1][1][2], atol=1e-5)
+
+
+def test_incremental_subgradient_needs_a_relu_prior():
+    problem = ji.problems.sparse(16, 24, num_nonzeros=3).sample(jax.random.key(0))
+    with pytest.raises(ValueError, match="subgradient: problem must have a ReLU prior of two"):
+        ji.trace(ji.solvers.subgradient(0.1, incremental=True), problem, jnp.zeros(24), 2)
 
 
 def test_subgradient_estimates_its_step():

@@ -1,4 +1,4 @@
-"""The engine: same bits however a sweep is cut up, one compile per figure, a store that survives."""
+"""The engine: same bits however a sweep is cut up, one compile a figure, a store that lasts."""
 
 import multiprocessing
 import os

@@ -43,6 +43,13 @@ class Solver:
         """Return what the solver minimizes: the data misfit, plus the penalty where it has one."""
         return problem.loss(u)
 
+    def prepare(self, problem: Problem) -> Any:
+        """Return the solver with what can be computed once from the problem; here itself.
+
+        The loops call it before the first step, so that the result is a constant of the loop.
+        """
+        return self
+
     def init(self, problem: Problem, u0: Any) -> Any:
         """Return the first state, at ``u0``."""
         raise NotImplementedError

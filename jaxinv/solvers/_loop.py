@@ -95,6 +95,7 @@ def solve(
 
 @jax.jit
 def _solve(solver: Solver, problem: Problem, u0: Any, tol: Any, max_steps: Any) -> Solution:
+    solver = solver.prepare(problem)
     valid = _valid_start(problem, u0)
     start_loss = solver.objective(problem, solver.one_start(u0))
     ceiling = _GROWTH * jnp.maximum(start_loss, 0.5 * numerics.sum_squares(problem.y))
@@ -178,6 +179,8 @@ def trace(
 
 @partial(jax.jit, static_argnums=(3, 4))
 def _trace(solver: Solver, problem: Problem, u0: Any, num_steps: int, measure: Any) -> Any:
+    solver = solver.prepare(problem)
+
     def body(state: Any, _: None) -> tuple[Any, Any]:
         state, info = solver.step(problem, state)
         return state, info if measure is None else (info, measure(problem, state))

@@ -1,8 +1,9 @@
-"""The negation test: keep the better of u and −u by the measured loss."""
+"""Loss and gradient with the negation test: keep the better of u and −u by the measured loss."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -11,6 +12,7 @@ import jax.numpy as jnp
 from jaxinv._core import numerics
 from jaxinv.problems import Problem
 from jaxinv.solvers._linearized import cotangent
+from jaxinv.solvers._piece import Piece, Tables, negated, tail
 
 Array = jax.Array
 
@@ -23,20 +25,54 @@ def better_sign_gradient(
     Three passes over the weights: forward at both points, backward at the one that is kept.
     With ``threshold``, ``u`` is kept while its loss is below.
     """
-    here, there = _forward(problem, u), _forward(problem, -u)
-    flip = there[0] < here[0]
-    if threshold is not None:
-        flip &= here[0] >= threshold
-    loss = jnp.where(flip, there[0], here[0])
-    residual = jnp.where(flip, there[1], here[1])
-    (gradient,) = _chosen(flip, there[2], here[2])(residual)
+    forward = partial(_forward, problem.predict, problem.y)
+    flip, loss, gradient = _better(forward, u, -u, threshold)
     return jnp.where(flip, -u, u), loss, jnp.conj(gradient)
 
 
-def _forward(problem: Problem, u: Array) -> tuple[Array, Array, Callable]:
-    """Return the loss, the cotangent of the residual, and the pullback at ``u``."""
-    prediction, pullback = jax.vjp(problem.predict, u)
-    residual = prediction - problem.y
+def better_sign_gradient_in_piece(
+    problem: Problem, table: Tables, piece: Piece, u: Array, threshold: Any = None
+) -> tuple[Array, Piece, Array, Array]:
+    """Do the same from the linear piece at ``u``; returns the point's piece as well.
+
+    The first two layers cost products with two (k, n_2) maps in place of their weights.
+    """
+    forward = partial(_forward, partial(tail, problem), problem.y)
+    here = numerics.matmul(u, piece.map)
+    there = here - numerics.matmul(u, table.product)
+    flip, loss, slope = _better(forward, here, there, threshold)
+    gradient = numerics.matmul(piece.map, slope)
+    against = numerics.matmul(table.product, slope) - gradient
+    gradient = jnp.where(flip, against, gradient)
+    return jnp.where(flip, -u, u), negated(table, piece, flip), loss, gradient
+
+
+def gradient_in_piece(problem: Problem, piece: Piece, u: Array) -> tuple[Array, Array]:
+    """Return the loss and gradient at ``u`` from its linear piece."""
+    second = numerics.matmul(u, piece.map)
+    loss, residual, pullback = _forward(partial(tail, problem), problem.y, second)
+    (slope,) = pullback(residual)
+    return loss, numerics.matmul(piece.map, slope)
+
+
+def _better(
+    forward: Callable, here: Array, there: Array, threshold: Any
+) -> tuple[Array, Array, Array]:
+    """Return whether ``there`` is better, and the loss and gradient at the better of the two."""
+    stay, go = forward(here), forward(there)
+    flip = go[0] < stay[0]
+    if threshold is not None:
+        flip &= stay[0] >= threshold
+    loss = jnp.where(flip, go[0], stay[0])
+    residual = jnp.where(flip, go[1], stay[1])
+    (gradient,) = _chosen(flip, go[2], stay[2])(residual)
+    return flip, loss, gradient
+
+
+def _forward(function: Callable, y: Array, point: Array) -> tuple[Array, Array, Callable]:
+    """Return the loss, the cotangent of the residual, and the pullback at a point."""
+    prediction, pullback = jax.vjp(function, point)
+    residual = prediction - y
     loss = 0.5 * numerics.sum_squares(residual)
     return loss, cotangent(residual, prediction), pullback
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxinv._core import checks, pytree, static
+from jaxinv._core import checks, pytree, replace, static
 from jaxinv.problems import Problem
 from jaxinv.solvers._base import Info, Solver
 
@@ -50,6 +50,9 @@ class Restarts(Solver):
 
     def _objectives(self, problem: Problem, u: Any) -> Array:
         return jax.vmap(lambda one: self.solver.objective(problem, one))(u)
+
+    def prepare(self, problem: Problem) -> Restarts:
+        return replace(self, solver=self.solver.prepare(problem))
 
     def init(self, problem: Problem, u0: Any) -> RestartsState:
         states = jax.vmap(lambda u: self.solver.init(problem, u))(u0)

@@ -8,11 +8,16 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxinv._core import checks, numerics, pytree, static
+from jaxinv._core import checks, numerics, pytree, replace, static
 from jaxinv.problems import Problem, loss_and_gradient
+from jaxinv.solvers import _piece
 from jaxinv.solvers._base import Info, Solver
 from jaxinv.solvers._linearized import squared_norm
-from jaxinv.solvers._sign import better_sign_gradient
+from jaxinv.solvers._sign import (
+    better_sign_gradient,
+    better_sign_gradient_in_piece,
+    gradient_in_piece,
+)
 
 Array = jax.Array
 
@@ -23,11 +28,22 @@ _STAGNANT = 0.01
 
 
 class SubgradientState(NamedTuple):
-    """State of ``subgradient``."""
+    """State of ``subgradient``; ``piece`` is None unless it is incremental."""
 
     u: Array
     step_size: Array
     num_steps: Array
+    tested_loss: Array
+    piece: _piece.Piece | None
+
+
+class _Descent(NamedTuple):
+    """The point kept (u or −u), its piece, loss and gradient, and the loss at the last test."""
+
+    u: Array
+    piece: _piece.Piece | None
+    loss: Array
+    gradient: Array
     tested_loss: Array
 
 
@@ -36,7 +52,12 @@ class Subgradient(Solver):
     """See ``subgradient``."""
 
     step_size: Any
+    tables: _piece.Tables | None = None
     negate: str = static(default="always")
+    incremental: bool = static(default=False)
+
+    def prepare(self, problem: Problem) -> Subgradient:
+        return replace(self, tables=_piece.tables(problem)) if self.incremental else self
 
     def init(self, problem: Problem, u0: Array) -> SubgradientState:
         real = numerics.real_dtype(u0.dtype)
@@ -44,38 +65,60 @@ class Subgradient(Solver):
             step_size = _estimated_step(problem, u0)
         else:
             step_size = jnp.asarray(self.step_size)
-        loss = jnp.asarray(jnp.inf, real)
-        return SubgradientState(u0, step_size.astype(real), jnp.zeros((), jnp.int32), loss)
+        table = self._tables(problem)
+        return SubgradientState(
+            u=u0,
+            step_size=step_size.astype(real),
+            num_steps=jnp.zeros((), jnp.int32),
+            tested_loss=jnp.asarray(jnp.inf, real),
+            piece=None if table is None else _piece.start(table, u0),
+        )
 
     def step(self, problem: Problem, state: SubgradientState) -> tuple[SubgradientState, Info]:
-        u, tested_loss, loss, gradient = self._descent(problem, state)
-        step_size = state.step_size
+        descent = self._descent(problem, state)
+        u, step_size = descent.u, state.step_size
         if self.step_size is None:
             step_size = lax.cond(
                 state.num_steps % _STEP_PERIOD == _STEP_PERIOD - 1,
                 lambda: _estimated_step(problem, u).astype(step_size.dtype),
                 lambda: step_size,
             )
-        following = u - step_size.astype(u.dtype) * gradient
-        moved = step_size * numerics.safe_norm(gradient)
+        following = u - step_size.astype(u.dtype) * descent.gradient
+        moved = step_size * numerics.safe_norm(descent.gradient)
         error = numerics.safe_divide(moved, numerics.safe_norm(following), default=jnp.inf)
-        following_state = SubgradientState(following, step_size, state.num_steps + 1, tested_loss)
-        return following_state, Info(loss, error)
+        following_state = SubgradientState(
+            following, step_size, state.num_steps + 1, descent.tested_loss, descent.piece
+        )
+        return following_state, Info(descent.loss, error)
 
-    def _descent(
-        self, problem: Problem, state: SubgradientState
-    ) -> tuple[Array, Array, Array, Array]:
-        """Return the point kept (u or −u), the loss at the last test, its loss and gradient."""
+    def _tables(self, problem: Problem) -> _piece.Tables | None:
+        """Return the tables: those that ``prepare`` left, or new ones for a step by hand."""
+        if not self.incremental:
+            return None
+        return _piece.tables(problem) if self.tables is None else self.tables
 
-        def plain() -> tuple[Array, Array, Array, Array]:
-            loss, gradient = loss_and_gradient(problem, state.u)
-            return state.u, state.tested_loss, loss, gradient
+    def _descent(self, problem: Problem, state: SubgradientState) -> _Descent:
+        u, table, piece = state.u, self._tables(problem), state.piece
+        if table is not None and piece is not None:
+            piece = _piece.move(table, piece, u, state.num_steps)
 
-        def tested() -> tuple[Array, Array, Array, Array]:
+        def plain() -> _Descent:
+            if piece is None:
+                loss, gradient = loss_and_gradient(problem, u)
+            else:
+                loss, gradient = gradient_in_piece(problem, piece, u)
+            return _Descent(u, piece, loss, gradient, state.tested_loss)
+
+        def tested() -> _Descent:
             first = (state.num_steps < _FIRST_TESTS) | (self.negate == "always")
             threshold = jnp.where(first, -jnp.inf, (1 - _STAGNANT) * state.tested_loss)
-            u, loss, gradient = better_sign_gradient(problem, state.u, threshold)
-            return u, loss, loss, gradient
+            if table is None or piece is None:
+                kept, loss, gradient = better_sign_gradient(problem, u, threshold)
+                return _Descent(kept, None, loss, gradient, loss)
+            kept, moved, loss, gradient = better_sign_gradient_in_piece(
+                problem, table, piece, u, threshold
+            )
+            return _Descent(kept, moved, loss, gradient, loss)
 
         if self.negate == "never":
             return plain()
@@ -90,7 +133,9 @@ def _estimated_step(problem: Problem, u: Array) -> Array:
     return numerics.safe_divide(1.0, squared_norm(problem, u, tol=0.05, max_steps=30))
 
 
-def subgradient(step_size: Any = None, negate: bool | str = True) -> Subgradient:
+def subgradient(
+    step_size: Any = None, negate: bool | str = True, *, incremental: bool = False
+) -> Subgradient:
     r"""Subgradient descent with the negation test.
 
     .. math::
@@ -109,6 +154,10 @@ def subgradient(step_size: Any = None, negate: bool | str = True) -> Subgradient
             first 20 steps, then every 100 steps where the loss fell by less than 1 % since
             the last test (in ``trace``, and in an unbatched ``solve``, the other steps skip
             one pass of three); False or ``"never"``.
+        incremental: keep the product W_2 D_1 W_1 of a ReLU prior's first two layers, which
+            changes by a rank-one update when a unit of the first layer switches, in place of
+            multiplying by both. The same iterates up to rounding, several times faster on
+            CPUs where k is much smaller than the widths. Not differentiable in reverse mode.
 
     Returns:
         A solver; ``info.error`` is the relative step ‖u_{t+1} − ũ_t‖ / ‖u_{t+1}‖. In float32
@@ -118,7 +167,8 @@ def subgradient(step_size: Any = None, negate: bool | str = True) -> Subgradient
         ValueError: a step that is not positive, an unknown ``negate``.
 
     Cost: three passes over the weights a step: forward at ±u, and backward; two without the
-        sign test.
+        sign test. Incremental: n_1 k + 2 n_2 k for the first two layers, and n_2 k for every
+        unit that switches.
 
     Notes: the papers stop at ‖v‖ < 1e-10, which float32 never reaches.
 
@@ -137,4 +187,4 @@ def subgradient(step_size: Any = None, negate: bool | str = True) -> Subgradient
     if isinstance(negate, bool):
         negate = "always" if negate else "never"
     checks.choice("subgradient", "negate", negate, ("always", "stagnation", "never"))
-    return Subgradient(step_size, negate)
+    return Subgradient(step_size, None, negate, bool(incremental))

@@ -221,12 +221,14 @@ def unfold(layers: Layers, problem: Problem, u0: Any = None) -> Any:
 
 @jax.jit
 def _unfold(layers: Layers, problem: Problem, u0: Any) -> Any:
-    layered = {name: getattr(layers.solver, name) for name in layers._layered()}
+    values = {name: getattr(layers.solver, name) for name in layers._layered()}
+    layered = {name: value for name, value in values.items() if jax.tree.leaves(value)}
+    prepared = layers.layer(0).prepare(problem)
 
     def body(state: Any, fields: dict[str, Any]) -> tuple[Any, None]:
-        return replace(layers.solver, **fields).step(problem, state)[0], None
+        return replace(prepared, **fields).step(problem, state)[0], None
 
-    first = layers.layer(0).init(problem, u0)
+    first = prepared.init(problem, u0)
     return lax.scan(body, first, layered, length=layers.num_layers)[0].u
 
 
