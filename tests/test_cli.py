@@ -114,13 +114,13 @@ def test_reproduce_lists_and_writes(capsys, tmp_path, monkeypatch):
     code, out, _ = run(capsys, "reproduce", "--list")
     assert code == 0
     assert "noise-law" in out
-    code, out, _ = run(capsys, "reproduce", "landscape-rho", "--trials", "64", "--out", "r")
+    code, out, _ = run(capsys, "reproduce", "landscape-width", "--trials", "4000", "--out", "r")
     assert code == 0
-    summary = json.loads((tmp_path / "r" / "landscape-rho.json").read_text())
+    summary = json.loads((tmp_path / "r" / "landscape-width.json").read_text())
     assert summary["verdict"] == "reproduced"
-    assert len(summary["claims"]) == 3
-    assert (tmp_path / "r" / "landscape-rho.csv").read_text().startswith("depth,mean")
-    assert (tmp_path / "r" / "landscape-rho.png").read_bytes().startswith(b"\x89PNG")
+    assert len(summary["claims"]) == 4
+    assert (tmp_path / "r" / "landscape-width.csv").read_text().startswith("width,mean")
+    assert (tmp_path / "r" / "landscape-width.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_reproductions_know_their_source():
