@@ -32,10 +32,6 @@ class BlockDCT(LinearOperator):
     def in_shape(self) -> tuple[int, ...]:
         return self.shape
 
-    @property
-    def out_shape(self) -> tuple[int, ...]:
-        return self.shape
-
     def _apply(self, x: Array) -> Array:
         return self._on_blocks(self.matrix, x)
 

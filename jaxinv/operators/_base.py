@@ -18,7 +18,8 @@ Array = jax.Array
 class Operator:
     """A measurement map ``y = op(x)``: arrays are leaves, shapes are static.
 
-    A subclass gives ``in_shape``, ``out_shape`` and ``_apply(x)``. Its dtype follows the input.
+    A subclass gives ``in_shape``, ``out_shape`` (where it differs) and ``_apply(x)``. Its dtype
+    follows the input.
     """
 
     @property
@@ -28,8 +29,8 @@ class Operator:
 
     @property
     def out_shape(self) -> tuple[int, ...]:
-        """Shape of ``y``."""
-        raise NotImplementedError
+        """Shape of ``y``; that of ``x`` unless the operator says otherwise."""
+        return self.in_shape
 
     def _apply(self, x: Array) -> Array:
         raise NotImplementedError

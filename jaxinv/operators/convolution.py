@@ -26,10 +26,6 @@ class Convolution(LinearOperator):
     def in_shape(self) -> tuple[int, ...]:
         return self.shape
 
-    @property
-    def out_shape(self) -> tuple[int, ...]:
-        return self.shape
-
     def _apply(self, x: Array) -> Array:
         return self._filter(x, lambda transfer: transfer)
 

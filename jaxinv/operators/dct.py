@@ -26,10 +26,6 @@ class DCT(LinearOperator):
     def in_shape(self) -> tuple[int, ...]:
         return self.shape
 
-    @property
-    def out_shape(self) -> tuple[int, ...]:
-        return self.shape
-
     def _apply(self, x: Array) -> Array:
         return _over_axes(_forward, x)
 

@@ -27,10 +27,6 @@ class SubsampledFourier(LinearOperator):
         return self.mask.shape
 
     @property
-    def out_shape(self) -> tuple[int, ...]:
-        return self.mask.shape
-
-    @property
     def in_dtype(self) -> Any:
         inexact = jnp.issubdtype(self.mask.dtype, jnp.inexact)
         dtype = self.mask.dtype if inexact else jnp.result_type(float)

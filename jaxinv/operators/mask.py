@@ -24,10 +24,6 @@ class Identity(LinearOperator):
     def in_shape(self) -> tuple[int, ...]:
         return self.shape
 
-    @property
-    def out_shape(self) -> tuple[int, ...]:
-        return self.shape
-
     def _apply(self, x: Array) -> Array:
         return x
 
@@ -67,10 +63,6 @@ class Mask(LinearOperator):
 
     @property
     def in_shape(self) -> tuple[int, ...]:
-        return self.mask.shape
-
-    @property
-    def out_shape(self) -> tuple[int, ...]:
         return self.mask.shape
 
     def _apply(self, x: Array) -> Array:

@@ -37,10 +37,6 @@ class Wavelet(LinearOperator):
     def in_shape(self) -> tuple[int, ...]:
         return self.shape
 
-    @property
-    def out_shape(self) -> tuple[int, ...]:
-        return self.shape
-
     def _apply(self, x: Array) -> Array:
         return _decompose(x, self.levels, self.low, self.high)
 
