@@ -31,7 +31,8 @@ traces = []
 def trial(matrix, key, *, n, scale):
     """Return sums whose last bits depend on the order of additions."""
     traces.append(n)
-    x = jax.random.normal(key, (n, 40)) @ matrix
+    x = jax.random.normal(key, (n, 40), matrix.dtype) @ matrix
+    scale = jnp.asarray(scale, matrix.dtype)
     return {"size": scale * jnp.linalg.norm(x), "sum": jnp.sum(jnp.sin(x)), "steps": jnp.int32(n)}
 
 
