@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sqlite3
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -23,7 +25,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    from jaxinv import _commands
+    from jaxinv import __version__, _commands
 
     parser = _Parser(
         prog="jaxinv",
@@ -31,6 +33,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"jaxinv {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
     for module in _commands.MODULES:
         module.add_parser(commands)
@@ -39,22 +42,32 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status: 0, or 2 for bad input, 130 for Ctrl-C."""
+    try:
+        return _run(arguments)
+    except BrokenPipeError:  # the reader of a pipe, such as head, has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except ModuleNotFoundError as error:
+        hint = "Install the extras: python -m pip install 'jaxinv[all]'"
+        print(f"jaxinv: {error.name} is needed for this command. {hint}", file=sys.stderr)
+    except (ValueError, TypeError, OSError, ArithmeticError, ImportError) as error:
+        print(f"jaxinv: {error}", file=sys.stderr)
+    except (MemoryError, RuntimeError, sqlite3.Error) as error:
+        text = str(error).partition("\n")[0] or type(error).__name__
+        print(f"jaxinv: {type(error).__name__}: {text}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("jaxinv: interrupted", file=sys.stderr)
+        return 130
+    return 2
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     if not hasattr(options, "run"):
         parser.print_help()
         return 0
-    try:
-        return options.run(options)
-    except (ValueError, TypeError, OSError, MemoryError) as error:
-        print(f"jaxinv: {error}", file=sys.stderr)
-        return 2
-    except ModuleNotFoundError as error:
-        hint = "Install the extras: python -m pip install 'jaxinv[all]'"
-        print(f"jaxinv: {error.name} is needed for this command. {hint}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    return options.run(options)
 
 
 if __name__ == "__main__":

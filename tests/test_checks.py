@@ -83,6 +83,8 @@ def test_scalars_leave_tracers_and_batches_alone():
 def test_safe_numerics_at_zero():
     zero = jnp.zeros(3)
     assert float(numerics.safe_norm(zero)) == 0
+    assert jnp.isnan(numerics.safe_norm(jnp.array([0.0, jnp.nan])))
+    assert jnp.isinf(numerics.safe_norm(jnp.array([0.0, jnp.inf])))
     np.testing.assert_array_equal(jax.grad(numerics.safe_norm)(zero), zero)
     assert float(numerics.safe_divide(1.0, 0.0, default=7.0)) == 7
     assert float(jax.grad(lambda d: numerics.safe_divide(1.0, d))(0.0)) == 0

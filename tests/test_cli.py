@@ -74,7 +74,10 @@ def test_sweep_with_the_other_solver(capsys, small):
         (("sweep", "lasso", "--dtype", "float16"), "dtype must be one of float32, float64"),
         (("sweep", "lasso", "--plot", "a.txt"), "plot must end in .png"),
         (("sweep",), "the following arguments are required: PRESET"),
-        (("sweep", "lasso", "--store", "no/such/folder.sqlite"), "folder of store"),
+        (("sweep", "lasso", "--plot", ""), "plot must end in .png"),
+        (("sweep", "lasso", "--plot", "/dev/null/a.png"), "folder that can be written"),
+        (("sweep", "lasso", "--seed", "-1"), "seed must be in [0, 2**32)"),
+        (("sweep", "lasso", "--store", "/dev/null/a.sqlite"), "folder of store"),
         (("swep", "lasso"), "invalid choice: 'swep'"),
         (("reconstruct", "kamera"), "camera"),
         (("reconstruct", "missing.png"), "exist"),
@@ -83,9 +86,11 @@ def test_sweep_with_the_other_solver(capsys, small):
         (("reconstruct", "camera", "--prior", "dip"), "prior must be one of"),
         (("reconstruct", "camera", "--operator", "gaussian"), "hadamard"),
         (("reconstruct", "camera", "--out", "a.xyz"), "end in one of"),
+        (("reconstruct", "camera", "--out", "no/a.png"), "folder that exists"),
         (("reproduce",), "one of the two, got neither"),
         (("reproduce", "noise-lw"), "Did you mean 'noise-law'?"),
         (("reproduce", "noise-law", "--trials", "1"), "trials must be >= 2"),
+        (("reproduce", "noise-law", "--out", "/dev/null/a"), "folder that can be written"),
     ],
 )
 def test_wrong_input_is_one_clear_line(capsys, tmp_path, monkeypatch, arguments, message):
@@ -113,7 +118,7 @@ def test_reproduce_lists_and_writes(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, out, _ = run(capsys, "reproduce", "--list")
     assert code == 0
-    assert "noise-law" in out
+    assert all(name in out for name in REPRODUCTIONS)
     code, out, _ = run(capsys, "reproduce", "landscape-width", "--trials", "4000", "--out", "r")
     assert code == 0
     summary = json.loads((tmp_path / "r" / "landscape-width.json").read_text())

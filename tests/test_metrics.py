@@ -64,3 +64,11 @@ def test_ssim_refuses_unequal_shapes_and_complex_images():
         metrics.ssim(jnp.zeros((8, 8)), jnp.zeros((8, 9)))
     with pytest.raises(ValueError, match="must be real"):
         metrics.ssim(jnp.zeros((8, 8), jnp.complex64), jnp.zeros((8, 8)))
+
+
+@pytest.mark.parametrize("broken", [0, 1])
+def test_nan_is_never_a_perfect_score(broken):
+    pair = [jnp.ones(3), jnp.ones(3)]
+    pair[broken] = pair[broken].at[1].set(jnp.nan)
+    for score in (metrics.relative_error, metrics.nmse, metrics.nmse_db, metrics.psnr):
+        assert jnp.isnan(score(*pair)), score

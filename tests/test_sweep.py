@@ -201,7 +201,7 @@ def test_a_store_of_another_program_is_refused(tmp_path):
     store = tmp_path / "sweep.sqlite"
     run(ONE, num_trials=1, store=store)
     other = Partial(trial, jnp.ones((40, 40), jnp.float32))
-    with pytest.raises(StoreError, match="another program for the cells with"):
+    with pytest.raises(StoreError, match="another program for the cell"):
         sweep(other, ONE, key=KEY, traced=TRACED, num_trials=1, store=store)
     manifest_batch = run(ONE, num_trials=1, store=store, micro_batch=None)
     assert manifest_batch.attrs["micro_batch"] == 4
@@ -234,7 +234,39 @@ def test_what_is_no_store_is_refused(tmp_path):
     with pytest.raises(StoreError, match="is a folder"):
         run(store=tmp_path)
     with pytest.raises(StoreError, match="folder of store"):
-        run(store=tmp_path / "no" / "such.sqlite")
+        run(store=text / "such.sqlite")
+    torn = tmp_path / "torn.sqlite"
+    run(store=torn)
+    content = bytearray(torn.read_bytes())
+    content[8192:] = b"x" * (len(content) - 8192)
+    torn.write_bytes(content)
+    with pytest.raises(StoreError, match=r"the file is damaged|cannot be read"):
+        ji.experiments.open(torn)
+
+
+def test_a_store_in_a_new_folder(tmp_path):
+    store = tmp_path / "runs" / "deep" / "sweep.sqlite"
+    run(ONE, num_trials=1, store=store)
+    assert list(ji.experiments.open(store).sizes) == ["n", "scale", "trial"]
+
+
+def test_other_traced_names_are_another_program(tmp_path):
+    store = tmp_path / "sweep.sqlite"
+    run(ONE, num_trials=1, store=store)
+    with pytest.raises(StoreError, match="another program for the cell"):
+        run(ONE, num_trials=1, store=store, traced=())
+
+
+def scaled(key, *, a):
+    return {"value": 1.0 * a * jnp.ones(())}
+
+
+def test_equal_numbers_are_one_value_and_true_is_another():
+    assert cell_id({"a": 1.0}) == cell_id({"a": 1}) != cell_id({"a": True})
+    with pytest.raises(ValueError, match="different values"):
+        sweep(scaled, {"a": [1, 1.0]}, key=KEY, num_trials=1)
+    found = sweep(scaled, {"a": [True, 1, 0.5]}, key=KEY, num_trials=2)
+    np.testing.assert_array_equal(found["value"], [[1, 1], [1, 1], [0.5, 0.5]])
 
 
 def test_worker_processes_give_the_same_bits(tmp_path, reference):
@@ -256,6 +288,10 @@ def test_executors_that_hang_are_refused():
 
 def constant(key, *, a):
     return {"value": jnp.float32(a)}
+
+
+def named(key, *, a):
+    return {"a": jnp.zeros(())}
 
 
 def vector(key, *, a):
@@ -287,6 +323,11 @@ def changing(key, *, a):
         ({"num_trials": 0}, ValueError, "num_trials must be >= 1"),
         ({"micro_batch": -1}, ValueError, "micro_batch must be >= 1"),
         ({"trial": 3}, TypeError, "trial must be a function"),
+        ({"progress": 3}, TypeError, "progress must be a function"),
+        ({"store": 3}, TypeError, "store must be the path"),
+        ({"store": ""}, TypeError, "store must be the path"),
+        ({"grid": {"a": [2**40]}, "traced": ("a",)}, ValueError, "fit into int32"),
+        ({"trial": named}, ValueError, "names other than 'trial' and those of the grid"),
         ({"trial": vector}, ValueError, r"got shape \(3,\) for 'value'"),
         ({"trial": no_dict}, TypeError, "dict of scalars"),
         ({"trial": changing, "grid": {"a": [1, 2]}}, ValueError, "same names in every cell"),

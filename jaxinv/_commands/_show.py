@@ -31,7 +31,8 @@ class SweepDisplay:
         title = f"{preset.title}\n{solver}"
         self.table = Table(title=title, title_justify="left", box=box.SIMPLE)
         for heading in self._headings():
-            self.table.add_column(heading, justify="right", no_wrap=True)
+            width = len(heading)
+            self.table.add_column(heading, justify="right", no_wrap=True, min_width=max(3, width))
         self.table.add_column("ended")
         self.table.caption = f"{preset.label}; error and steps are medians"
         self.bar = Bar(
@@ -84,7 +85,7 @@ class SweepDisplay:
             f"{success / error.size:.2f}",
             f"[{float(low):.2f}, {float(high):.2f}]",
             *published,
-            f"{np.nanmedian(error):.1e}",
+            f"{np.median(np.where(np.isnan(error), np.inf, error)):.1e}",
             f"{np.median(results['num_steps']):.0f}",
             ", ".join(f"{count} {name.lower()}" for name, count in ended.most_common()),
         ]
@@ -97,11 +98,14 @@ class SweepDisplay:
             text = f"Interrupted. Finished trials are in {store}; the same command goes on there."
         self.console.print(text, markup=False, highlight=False)
 
-    def finish(self, figure: str, seconds: float, store: str | None) -> None:
-        """Print the table where it is not on the screen yet, and where things were written."""
+    def table_if_not_shown(self) -> None:
+        """Print the table where it is not on the screen yet."""
         if not self.console.is_terminal:
             self.console.print(self.table)
+
+    def finish(self, figure: str, seconds: float, store: str | None) -> None:
+        """Say where things were written, and how long it took."""
         print(f"figure: {figure}")
         if store is not None:
             print(f"store: {store}")
-        print(f"{seconds:.1f} s in all")
+        print(f"{seconds:.1f} s in all", flush=True)

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from jaxinv._commands import _options
+
 _EXAMPLE = """\
 example:
   jaxinv reconstruct camera --operator hadamard --ratio 0.25 --prior wavelet --out camera.png
@@ -30,20 +32,25 @@ def add_parser(commands: Any) -> None:
         metavar="NAME",
         help="hadamard, fourier, gaussian, mask, blur or downsample",
     )
-    parser.add_argument("--ratio", type=float, default=0.25, metavar="R", help="in (0, 1]")
+    parser.add_argument(
+        "--ratio",
+        type=float,
+        default=0.25,
+        metavar="R",
+        help="measurements per pixel, in (0, 1]; for blur it sets the width, 1/√R",
+    )
     parser.add_argument("--prior", default="wavelet", metavar="NAME", help="dct, wavelet or tv")
     parser.add_argument("--noise-db", type=float, metavar="DB", help="SNR of the measurements")
-    parser.add_argument("--size", type=int, metavar="N", help="shrink the longer side to this")
+    parser.add_argument("--size", type=int, metavar="N", help="shrink the longer side to N")
     parser.add_argument("--gray", action="store_true", help="reconstruct the luminance only")
     parser.add_argument("--out", metavar="FILE", help="write the estimate as an image")
     parser.add_argument("--plot", metavar="FILE", help="figure to write (png, pdf, svg)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the key")
+    _options.add_seed(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Reconstruct the image that the options name."""
-    import jax
     from rich.console import Console
     from rich.progress import Progress as Bar
 
@@ -54,9 +61,9 @@ def run(options: argparse.Namespace) -> int:
     from jaxinv.viz.images import plot_reconstruction
 
     name = Path(options.image).stem
-    figure = options.plot or os.path.join(
-        "results", f"reconstruct-{name}-{options.operator}-{options.prior}.png"
-    )
+    default = f"reconstruct-{name}-{options.operator}-{options.prior}.png"
+    figure = os.path.join("results", default) if options.plot is None else options.plot
+    key = _options.root_key("reconstruct", options)
     check_path("reconstruct", figure)
     if options.out is not None:
         check_image_path("reconstruct", "out", options.out)
@@ -68,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
             ratio=options.ratio,
             prior=options.prior,
             noise_db=options.noise_db,
-            key=jax.random.key(options.seed),
+            key=key,
             size=options.size,
             gray=options.gray,
             progress=lambda text, share: bar.update(task, description=text, completed=share),

@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from jaxinv._commands import _options
+
 _EXAMPLE = """\
 example:
   jaxinv reproduce noise-law --out results
@@ -26,7 +28,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--all", action="store_true", help="run every one")
     parser.add_argument("--out", default="results", metavar="DIR", help="folder for JSON, CSV, PNG")
     parser.add_argument("--trials", type=int, metavar="N", help="fewer trials than published")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the root key")
+    _options.add_seed(parser)
     parser.set_defaults(run=run)
 
 
@@ -46,22 +48,18 @@ def run(options: argparse.Namespace) -> int:
     if options.trials is not None:
         checks.count("reproduce", "trials", options.trials, minimum=2)
     chosen = list(REPRODUCTIONS.values()) if options.all else [reproduction(options.name)]
-    verdicts = [_run(item, options, overall) for item in chosen]
+    checks.writable_folder("reproduce", "out", options.out)
+    key = _options.root_key("reproduce", options)
+    verdicts = [_run(item, options, key, overall) for item in chosen]
     return 1 if REFUTED in verdicts else 0
 
 
 def _list(items: Any) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("name", "what", "source", "about")
     for item in items:
-        table.add_row(item.name, item.title, item.source, item.cost)
-    Console().print(table)
+        print(f"{item.name}  (about {item.cost})\n    {item.title}\n    {item.source}")
 
 
-def _run(item: Any, options: argparse.Namespace, overall: Any) -> str:
-    import jax
+def _run(item: Any, options: argparse.Namespace, key: Any, overall: Any) -> str:
     from rich.console import Console
     from rich.progress import Progress as Bar
     from rich.table import Table
@@ -76,7 +74,7 @@ def _run(item: Any, options: argparse.Namespace, overall: Any) -> str:
         def report(progress: Any) -> None:
             bar.update(task, completed=progress.num_done, total=progress.num_trials)
 
-        settings = Settings(jax.random.key(options.seed), options.trials, report)
+        settings = Settings(key, options.trials, report)
         outcome = item.run(settings)
     seconds = time.perf_counter() - started
     paths = write(Path(options.out), item, outcome, seconds)

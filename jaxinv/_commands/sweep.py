@@ -7,6 +7,8 @@ import os
 import time
 from typing import Any
 
+from jaxinv._commands import _options
+
 _EXAMPLE = """\
 example:
   jaxinv sweep nonexpansive-2layer --trials 30 --store runs/2layer.sqlite --plot 2layer.png
@@ -24,11 +26,15 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("preset", metavar="PRESET", help="name of the sweep")
     parser.add_argument("--trials", type=int, metavar="N", help="trials a cell")
-    parser.add_argument("--solver", metavar="NAME", help="solver, where the preset has several")
+    parser.add_argument(
+        "--solver",
+        metavar="NAME",
+        help="levenberg-marquardt (default) or subgradient; lasso: fista",
+    )
     parser.add_argument("--store", metavar="FILE", help="keep results here; an old file is resumed")
     parser.add_argument("--plot", metavar="FILE", help="figure to write (png, pdf, svg)")
     parser.add_argument("--dtype", default="float32", metavar="TYPE", help="float32 or float64")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the root key")
+    _options.add_seed(parser)
     parser.set_defaults(run=run)
 
 
@@ -43,14 +49,17 @@ def run(options: argparse.Namespace) -> int:
 
     chosen = preset(options.preset)
     checks.choice("sweep", "dtype", options.dtype, ("float32", "float64"))
+    solver = next(iter(chosen.solvers)) if options.solver is None else options.solver
+    checks.choice("sweep", "solver", solver, chosen.solvers)
+    num_trials = chosen.num_trials if options.trials is None else options.trials
+    checks.count("sweep", "trials", num_trials)
+    figure = _default_figure(chosen.name, solver, options.dtype)
+    figure = figure if options.plot is None else options.plot
+    check_path("sweep", figure)
+    key = _options.root_key("sweep", options)
     if options.dtype == "float64":
         jax.config.update("jax_enable_x64", True)
-    solver = options.solver or next(iter(chosen.solvers))
     trial = chosen.trial(solver, options.dtype)
-    num_trials = chosen.num_trials if options.trials is None else options.trials
-    figure = options.plot or os.path.join("results", f"{chosen.name}-{solver}.png")
-    check_path("sweep", figure)
-    checks.count("sweep", "trials", num_trials)
 
     from jaxinv._commands._show import SweepDisplay
     from jaxinv.experiments import sweep
@@ -60,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
             results = sweep(
                 trial,
                 {chosen.axis: list(chosen.values)},
-                key=jax.random.key(options.seed),
+                key=key,
                 num_trials=num_trials,
                 traced=(chosen.axis,),
                 store=options.store,
@@ -70,9 +79,15 @@ def run(options: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             display.interrupted(options.store)
             return 130
+    display.table_if_not_shown()
     path = _draw(chosen, solver, results, figure)
     display.finish(path, time.perf_counter() - started, options.store)
     return 0
+
+
+def _default_figure(preset: str, solver: str, dtype: str) -> str:
+    suffix = "" if dtype == "float32" else f"-{dtype}"
+    return os.path.join("results", f"{preset}-{solver}{suffix}.png")
 
 
 def _draw(chosen: Any, solver: str, results: Any, figure: str) -> str:

@@ -3,7 +3,9 @@
 import difflib
 import math
 import numbers
+import os
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import jax
@@ -146,6 +148,15 @@ def choice(where: str, argument: str, value: Any, choices: Iterable[str]) -> str
         hint = f"Did you mean {close[0]!r}?" if close else ""
         fail(where, argument, f"be one of {', '.join(names)}", repr(value), hint)
     return value
+
+
+def writable_folder(where: str, argument: str, folder: Any) -> None:
+    """Require a folder that exists or can be made, and written to; makes nothing."""
+    place = Path(folder).absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        fail(where, argument, "lie in a folder that can be written to", f"{folder}")
 
 
 def key(where: str, value: Any, argument: str = "key") -> jax.Array:

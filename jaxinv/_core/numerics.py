@@ -26,10 +26,10 @@ def sum_squares(x: Array) -> Array:
 
 
 def safe_norm(x: Array) -> Array:
-    """Return ‖x‖₂ with derivative 0 at 0 (``jnp.linalg.norm`` gives NaN there)."""
+    """Return ‖x‖₂ with derivative 0 at 0 (``jnp.linalg.norm`` gives NaN there); NaN stays NaN."""
     squares = sum_squares(x)
-    positive = squares > 0
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, squares, 1)), 0)
+    zero = squares == 0
+    return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, squares)))
 
 
 def safe_divide(numerator: Any, denominator: Any, default: float = 0.0) -> Array:
@@ -88,7 +88,7 @@ def power_iteration(
         value = jnp.real(inner(carry.vector, image))
         residual = safe_divide(safe_norm(image - value * carry.vector), value)
         size = safe_norm(image)
-        following = jnp.where(size > 0, image / jnp.where(size > 0, size, 1), carry.vector)
+        following = jnp.where(size == 0, carry.vector, image / jnp.where(size == 0, 1, size))
         return PowerIteration(
             value.astype(real), following, residual.astype(real), carry.num_steps + 1
         )

@@ -41,7 +41,8 @@ def image(name_or_path: Any, *, size: Any = None, gray: bool = False) -> np.ndar
         name_or_path: a name, or the path of a file: an image that Pillow reads, or a .npy
             array of shape (h, w), (h, w, 3) or (h, w, 4). A name wins over a file of that
             name; write ./name for the file.
-        size: (height, width), or one number for the longer side; resized by averaging.
+        size: (height, width), or one number that the longer side is shrunk to (a smaller image
+            stays as it is); resized by averaging.
         gray: return the luminance of a color image (Rec. 709 weights).
 
     Returns:
@@ -49,7 +50,7 @@ def image(name_or_path: Any, *, size: Any = None, gray: bool = False) -> np.ndar
 
     Raises:
         ValueError: an unknown name, a file that does not exist or is no image, more than 64
-            megapixels without ``size``, values that are not finite or outside [0, 1].
+            megapixels, values that are not finite or outside [0, 1].
         ImportError: the package that ships the image is not installed.
 
     Example:
@@ -66,7 +67,9 @@ def image(name_or_path: Any, *, size: Any = None, gray: bool = False) -> np.ndar
     if size is None:
         _files.check_size(pixels.shape[0], pixels.shape[1], str(name_or_path))
     else:
-        pixels = _resize(pixels, _target(pixels.shape, size))
+        target = _target(pixels.shape, size)
+        _files.check_size(*target, str(name_or_path))
+        pixels = _resize(pixels, target)
     if gray and pixels.ndim == 3:
         pixels = pixels @ np.asarray(_LUMA, np.float32)
     return np.clip(pixels, 0, 1).astype(np.float32)
@@ -159,7 +162,7 @@ def _find(name_or_path: Any, shrinks: bool) -> Any:
 def _target(shape: tuple[int, ...], size: tuple[int, ...]) -> tuple[int, int]:
     if len(size) == 2:
         return size[0], size[1]
-    scale = size[0] / max(shape[:2])
+    scale = min(1.0, size[0] / max(shape[:2]))
     return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
 
 

@@ -3,6 +3,17 @@
 from jaxinv.experiments._store import StoreError
 from jaxinv.experiments.engine import Progress, sweep
 from jaxinv.experiments.engine import open_store as open
+from jaxinv.experiments.reconstruct import Reconstruction, reconstruct
 from jaxinv.experiments.summaries import quartiles, success_rate, wilson
 
-__all__ = ["Progress", "StoreError", "open", "quartiles", "success_rate", "sweep", "wilson"]
+__all__ = [
+    "Progress",
+    "Reconstruction",
+    "StoreError",
+    "open",
+    "quartiles",
+    "reconstruct",
+    "success_rate",
+    "sweep",
+    "wilson",
+]

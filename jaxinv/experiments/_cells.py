@@ -36,9 +36,22 @@ def canonical(name: str, value: Any) -> Any:
     checks.fail_type(_WHERE, f"grid[{name!r}]", expected, value)
 
 
+def token(value: Any) -> str:
+    """Return the text of a canonical value; 1 and 1.0 are one value, True is another."""
+
+    def plain(entry: Any) -> Any:
+        if isinstance(entry, tuple | list):
+            return [plain(inner) for inner in entry]
+        whole = isinstance(entry, float) and entry.is_integer()
+        return int(entry) if whole else entry
+
+    return json.dumps(plain(value), separators=(",", ":"))
+
+
 def cell_id(cell: Mapping[str, Any]) -> str:
     """Return the text that identifies a cell: its values by name, whatever their order."""
-    return json.dumps(dict(cell), sort_keys=True, separators=(",", ":"))
+    pairs = (f"{json.dumps(name)}:{token(cell[name])}" for name in sorted(cell))
+    return "{" + ",".join(pairs) + "}"
 
 
 def cell_from_id(identifier: str) -> dict[str, Any]:
@@ -75,7 +88,7 @@ def check_grid(grid: Any, traced: Any) -> tuple[dict[str, list[Any]], tuple[str,
         )
         if not axes[name]:
             checks.fail(_WHERE, f"grid[{name!r}]", "have at least one value", "none")
-        if len({json.dumps(value) for value in axes[name]}) < len(axes[name]):
+        if len(set(map(token, axes[name]))) < len(axes[name]):
             checks.fail(_WHERE, f"grid[{name!r}]", "have different values", str(axes[name]))
     if isinstance(traced, str):
         checks.fail_type(_WHERE, "traced", "be a tuple of names", traced)
@@ -85,6 +98,8 @@ def check_grid(grid: Any, traced: Any) -> tuple[dict[str, list[Any]], tuple[str,
             if isinstance(value, str | tuple) or value is None:
                 expected = "be numbers, to be traced"
                 checks.fail_type(_WHERE, f"grid[{name!r}]", expected, value)
+            if isinstance(value, int) and not -(2**31) <= value < 2**31:
+                checks.fail(_WHERE, f"grid[{name!r}]", "fit into int32, to be traced", value)
     return axes, tuple(sorted(traced))
 
 

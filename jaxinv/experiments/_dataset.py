@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jaxinv.experiments._cells import token
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -16,19 +18,19 @@ Results = Mapping[str, np.ndarray]
 
 def to_dataset(
     axes: Mapping[str, Sequence[Any]],
-    results: Mapping[tuple[Any, ...], Results],
+    results: Mapping[tuple[str, ...], Results],
     num_trials: int,
     attrs: Mapping[str, Any],
 ) -> xr.Dataset:
     """Return a Dataset with one dimension per grid name, and ``trial``.
 
-    ``results`` maps a cell's values, in the order of ``axes``, to its trials. What is missing
-    becomes NaN, and its variable floating.
+    ``results`` maps the tokens of a cell's values, in the order of ``axes``, to its trials. What
+    is missing becomes NaN, and its variable floating.
     """
     import xarray as xr
 
     shape = (*(len(values) for values in axes.values()), num_trials)
-    positions = [{value: i for i, value in enumerate(values)} for values in axes.values()]
+    positions = [{token(v): i for i, v in enumerate(values)} for values in axes.values()]
     complete = len(results) == math.prod(shape[:-1])
     complete &= all(len(a) >= num_trials for r in results.values() for a in r.values())
     metrics: dict[str, np.dtype] = {}

@@ -17,7 +17,7 @@ import numpy as np
 _FORMAT = "jaxinv sweep 1"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS manifest (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS programs (static TEXT PRIMARY KEY, identity TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS programs (cell TEXT PRIMARY KEY, identity TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS cells (cell TEXT PRIMARY KEY, num_trials INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS blocks (
   cell TEXT NOT NULL, block INTEGER NOT NULL, payload BLOB NOT NULL, checksum BLOB NOT NULL,
@@ -37,10 +37,10 @@ class Store:
     def __init__(self, path: str | os.PathLike[str], *, write: bool) -> None:
         self.path = Path(path)
         self._lock: Any = None
+        if self.path.is_dir():
+            raise StoreError(f"store {self.path} is a folder; give the path of a file.")
         if not write and not self.path.is_file():
             raise StoreError(f"open: store {self.path} does not exist.")
-        if self.path.is_dir():
-            raise StoreError(f"sweep: store {self.path} is a folder; give the path of a file.")
         if write:
             self._acquire()
         try:
@@ -56,8 +56,11 @@ class Store:
             raise
 
     def _acquire(self) -> None:
-        if not self.path.parent.is_dir():
-            raise StoreError(f"sweep: the folder of store {self.path} does not exist.")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = error.strerror
+            raise StoreError(f"sweep: the folder of store {self.path}: {reason}.") from None
         lock_path = self.path.with_name(self.path.name + ".lock")
         while self._lock is None:
             try:
@@ -111,8 +114,13 @@ class Store:
     def __enter__(self) -> Store:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         self.close()
+        if isinstance(error, sqlite3.DatabaseError):
+            raise StoreError(
+                f"store {self.path} failed ({error}). If the disk is full, make room: what was "
+                "finished is safe. If the file is damaged, restore a copy, or remove it."
+            ) from None
 
     def manifest(self) -> dict[str, Any]:
         """Return what the store says of itself."""
@@ -135,18 +143,21 @@ class Store:
         rows = [(name, json.dumps(value)) for name, value in manifest.items()]
         self._db.executemany("INSERT OR IGNORE INTO manifest VALUES (?, ?)", rows)
 
-    def claim_program(self, static: str, identity: str) -> None:
-        """Record the program of some cells; refuse one that differs from what made the rows."""
-        row = self._db.execute(
-            "SELECT identity FROM programs WHERE static = ?", (static,)
-        ).fetchone()
+    def remember(self, name: str, value: Any) -> None:
+        """Write something that later sweeps need not agree with; the first one's value stays."""
+        row = (name, json.dumps(value))
+        self._db.execute("INSERT OR IGNORE INTO manifest VALUES (?, ?)", row)
+
+    def claim_program(self, cell: str, identity: str) -> None:
+        """Record the program of a cell; refuse one that differs from what made its rows."""
+        row = self._db.execute("SELECT identity FROM programs WHERE cell = ?", (cell,)).fetchone()
         if row is not None and row[0] != identity:
             raise StoreError(
-                f"sweep: store {self.path} holds results of another program for the cells with "
-                f"{static}: the trial's code, settings or constants have changed. Give another "
-                "path, or the old trial."
+                f"sweep: store {self.path} holds results of another program for the cell {cell}: "
+                "the trial's code, settings, constants or traced names have changed. Give "
+                "another path, or the old trial."
             )
-        self._db.execute("INSERT OR IGNORE INTO programs VALUES (?, ?)", (static, identity))
+        self._db.execute("INSERT OR IGNORE INTO programs VALUES (?, ?)", (cell, identity))
 
     def ask(self, cell: str, num_trials: int) -> None:
         """Record that ``num_trials`` trials of a cell are wanted."""
@@ -168,7 +179,7 @@ class Store:
 
     def blocks(self) -> Iterator[tuple[str, int, Results | None]]:
         """Yield (cell, block, results) of every row; None for one that fails its checksum."""
-        rows = self._db.execute("SELECT cell, block, payload, checksum FROM blocks")
+        rows = self._db.execute("SELECT cell, block, payload, checksum FROM blocks").fetchall()
         for cell, block, payload, checksum in rows:
             sound = checksum == _checksum(cell, block, payload)
             yield cell, block, _decode(payload) if sound else None

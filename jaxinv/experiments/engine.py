@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from jaxinv._core import checks
-from jaxinv.experiments._cells import cell_from_id, cell_id, cell_key, cells, check_grid
+from jaxinv.experiments._cells import cell_from_id, cell_id, cell_key, cells, check_grid, token
 from jaxinv.experiments._dataset import to_dataset
 from jaxinv.experiments._executors import Task, check_executor, numeric_config, run_task
 from jaxinv.experiments._program import Program, Trial, default_micro_batch
@@ -101,6 +101,10 @@ def sweep(
     axes, traced_names = check_grid(grid, traced)
     if executor is not None:
         check_executor(executor)
+    if progress is not None and not callable(progress):
+        checks.fail_type("sweep", "progress", "be a function of one Progress", progress)
+    if store is not None and (not isinstance(store, str | os.PathLike) or not str(store)):
+        checks.fail_type("sweep", "store", "be the path of a file", store)
     if store is None:
         size = micro_batch or default_micro_batch()
         run = _Run(trial, key, num_trials, traced_names, size, None, executor, progress)
@@ -109,6 +113,7 @@ def sweep(
         stored = opened.manifest().get("micro_batch")
         size = micro_batch or stored or default_micro_batch()
         opened.claim(_manifest(key, size, list(axes)))
+        opened.remember("dims", list(axes))
         run = _Run(trial, key, num_trials, traced_names, size, opened, executor, progress)
         return _collect(axes, run.all(cells(axes)), num_trials, {"micro_batch": size})
 
@@ -131,7 +136,7 @@ def open_store(store: str | os.PathLike[str]) -> xr.Dataset:
     with Store(store, write=False) as opened:
         manifest = opened.manifest()
         asked = opened.cells()
-        names = manifest.get("names", [])
+        names = manifest.get("dims", [])
         found, damaged = _read(opened)
     if damaged:
         rows = ", ".join(f"{cell} block {block}" for cell, block in damaged)
@@ -144,13 +149,13 @@ def open_store(store: str | os.PathLike[str]) -> xr.Dataset:
     for identifier, cell in values.items():
         blocks = found.get(identifier, {})
         if blocks:
-            place = tuple(cell[name] for name in names)
+            place = tuple(token(cell[name]) for name in names)
             table[place] = _spread(blocks, size, asked[identifier])
     return to_dataset(axes, table, num_trials, {"micro_batch": size})
 
 
 def _in_order(values: list[Any]) -> list[Any]:
-    different = list(dict.fromkeys(values))
+    different = list({token(value): value for value in values}.values())
     sortable = all(isinstance(value, int | float) for value in different)
     return sorted(different) if sortable else different
 
@@ -205,12 +210,19 @@ def _collect(
     num_trials: int,
     attrs: Mapping[str, Any],
 ) -> xr.Dataset:
-    table = {tuple(cell[name] for name in axes): arrays for cell, arrays in results}
+    table = {tuple(token(cell[name]) for name in axes): arrays for cell, arrays in results}
     metrics = {tuple(sorted(arrays)) for arrays in table.values()}
     if len(metrics) > 1:
         got = " and ".join(str(list(names)) for names in sorted(metrics))
         checks.fail("sweep", "trial's result", "have the same names in every cell", got)
     return to_dataset(axes, table, num_trials, attrs)
+
+
+def _check_names(metrics: Mapping[str, Any], cell: Mapping[str, Any]) -> None:
+    for name in metrics:
+        if name == "trial" or name in cell:
+            expected = "have names other than 'trial' and those of the grid"
+            checks.fail("sweep", "trial's result", expected, repr(name))
 
 
 class _Run:
@@ -286,9 +298,11 @@ class _Run:
         name = self._program_name(cell)
         if self.program is None or self.program[0] != name:
             static, traced = self._split(cell)
-            self.program = (name, Program(self.trial, static, traced, self.micro_batch))
-            if self.store is not None:
-                self.store.claim_program(name, self.program[1].identity)
+            program = Program(self.trial, static, traced, self.micro_batch)
+            _check_names(program.metrics, cell)
+            self.program = (name, program)
+        if self.store is not None:
+            self.store.claim_program(cell_id(cell), self.program[1].identity)
         return self.program[1]
 
     def _run(

@@ -41,7 +41,8 @@ def wilson(successes: Any, trials: Any, *, confidence: float = 0.95) -> tuple[An
 
     Source: Wilson (1927).
     """
-    successes, trials = np.asarray(successes, float), np.asarray(trials, float)
+    successes = _counts("successes", successes)
+    trials = _counts("trials", trials)
     if np.any(trials < 1):
         checks.fail("wilson", "trials", "be >= 1", f"{trials.min()}")
     if np.any(successes < 0) or np.any(successes > trials):
@@ -58,6 +59,22 @@ def wilson(successes: Any, trials: Any, *, confidence: float = 0.95) -> tuple[An
     return low, high
 
 
+def _counts(argument: str, value: Any) -> np.ndarray:
+    counts = np.asarray(value)
+    if counts.dtype.kind not in "biuf":
+        checks.fail_type("wilson", argument, "be whole numbers", value)
+    counts = counts.astype(float)
+    if not np.all(counts == np.round(counts)):
+        checks.fail("wilson", argument, "be whole numbers", f"{counts}")
+    return counts
+
+
+def _check_trials(where: str, argument: str, value: Any) -> None:
+    if "trial" not in getattr(value, "dims", ()):
+        got = f"{getattr(value, 'dims', type(value).__name__)}"
+        checks.fail(where, argument, "be a DataArray with a dimension 'trial'", got)
+
+
 def success_rate(success: xr.DataArray, *, confidence: float = 0.95) -> xr.Dataset:
     """Return ``rate``, ``low`` and ``high`` of a boolean array over its ``trial`` dimension.
 
@@ -71,13 +88,14 @@ def success_rate(success: xr.DataArray, *, confidence: float = 0.95) -> xr.Datas
     """
     import xarray as xr
 
-    if "trial" not in success.dims:
-        checks.fail("success_rate", "success", "have a dimension 'trial'", f"{success.dims}")
+    _check_trials("success_rate", "success", success)
     trials = success.sizes["trial"]
     count = success.astype(int).sum("trial")
     low, high = wilson(count.values, trials, confidence=confidence)
     rows = {"rate": count / trials, "low": (count.dims, low), "high": (count.dims, high)}
-    return xr.Dataset(rows, coords=count.coords, attrs={"confidence": confidence})
+    return xr.Dataset(
+        rows, coords=count.coords, attrs={"confidence": confidence, "num_trials": trials}
+    )
 
 
 def quartiles(values: xr.DataArray) -> xr.Dataset:
@@ -94,8 +112,7 @@ def quartiles(values: xr.DataArray) -> xr.Dataset:
     """
     import xarray as xr
 
-    if "trial" not in values.dims:
-        checks.fail("quartiles", "values", "have a dimension 'trial'", f"{values.dims}")
+    _check_trials("quartiles", "values", values)
     filled = values.astype(float).fillna(np.inf)
     names = {"low": 0.25, "median": 0.5, "high": 0.75}
     return xr.Dataset(

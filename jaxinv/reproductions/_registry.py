@@ -17,7 +17,6 @@ from jaxinv.experiments import Progress, wilson
 
 REPRODUCED, BEATEN, REFUTED = "reproduced", "beaten", "refuted"
 _SIGNIFICANCE = 0.01
-_Z = 2.576  # 99 % of a normal distribution
 
 
 class Claim(NamedTuple):
@@ -115,15 +114,22 @@ def compare_mean(
 
     ``tolerance`` stands for what the law leaves out, such as terms of order 1/width.
     """
-    samples = np.asarray(samples, float)
     mean = float(np.mean(samples))
-    half = _Z * float(np.std(samples, ddof=1)) / math.sqrt(samples.size)
+    half = half_width(samples)
     slack = tolerance * abs(published)
     verdict = REPRODUCED
     if mean - half > published + slack or mean + half < published - slack:
         verdict = BEATEN if lower_is_better and mean < published else REFUTED
     rule = f"99 % interval against published within {100 * tolerance:g} %"
     return Claim(what, published, mean, mean - half, mean + half, verdict, rule)
+
+
+def half_width(samples: np.ndarray) -> float:
+    """Return half of the 99 % interval of a mean, by Student's t."""
+    from scipy.stats import t
+
+    quantile = float(t.ppf(1 - _SIGNIFICANCE / 2, samples.size - 1))
+    return quantile * float(np.std(samples, ddof=1)) / math.sqrt(samples.size)
 
 
 def write(folder: Path, item: Reproduction, outcome: Outcome, seconds: float) -> dict[str, str]:

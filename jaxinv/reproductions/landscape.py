@@ -24,6 +24,7 @@ from jaxinv.reproductions._registry import (
     Reproduction,
     Settings,
     compare_mean,
+    half_width,
     trials,
 )
 from jaxinv.theory import expected_gradient, expected_loss, rho
@@ -165,7 +166,7 @@ def _width(settings: Settings) -> Outcome:
 
 def _compare_rho(depth: int, samples: np.ndarray, law: float) -> Claim:
     """Compare with an absolute slack of 0.02: ρ_1 is 0, and ρ_d has a bias of order 1/width."""
-    mean, half = float(samples.mean()), 2.576 * _error(samples)
+    mean, half = float(samples.mean()), half_width(samples)
     verdict = REPRODUCED if abs(mean - law) <= half + 0.02 else REFUTED
     what, rule = f"ρ_{depth}", "99 % interval against the formula within 0.02"
     return Claim(what, law, mean, mean - half, mean + half, verdict, rule)

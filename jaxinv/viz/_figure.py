@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
@@ -27,22 +28,26 @@ def figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tupl
     return drawing, axes
 
 
-def check_path(where: str, path: str | os.PathLike[str]) -> Path:
-    """Return the path of a figure to be written; refuse a suffix no figure has."""
+def check_path(where: str, path: str | os.PathLike[str], argument: str = "plot") -> Path:
+    """Return the path of a figure to be written; refuse a suffix or a folder that cannot be."""
     target = Path(path)
     if target.suffix.lower() not in _FORMATS:
-        checks.fail(where, "plot", f"end in {', '.join(_FORMATS)}", repr(str(path)))
+        checks.fail(where, argument, f"end in {', '.join(_FORMATS)}", repr(str(path)))
+    checks.writable_folder(where, argument, target.parent)
     return target
 
 
 def save(drawing: Any, path: str | os.PathLike[str]) -> str:
     """Write a figure: whole, or not at all."""
-    target = check_path("plot", path)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    target = check_path("plot", path, "path")
     draft = target.with_name(f".{target.name}.part{target.suffix}")
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         drawing.savefig(draft, dpi=150)
         draft.replace(target)
+    except OSError as error:
+        raise OSError(f"plot: {target} cannot be written ({error.strerror}).") from None
     finally:
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
     return str(target)
