@@ -20,8 +20,10 @@ def trial(family, solver, key, *, k, m):
     }
 
 
-def main(widths=(200, 150), ks=(5, 10, 20, 30), ms=(20, 40, 60, 80), num_trials=20, store=None):
-    """Run the grid and print the success rates."""
+def main(
+    widths=(200, 150), ks=(5, 10, 20, 30), ms=(20, 40, 60, 80), num_trials=20, store=None, plot=None
+):
+    """Run the grid, print the success rates, and draw them."""
     family = ji.problems.generative((max(ks), *widths), max(ms))
     results = ji.experiments.sweep(
         Partial(trial, family, ji.solvers.levenberg_marquardt()),
@@ -33,6 +35,8 @@ def main(widths=(200, 150), ks=(5, 10, 20, 30), ms=(20, 40, 60, 80), num_trials=
     )
     rates = ji.experiments.success_rate(results["error"] < 1e-3)
     print(rates["rate"].to_pandas().round(2))
+    if plot is not None:
+        print(ji.viz.plot_phase_diagram(plot, rates, title=f"(k, {widths[0]}, {widths[1]})"))
     return rates
 
 
@@ -40,5 +44,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--store", help="SQLite file: kill the program and run it again")
+    parser.add_argument("--plot", default="results/phase_diagram.png")
     options = parser.parse_args()
-    main(num_trials=options.trials, store=options.store)
+    main(num_trials=options.trials, store=options.store, plot=options.plot)

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import jaxinv as ji
+
 FOLDER = Path(__file__).parents[1] / "examples"
 
 
@@ -19,7 +21,12 @@ def load(name):
 def test_phase_diagram(tmp_path):
     store = tmp_path / "phase.sqlite"
     options = {"widths": (40, 30), "ks": (2, 5), "ms": (4, 25), "num_trials": 6, "store": store}
-    rates = load("phase_diagram").main(**options)
+    rates = load("phase_diagram").main(**options, plot=tmp_path / "phase.png")
+    assert (tmp_path / "phase.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(ValueError, match="rates must have one dimension"):
+        ji.viz.plot_success_rates(tmp_path / "a.png", {"x": rates}, label="k", title="")
+    with pytest.raises(ValueError, match="rates must have two dimensions"):
+        ji.viz.plot_phase_diagram(tmp_path / "a.png", rates.isel(k=0))
     assert float(rates["rate"].sel(k=2, m=25)) > 0.6
     assert float(rates["rate"].sel(k=5, m=4)) < 0.5  # fewer measurements than latents
     again = load("phase_diagram").main(**options)
