@@ -2,10 +2,12 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 
 from jaxinv.cli import main
+from jaxinv.experiments import sweep
 from jaxinv.reproductions import REPRODUCTIONS, Claim, overall
 from jaxinv.reproductions._registry import BEATEN, REFUTED, REPRODUCED, compare_mean, compare_rates
 from jaxinv.reproductions.presets import PRESETS, Preset, _nonexpansive
@@ -148,6 +150,26 @@ def test_verdicts():
     claims = [Claim("", 0, 0, 0, 0, verdict, "") for verdict in (REPRODUCED, BEATEN)]
     assert overall(claims) == BEATEN
     assert overall([*claims, claims[0]._replace(verdict=REFUTED)]) == REFUTED
+
+
+def test_a_whole_grid_compiles_once_and_its_order_does_not_matter(monkeypatch):
+    traces = []
+    recover = _nonexpansive.recover
+
+    def counted(*arguments, **cell):
+        traces.append(cell)
+        return recover(*arguments, **cell)
+
+    monkeypatch.setattr(_nonexpansive, "recover", counted)
+    solvers = _nonexpansive.solvers(hidden=(40, 30), largest_k=16)
+    trial = solvers["levenberg-marquardt"](np.dtype("float32"))
+    key = jax.random.key(0)
+    forward = sweep(trial, {"k": range(1, 17)}, key=key, num_trials=2, traced=("k",))
+    assert len(traces) == 1
+    some = sweep(trial, {"k": [9, 3, 16]}, key=key, num_trials=3, traced=("k",))
+    for name in forward.data_vars:
+        same = some[name].isel(trial=slice(2)) == forward[name].sel(k=[9, 3, 16])
+        assert bool(same.all()), name
 
 
 def test_presets_are_whole():
