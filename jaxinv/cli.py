@@ -25,7 +25,8 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    from jaxinv import __version__, _commands
+    import jaxinv
+    from jaxinv import _commands
 
     parser = _Parser(
         prog="jaxinv",
@@ -33,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"jaxinv {__version__}")
+    parser.add_argument("--version", action="version", version=f"jaxinv {jaxinv.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
     for module in _commands.MODULES:
         module.add_parser(commands)

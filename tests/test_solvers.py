@@ -195,8 +195,11 @@ def test_imaginary_parts_that_a_real_model_cannot_explain_change_nothing():
     problem, u0 = lasso_problem()
     turned = problem._replace(y=problem.y + 1j * problem.y[::-1])
     for make in (ji.solvers.ista, ji.solvers.fista):
-        state, _ = ji.trace(make(0.05, PENALTY), turned, u0, 3)
-        expected, _ = ji.trace(make(0.05, PENALTY), problem, u0, 3)
+        solver = make(0.05, PENALTY)
+        state = solver.init(turned, u0)  # step by step: the loops refuse such measurements
+        for _ in range(3):
+            state, _ = solver.step(turned, state)
+        expected, _ = ji.trace(solver, problem, u0, 3)
         np.testing.assert_allclose(state.u, expected.u, atol=20 * EPS)
 
 

@@ -27,7 +27,7 @@ def show(value: Any) -> str:
         if value.shape == () and is_concrete(value):
             return f"{value} ({value.dtype})"
         return f"shape {tuple(value.shape)} {value.dtype}"
-    text = repr(value)
+    text = " ".join(repr(value).split())
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

@@ -35,11 +35,14 @@ class Generator:
 
     def __call__(self, z: Any) -> Array:
         """Return the signal ``x = G(z)``."""
-        name = type(self).__name__
+        return self._apply(self._checked(type(self).__name__, z))
+
+    def _checked(self, where: str, z: Any) -> Any:
+        """Return ``z`` as an array of the shape that the generator takes, where that is known."""
         if self.in_shape is not None:
-            z = checks.array(name, "z", z)
-            checks.shape_is(name, "z", z, self.in_shape, "Use jax.vmap for a batch of latents.")
-        return self._apply(z)
+            z = checks.array(where, "z", z)
+            checks.shape_is(where, "z", z, self.in_shape, "Use jax.vmap for a batch of latents.")
+        return z
 
     def jacobian(self, z: Any) -> Array:
         """Return the latent Jacobian Λ_z of shape ``(*x.shape, *z.shape)``."""

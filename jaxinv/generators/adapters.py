@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -73,6 +73,17 @@ class FromFlax(Generator):
         return self.shape
 
     def _apply(self, z: Array) -> Array:
+        from flax.errors import FlaxError
+
+        try:
+            return self._evaluate(z)
+        except (FlaxError, TypeError, ValueError) as error:  # what a wrong size of z ends in
+            hint = f"Flax says: {type(error).__name__}: {str(error).splitlines()[0][:160]}"
+            raise ValueError(
+                f"FromFlax: z must fit the module, got {checks.show(z)}. {hint}"
+            ) from error
+
+    def _evaluate(self, z: Array) -> Array:
         from flax import linen
 
         if isinstance(self.module, linen.Module):
@@ -96,7 +107,8 @@ def from_flax(module: Any, params: Any = None, *, in_shape: Any = None) -> FromF
         A generator whose leaves are the parameters.
 
     Raises:
-        TypeError: not a Flax module. ValueError: a linen module without ``params``.
+        TypeError: not a Flax module, or ``params`` that are not its variables.
+        ValueError: a linen module without ``params``; at the call, a ``z`` of a wrong size.
 
     Example:
         >>> import flax.linen as nn, jax
@@ -112,10 +124,16 @@ def from_flax(module: Any, params: Any = None, *, in_shape: Any = None) -> FromF
         if params is None:
             hint = "Pass module.init(key, z)."
             checks.fail("from_flax", "params", "be the variables of the linen module", None, hint)
+        if not isinstance(params, Mapping):
+            hint = "Pass module.init(key, z)."
+            checks.fail_type("from_flax", "params", "be the module's variables", params, hint)
         return FromFlax(params, None, module, shape)
     from flax import nnx
 
     if not isinstance(module, nnx.Module):
         checks.fail_type("from_flax", "module", "be a flax.linen or flax.nnx module", module)
+    if params is not None and not isinstance(params, nnx.State):
+        hint = "Pass nnx.state(module, nnx.Param), or nothing for the module's own."
+        checks.fail_type("from_flax", "params", "be a state of nnx.Param", params, hint)
     graph, own, rest = nnx.split(module, nnx.Param, ...)
     return FromFlax(own if params is None else params, rest, graph, shape)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.generators._base import Generator
+from jaxinv.operators._require import float_type
 
 Array = jax.Array
 
@@ -43,15 +44,27 @@ class Relu(Generator):
     def _apply(self, z: Array) -> Array:
         return self._layers(z)[-1]
 
+    def _checked(self, where: str, z: Any) -> Array:
+        for index, weight in enumerate(self.params):
+            if getattr(weight, "ndim", 2) > 2:
+                hint = "The generator holds a batch; use jax.vmap."
+                checks.fail(where, f"params[{index}]", "have 2 dimensions", weight, hint)
+        z = super()._checked(where, z)
+        if jnp.iscomplexobj(z):
+            checks.fail(where, "z", "be real", z)
+        return z
+
     def activation_pattern(self, z: Any) -> tuple[Array, ...]:
         """Return which units are active at ``z``: one boolean vector (n_i,) a layer."""
-        return tuple(layer > 0 for layer in self._layers(jnp.asarray(z))[1:])
+        z = self._checked("Relu.activation_pattern", z)
+        return tuple(layer > 0 for layer in self._layers(z)[1:])
 
     def jacobian(self, z: Any) -> Array:
         r"""Return :math:`\Lambda_z = D_d W_d \cdots D_1 W_1`, shape (n, k), D_i = diag(active).
 
         G is piecewise linear: ``G(z) = Λ_z z`` exactly. At a kink the inactive side is taken.
         """
+        z = self._checked("Relu.jacobian", z)
         columns: Array | None = None
         for weight, active in zip(self.params, self.activation_pattern(z), strict=True):
             if columns is not None:
@@ -107,8 +120,9 @@ def relu(
     if len(sizes) < 2:
         checks.fail("relu", "widths", "be (k, n_1, ..., n) with at least one layer", sizes)
     checks.choice("relu", "precision", precision, ("highest", "high", "default"))
+    dtype = float_type("relu", dtype)
     if not jnp.issubdtype(dtype, jnp.floating):
-        checks.fail("relu", "dtype", "be a real floating type", jnp.dtype(dtype).name)
+        checks.fail("relu", "dtype", "be a real floating type", dtype.name)
     scale = checks.positive("relu", "weight_scale", weight_scale)
     return Relu(random_weights(key, sizes, scale, dtype), precision)
 

@@ -35,12 +35,36 @@ class Operator:
     def _apply(self, x: Array) -> Array:
         raise NotImplementedError
 
+    def _ndims(self) -> dict[str, int]:
+        """Return how many axes the arrays of one operator have, to tell it from a batch."""
+        return {}
+
     def __call__(self, x: Any) -> Array:
         """Measure ``x`` of shape ``in_shape``; returns ``y`` of shape ``out_shape``."""
         name = _name(self)
+        require_single(self)
         x = checks.array(name, "x", x)
         checks.shape_is(name, "x", x, self.in_shape, "Use jax.vmap for a batch of signals.")
         return self._apply(x)
+
+    def __matmul__(self, other: Any) -> Any:
+        """Apply to an array, as a call does."""
+        if isinstance(other, Operator):
+            hint = "Compose its linear part, op.linear @ B, and wrap the result."
+            checks.fail_type("A @ B", "A", "be linear to be composed", self, hint)
+        return self(other)
+
+
+def require_single(op: Operator) -> None:
+    """Refuse a batch of operators outside ``vmap``, which would broadcast to wrong numbers."""
+    for name, ndim in op._ndims().items():
+        held = getattr(op, name)
+        if getattr(held, "ndim", 0) > ndim:
+            hint = "The operator holds a batch; use jax.vmap."
+            checks.fail(_name(op), name, f"have {ndim} dimension(s)", held, hint)
+    for name in getattr(op, "__dataclass_fields__", ()):
+        if isinstance(getattr(op, name), Operator):
+            require_single(getattr(op, name))
 
 
 class LinearOperator(Operator):
@@ -80,6 +104,7 @@ class LinearOperator(Operator):
     def adjoint(self, y: Any) -> Array:
         """Apply the adjoint: ⟨A x, y⟩ = ⟨x, A* y⟩ for all x and y."""
         name = f"{_name(self)}.adjoint"
+        require_single(self)
         y = checks.array(name, "y", y)
         checks.shape_is(name, "y", y, self.out_shape, "Use jax.vmap for a batch of measurements.")
         return self._adjoint(y)
@@ -97,6 +122,7 @@ class LinearOperator(Operator):
     def gram(self, x: Any) -> Array:
         """Apply A* A to ``x`` of shape ``in_shape``."""
         name = f"{_name(self)}.gram"
+        require_single(self)
         x = checks.array(name, "x", x)
         checks.shape_is(name, "x", x, self.in_shape, "Use jax.vmap for a batch of signals.")
         return self._gram(x)
@@ -105,14 +131,22 @@ class LinearOperator(Operator):
         """Return the spectral norm ‖A‖₂ (not squared), by power iteration on A* A.
 
         The estimate is from below; ``tol`` bounds the relative residual of the last step.
-        Operators with a closed form return it and ignore both arguments.
+        Operators with a closed form return it and ignore both arguments. Reverse-mode
+        differentiation does not pass through the iteration (a ``lax.while_loop``); for matrices
+        differentiate ``jnp.linalg.norm(A.todense(), 2)``.
         """
+        where = f"{_name(self)}.norm"
+        require_single(self)
+        tol = checks.nonnegative(where, "tol", tol)
+        if checks.is_concrete(max_steps):
+            max_steps = checks.count(where, "max_steps", max_steps)
         start = _random_start(self.in_shape, self.in_dtype)
         found = numerics.power_iteration(self._gram, start, tol=tol, max_steps=max_steps)
         return jnp.sqrt(found.value)
 
     def todense(self) -> Array:
         """Return the matrix of shape ``(prod(out_shape), prod(in_shape))``, column by column."""
+        require_single(self)
         size = math.prod(self.in_shape)
         require_memory(f"{_name(self)}.todense", math.prod(self.out_shape), size, self.out_dtype)
         basis = jnp.eye(size, dtype=self.in_dtype).reshape(size, *self.in_shape)
@@ -126,6 +160,8 @@ class LinearOperator(Operator):
     def __matmul__(self, other: Any) -> Any:
         """Compose with an operator, or apply to an array."""
         if not isinstance(other, LinearOperator):
+            if isinstance(other, Operator):
+                checks.fail_type("A @ B", "B", "be linear to be composed", other)
             return self(other)
         if other.out_shape != self.in_shape:
             expected = f"have the out_shape {self.in_shape} that A accepts"
@@ -148,15 +184,16 @@ class LinearOperator(Operator):
 
     def __mul__(self, factor: Any) -> LinearOperator:
         """Scale by a number."""
-        if not isinstance(factor, numbers.Number) and getattr(factor, "shape", None) != ():
-            hint = "Compose operators with @; weight entries with operators.mask."
-            checks.fail_type("c * A", "c", "be a scalar", factor, hint)
+        _require_scalar("c * A", factor)
         return Scaled(jnp.asarray(factor), self)
 
     __rmul__ = __mul__
 
     def __truediv__(self, divisor: Any) -> LinearOperator:
         """Divide by a number."""
+        _require_scalar("A / c", divisor)
+        if checks.is_concrete(divisor) and divisor == 0:
+            checks.fail("A / c", "c", "not be zero", divisor)
         return self * (1 / divisor)
 
     def __neg__(self) -> LinearOperator:
@@ -164,6 +201,12 @@ class LinearOperator(Operator):
 
     def __sub__(self, other: LinearOperator) -> LinearOperator:
         return self + (-other)
+
+
+def _require_scalar(where: str, value: Any) -> None:
+    if not isinstance(value, numbers.Number) and getattr(value, "shape", None) != ():
+        hint = "Compose operators with @; weight entries with operators.mask."
+        checks.fail_type(where, "c", "be a scalar", value, hint)
 
 
 def _name(op: Operator) -> str:
@@ -324,6 +367,9 @@ class Scaled(LinearOperator):
     @property
     def in_dtype(self) -> Any:
         return self.operator.in_dtype
+
+    def _ndims(self) -> dict[str, int]:
+        return {"factor": 0}
 
     def _apply(self, x: Array) -> Array:
         return _scale(self.factor, self.operator._apply(x))

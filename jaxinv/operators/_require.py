@@ -1,9 +1,10 @@
 """Checks that several operator constructors share."""
 
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxinv._core import checks
 
@@ -27,7 +28,32 @@ def float_type(where: str, dtype: Any) -> Any:
         checks.fail_type(where, "dtype", "be a floating or complex type", dtype)
     if not jnp.issubdtype(result, jnp.inexact):
         checks.fail(where, "dtype", "be a floating or complex type", result.name)
-    return result
+    return enabled(where, result)
+
+
+def enabled(where: str, dtype: Any) -> Any:
+    """Refuse a 64-bit type that JAX would silently replace by its 32-bit one."""
+    if jnp.finfo(dtype).bits == 64 and jnp.result_type(float) != jnp.float64:
+        hint = f'{dtype.name} needs jax.config.update("jax_enable_x64", True) at the start.'
+        checks.fail(where, "dtype", "have at most 32 bits while x64 is off", dtype.name, hint)
+    return dtype
+
+
+def boolean(where: str, argument: str, value: Any) -> bool:
+    """Return a switch as a bool; anything but True and False is refused."""
+    if not isinstance(value, bool | np.bool_):
+        checks.fail_type(where, argument, "be True or False", value)
+    return bool(value)
+
+
+def fail_function(where: str, argument: str, given: str, error: Exception) -> NoReturn:
+    """Say that a function of the user's raised on an array of the shape it has to take."""
+    hint = f"{type(error).__name__}: {str(error).splitlines()[0][:120] if str(error) else ''}"
+    if isinstance(error, jax.errors.TracerArrayConversionError):
+        hint = "It seems to call numpy; use jax.numpy (jnp) there."
+    raise ValueError(
+        f"{where}: {argument} must accept {given}, got an exception. {hint}"
+    ) from error
 
 
 def weights(where: str, argument: str, value: Any) -> jax.Array:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxinv._core import checks, pytree, static
-from jaxinv.operators._base import LinearOperator
+from jaxinv.operators._base import LinearOperator, require_single
 from jaxinv.operators._require import signal_shape
 from jaxinv.operators.fourier import fft_ready
 
@@ -26,6 +26,9 @@ class Convolution(LinearOperator):
     def in_shape(self) -> tuple[int, ...]:
         return self.shape
 
+    def _ndims(self) -> dict[str, int]:
+        return {"kernel": len(self.shape)}
+
     def _apply(self, x: Array) -> Array:
         return self._filter(x, lambda transfer: transfer)
 
@@ -36,6 +39,7 @@ class Convolution(LinearOperator):
         return self._filter(x, lambda transfer: jnp.real(transfer * jnp.conj(transfer)))
 
     def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Array:
+        require_single(self)
         return jnp.max(jnp.abs(jnp.fft.fftn(self._centered()))).astype(jnp.abs(self.kernel).dtype)
 
     def _filter(self, x: Array, response: Any) -> Array:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxinv._core import checks, numerics, pytree, static
-from jaxinv.operators._base import LinearOperator
+from jaxinv.operators._base import LinearOperator, require_single
 from jaxinv.operators._require import float_type, require_memory
 
 Array = jax.Array
@@ -30,6 +30,9 @@ class Dense(LinearOperator):
     def out_shape(self) -> tuple[int, ...]:
         return (self.matrix.shape[-2],)
 
+    def _ndims(self) -> dict[str, int]:
+        return {"matrix": 2}
+
     def _apply(self, x: Array) -> Array:
         return numerics.matmul(self.matrix, x, self.precision)
 
@@ -38,6 +41,7 @@ class Dense(LinearOperator):
         return jnp.conj(numerics.matmul(jnp.conj(y), self.matrix, self.precision))
 
     def todense(self) -> Array:
+        require_single(self)
         return self.matrix
 
 
@@ -55,7 +59,7 @@ def dense(matrix: Any, *, precision: str = "highest") -> Dense:
         An operator from shape (n,) to (m,), its matrix the one leaf.
 
     Raises:
-        ValueError: not two-dimensional, or not finite.
+        ValueError: not two-dimensional, empty, or not finite.
 
     Cost: m n multiplications a product; m n numbers of memory.
 
@@ -70,6 +74,8 @@ def dense(matrix: Any, *, precision: str = "highest") -> Dense:
     if matrix.ndim != 2:
         hint = "For a diagonal operator use operators.mask." if matrix.ndim == 1 else ""
         checks.fail("dense", "matrix", "have shape (m, n)", f"{matrix.shape}", hint)
+    if matrix.size == 0:
+        checks.fail("dense", "matrix", "have at least one row and one column", matrix)
     checks.finite("dense", "matrix", matrix)
     return Dense(matrix, precision)
 

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxinv._core import checks, numerics, pytree, static
-from jaxinv.operators._base import LinearOperator
-from jaxinv.operators._require import weights
+from jaxinv.operators._base import LinearOperator, require_single
+from jaxinv.operators._require import boolean, weights
 from jaxinv.operators.mask import largest_weight, squared_weights
 
 Array = jax.Array
@@ -21,10 +21,14 @@ class SubsampledFourier(LinearOperator):
 
     mask: Array
     real: bool = static(default=False)
+    ndim: int | None = static(default=None)
 
     @property
     def in_shape(self) -> tuple[int, ...]:
         return self.mask.shape
+
+    def _ndims(self) -> dict[str, int]:
+        return {} if self.ndim is None else {"mask": self.ndim}
 
     @property
     def in_dtype(self) -> Any:
@@ -54,6 +58,7 @@ class SubsampledFourier(LinearOperator):
         return jnp.real(result) if self.real else result
 
     def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Array:
+        require_single(self)
         if not self.real:
             return largest_weight(self.mask)
         # on real signals the frequencies k and -k carry the same energy
@@ -94,7 +99,8 @@ def subsampled_fourier(mask: Any, *, real: bool = False) -> SubsampledFourier:
 
     Source: Candès, Romberg, Tao (2006), section 1.
     """
-    return SubsampledFourier(weights("subsampled_fourier", "mask", mask), bool(real))
+    mask = weights("subsampled_fourier", "mask", mask)
+    return SubsampledFourier(mask, boolean("subsampled_fourier", "real", real), mask.ndim)
 
 
 def fft_ready(x: Array) -> Array:

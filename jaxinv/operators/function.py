@@ -11,7 +11,7 @@ from jax.tree_util import Partial
 
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.operators._base import LinearOperator
-from jaxinv.operators._require import float_type
+from jaxinv.operators._require import fail_function, float_type
 
 Array = jax.Array
 
@@ -78,7 +78,8 @@ def from_function(
         the result is complex, the adjoint is the one of Re⟨A x, y⟩ = ⟨x, A* y⟩.
 
     Raises:
-        ValueError: ``fn`` is not linear (also if affine), or does not return one array.
+        ValueError: ``fn`` is not linear (also if affine), raises on x, or does not return one
+            array.
         TypeError: ``fn`` is not callable.
 
     Cost: that of ``fn``, for the adjoint too.
@@ -97,7 +98,11 @@ def from_function(
     dtype = float_type(_WHERE, dtype)
     function = fn if isinstance(fn, Partial) else Partial(fn)
     signal = jax.ShapeDtypeStruct(shape, dtype)
-    result = jax.eval_shape(function, signal)
+    try:
+        result = jax.eval_shape(function, signal)
+    except Exception as error:  # whatever the user's function raises
+        name = getattr(function.func, "__name__", repr(function.func))
+        fail_function(_WHERE, f"fn {name}", f"x of shape {shape} {dtype.name}", error)
     if not isinstance(result, jax.ShapeDtypeStruct) or not jnp.issubdtype(
         result.dtype, jnp.inexact
     ):

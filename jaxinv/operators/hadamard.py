@@ -9,9 +9,11 @@ import jax
 import jax.numpy as jnp
 
 from jaxinv._core import checks, pytree, static
-from jaxinv.operators._base import LinearOperator
+from jaxinv.operators._base import LinearOperator, require_single
 
 Array = jax.Array
+
+_LARGEST_SIZE = 2**30  # the row numbers are int32
 
 
 @pytree
@@ -29,6 +31,9 @@ class SubsampledHadamard(LinearOperator):
     @property
     def out_shape(self) -> tuple[int, ...]:
         return (self.rows.shape[-1],)
+
+    def _ndims(self) -> dict[str, int]:
+        return {"signs": 1, "rows": 1}
 
     def _apply(self, x: Array) -> Array:
         size, order = self._sizes()
@@ -54,6 +59,7 @@ class SubsampledHadamard(LinearOperator):
         return 1 / math.sqrt(self.rows.shape[-1])
 
     def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Array:
+        require_single(self)
         size, order = self._sizes()
         num_rows = self.rows.shape[-1]
         if size + num_rows > order:  # some padded signal lies in the span of the rows
@@ -82,7 +88,7 @@ def subsampled_hadamard(key: Any, m: int, n: Any) -> SubsampledHadamard:
         √(N/m), exactly, if m + n > N. The leaves are int8 signs and int32 rows.
 
     Raises:
-        ValueError: a size below 1, or m > n.
+        ValueError: a size below 1 or above 2^30, or m > n.
 
     Cost: N log₂ N additions a product; O(N) memory.
 
@@ -101,6 +107,8 @@ def subsampled_hadamard(key: Any, m: int, n: Any) -> SubsampledHadamard:
     size = math.prod(shape)
     if not shape or m > size:
         checks.fail("subsampled_hadamard", "m", f"be at most n = {size}", f"{m}")
+    if size > _LARGEST_SIZE:
+        checks.fail("subsampled_hadamard", "n", f"have at most {_LARGEST_SIZE} entries", f"{size}")
     sign_key, row_key = jax.random.split(key)
     coins = jax.random.bits(sign_key, (size,), "uint8") & 1
     signs = 2 * coins.astype("int8") - 1

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxinv._core import pytree, static
-from jaxinv.operators._base import LinearOperator
+from jaxinv.operators._base import LinearOperator, require_single
 from jaxinv.operators._require import signal_shape, weights
 
 Array = jax.Array
@@ -60,10 +60,14 @@ class Mask(LinearOperator):
     """Entrywise weights, a diagonal operator; see ``mask``."""
 
     mask: Array
+    ndim: int | None = static(default=None)
 
     @property
     def in_shape(self) -> tuple[int, ...]:
         return self.mask.shape
+
+    def _ndims(self) -> dict[str, int]:
+        return {} if self.ndim is None else {"mask": self.ndim}
 
     def _apply(self, x: Array) -> Array:
         return self.mask * x
@@ -75,6 +79,7 @@ class Mask(LinearOperator):
         return squared_weights(self.mask) * x
 
     def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Array:
+        require_single(self)
         return largest_weight(self.mask)
 
 
@@ -105,7 +110,8 @@ def mask(mask: Any) -> Mask:
         >>> mask([True, False, True]) @ jnp.array([1.0, 2.0, 3.0])
         Array([1., 0., 3.], dtype=float32)
     """
-    return Mask(weights("mask", "mask", mask))
+    mask = weights("mask", "mask", mask)
+    return Mask(mask, mask.ndim)
 
 
 def squared_weights(mask: Array) -> Array:

@@ -11,6 +11,7 @@ from jax.tree_util import Partial
 
 from jaxinv._core import checks, pytree
 from jaxinv.operators._base import LinearOperator, Operator
+from jaxinv.operators._require import fail_function
 
 Array = jax.Array
 
@@ -75,6 +76,9 @@ class Sign(_Entrywise):
     linear: LinearOperator
     dither: Array | None = None
 
+    def _ndims(self) -> dict[str, int]:
+        return {"dither": len(self.out_shape)}
+
     def _apply(self, x: Array) -> Array:
         y = self.linear._apply(x)
         return jnp.sign(y if self.dither is None else y + self.dither)
@@ -86,7 +90,8 @@ def sign(A: LinearOperator, dither: Any = None) -> Sign:
     .. math:: y = \operatorname{sign}(A x + \tau)
 
     sign(0) = 0, and sign(v) = v/|v| for complex v. Without dither the norm of x is lost. The
-    derivative is 0 everywhere: solvers for this model replace the loss.
+    derivative is 0 everywhere, so a gradient solver stays at its start on this model: fit the
+    linear part, for example ``Problem(op.linear, y)``, or give a solver a loss of its own.
 
     Args:
         A: a linear operator.
@@ -144,7 +149,7 @@ def single_index(A: LinearOperator, link: Callable[[Array], Array]) -> SingleInd
 
     Raises:
         TypeError: A is not a linear operator, or ``link`` is not callable.
-        ValueError: ``link`` changes the shape.
+        ValueError: ``link`` changes the shape, or raises (as numpy functions do).
 
     Cost: one product with A.
 
@@ -160,7 +165,12 @@ def single_index(A: LinearOperator, link: Callable[[Array], Array]) -> SingleInd
     if not callable(link):
         checks.fail_type("single_index", "link", "be a function", link)
     link = link if isinstance(link, Partial) else Partial(link)
-    result = jax.eval_shape(link, jax.ShapeDtypeStruct(A.out_shape, A.out_dtype))
+    signal = jax.ShapeDtypeStruct(A.out_shape, A.out_dtype)
+    try:
+        result = jax.eval_shape(link, signal)
+    except Exception as error:  # whatever the user's function raises
+        given = f"an array of shape {signal.shape} {signal.dtype.name}"
+        fail_function("single_index", "link", given, error)
     got = getattr(result, "shape", result)
     if got != A.out_shape:
         checks.fail("single_index", "link", f"keep the shape {A.out_shape}", f"{got}")

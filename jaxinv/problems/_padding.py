@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxinv._core import checks
+from jaxinv.operators._require import enabled
 
 Array = jax.Array
 
@@ -47,4 +48,29 @@ def real_type(where: str, dtype: Any) -> Any:
         checks.fail_type(where, "dtype", "be a real floating type", dtype)
     if not jnp.issubdtype(result, jnp.floating):
         checks.fail(where, "dtype", "be a real floating type", result.name)
-    return result
+    return enabled(where, result)
+
+
+def key_batch(where: str, keys: Any) -> Any:
+    """Require an array of PRNG keys, with a first axis for the trials."""
+    hint = "Use jax.random.split(key, num_trials), or family.sample(key) for one problem."
+    if not isinstance(keys, jax.Array | np.ndarray):
+        checks.fail_type(where, "keys", "be an array of PRNG keys", keys, hint)
+    typed = jnp.issubdtype(keys.dtype, jax.dtypes.prng_key)
+    if keys.ndim != (1 if typed else 2):
+        checks.fail(where, "keys", "be an array of PRNG keys with one axis", keys, hint)
+    return keys
+
+
+def require_scalars(family: Any, *names: str) -> None:
+    """Refuse arrays where a family documents scalars; under ``vmap`` each trial has its own."""
+    for name in names:
+        if getattr(getattr(family, name), "ndim", 0):
+            hint = "For one value per trial use jax.vmap over the family."
+            value = getattr(family, name)
+            checks.fail(type(family).__name__, name, "be a scalar", value, hint)
+
+
+def num_starts(num_restarts: Any) -> int:
+    """Require a number of starts of at least 1."""
+    return checks.count("initial", "num_restarts", num_restarts)

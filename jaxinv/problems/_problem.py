@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 
-from jaxinv._core import numerics
+from jaxinv._core import checks, numerics
 
 Array = jax.Array
 
@@ -67,7 +67,13 @@ def jacobian(problem: Problem, u: Array) -> Array:
 
     Generators that know their Jacobian as a product provide it; the operator is then applied
     to its columns, one product for all when the operator is a matrix.
+
+    Raises:
+        ValueError: a complex ``u``: the model need not be differentiable over the complex numbers.
     """
+    if jnp.iscomplexobj(u):
+        hint = "For complex unknowns use solvers.gradient, ista or fista."
+        checks.fail("jacobian", "u", "be real", u, hint)
     if problem.prior is None or not hasattr(problem.prior, "jacobian"):
         return jax.jacfwd(problem.predict)(u)
     columns = problem.prior.jacobian(u)

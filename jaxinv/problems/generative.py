@@ -11,12 +11,28 @@ import jax.numpy as jnp
 from jaxinv._core import checks, numerics, pytree, replace, static
 from jaxinv.generators.relu import Relu, random_weights
 from jaxinv.operators import Dense, Identity
-from jaxinv.problems._padding import active_mask, active_size, masked, real_type
+from jaxinv.problems._padding import (
+    active_mask,
+    active_size,
+    key_batch,
+    masked,
+    num_starts,
+    real_type,
+    require_scalars,
+)
 from jaxinv.problems._problem import Problem, Truth
 
 Array = jax.Array
 
 _PROBLEM, _START = 0, 1  # streams of one trial's key
+_SCALARS = (
+    "active_latent",
+    "active_measurements",
+    "noise_norm",
+    "noise_std",
+    "signal_norm",
+    "weight_scale",
+)
 
 
 @pytree
@@ -46,6 +62,8 @@ class GenerativeFamily:
                 "with_active", "latent", latent, self.widths[0], "widths[0]"
             )
         if measurements is not None:
+            if self.num_measurements is None:
+                checks.fail("with_active", "measurements", "be None for denoising", measurements)
             changes["active_measurements"] = active_size(
                 "with_active", "measurements", measurements, self._size(), "num_measurements"
             )
@@ -53,6 +71,7 @@ class GenerativeFamily:
 
     def sample(self, key: Any) -> Problem:
         """Draw network, signal, operator and noise from one key."""
+        require_scalars(self, *_SCALARS)
         root = jax.random.fold_in(checks.key("sample", key), _PROBLEM)
         weight_key, latent_key, operator_key, noise_key = jax.random.split(root, 4)
         latent_mask, row_mask = self._latent_mask(), self._row_mask()
@@ -75,14 +94,17 @@ class GenerativeFamily:
         Independent of ``sample`` with the same key.
         """
         root = jax.random.fold_in(checks.key("initial", key), _START)
-        shape = self.widths[:1] if num_restarts is None else (num_restarts, self.widths[0])
+        require_scalars(self, "active_latent", "weight_scale")
+        shape = self.widths[:1]
+        if num_restarts is not None:
+            shape = (num_starts(num_restarts), *shape)
         depth = len(self.widths) - 1
         scale = jnp.asarray(self.weight_scale, self.dtype) ** (-depth / 2)
         return masked(scale * jax.random.normal(root, shape, self.dtype), self._latent_mask())
 
     def batch(self, keys: Any) -> Problem:
         """Draw one problem per key: ``vmap`` of ``sample`` with the right ``out_axes``."""
-        return jax.vmap(self.sample, out_axes=self.axes)(keys)
+        return jax.vmap(self.sample, out_axes=self.axes)(key_batch("batch", keys))
 
     def _latent_mask(self) -> Array | None:
         return active_mask(self.active_latent, self.widths[0])

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from jaxinv._core import checks, numerics, pytree
 from jaxinv.operators import LinearOperator, Operator
+from jaxinv.problems._padding import key_batch
 from jaxinv.problems._problem import Problem, Truth
 
 Array = jax.Array
@@ -50,7 +51,7 @@ class ImageFamily:
 
     def batch(self, keys: Any) -> Problem:
         """Draw one problem per key: ``vmap`` of ``sample`` with the right ``out_axes``."""
-        return jax.vmap(self.sample, out_axes=self.axes)(keys)
+        return jax.vmap(self.sample, out_axes=self.axes)(key_batch("batch", keys))
 
 
 def image(

@@ -9,12 +9,22 @@ import jax.numpy as jnp
 
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.operators import Dense, LinearOperator, Operator
-from jaxinv.problems._padding import active_mask, active_size, masked, real_type
+from jaxinv.operators._require import boolean
+from jaxinv.problems._padding import (
+    active_mask,
+    active_size,
+    key_batch,
+    masked,
+    num_starts,
+    real_type,
+    require_scalars,
+)
 from jaxinv.problems._problem import Problem, Truth
 
 Array = jax.Array
 
 _PROBLEM = 0  # stream of one trial's key
+_SCALARS = ("sparsity", "num_nonzeros", "snr_db", "condition_number", "active_measurements")
 
 
 @pytree
@@ -40,6 +50,7 @@ class SparseFamily:
 
     def sample(self, key: Any) -> Problem:
         """Draw operator (unless it was given), signal and noise from one key."""
+        require_scalars(self, *_SCALARS)
         root = jax.random.fold_in(checks.key("sample", key), _PROBLEM)
         operator_key, signal_key, noise_key = jax.random.split(root, 3)
         operator = self.operator
@@ -53,12 +64,14 @@ class SparseFamily:
     def initial(self, key: Any, num_restarts: int | None = None) -> Array:
         """Return the start 0, shape (n,), or (num_restarts, n); the key is not used."""
         checks.key("initial", key)
-        shape = (self.signal_size,) if num_restarts is None else (num_restarts, self.signal_size)
+        shape = (self.signal_size,)
+        if num_restarts is not None:
+            shape = (num_starts(num_restarts), *shape)
         return jnp.zeros(shape, self.dtype)
 
     def batch(self, keys: Any) -> Problem:
         """Draw one problem per key: ``vmap`` of ``sample`` with the right ``out_axes``."""
-        return jax.vmap(self.sample, out_axes=self.axes)(keys)
+        return jax.vmap(self.sample, out_axes=self.axes)(key_batch("batch", keys))
 
     def _rows(self) -> tuple[Array | None, Any]:
         """Return which measurements are in use, and how many."""
@@ -192,7 +205,7 @@ def sparse(
         active_measurements=active,
         num_measurements=m,
         signal_size=n,
-        unit_columns=bool(unit_columns),
+        unit_columns=boolean(where, "unit_columns", unit_columns),
         dtype=real_type(where, dtype),
     )
 

@@ -47,9 +47,15 @@ def scaled_penalty(where: str, penalty: Any, step_size: Any, v: Array) -> Array:
     """Return ``step_size * penalty`` in the real type of ``v``."""
     real = numerics.real_dtype(v.dtype)
     penalty = jnp.asarray(penalty)
-    if penalty.ndim and not _fits(penalty.shape, v.shape):
-        checks.fail(where, "v", f"have the shape {penalty.shape} of the penalty", v)
+    require_fit(where, "penalty", penalty, v)
     return penalty.astype(real) * jnp.asarray(step_size).astype(real)
+
+
+def require_fit(where: str, name: str, held: Any, v: Array) -> None:
+    """Require that an array of the penalty's broadcasts to ``v``."""
+    shape = tuple(jnp.shape(held))
+    if shape and not _fits(shape, v.shape):
+        checks.fail(where, "v", f"have the shape {shape} of the {name}", v)
 
 
 def _fits(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:

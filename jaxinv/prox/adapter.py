@@ -23,11 +23,20 @@ class FromFunction(Prox):
     penalty: Partial | None
 
     def _apply(self, v: Array, step_size: Any) -> Array:
-        return self.apply(v, jnp.asarray(step_size).astype(numerics.real_dtype(v.dtype)))
+        w = self.apply(v, jnp.asarray(step_size).astype(numerics.real_dtype(v.dtype)))
+        if jnp.shape(w) != v.shape:
+            checks.fail("prox.from_function", "apply", f"return the shape {v.shape} of v", w)
+        return w
 
     def value(self, w: Any) -> Array:
+        w = checks.array("prox.from_function", "w", w)
         real = numerics.real_dtype(w.dtype)
-        return jnp.zeros((), real) if self.penalty is None else self.penalty(w).astype(real)
+        if self.penalty is None:
+            return jnp.zeros((), real)
+        value = jnp.asarray(self.penalty(w))
+        if value.ndim:
+            checks.fail("prox.from_function", "value", "return a scalar", value)
+        return value.astype(real)
 
 
 def from_function(

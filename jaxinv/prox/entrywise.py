@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxinv._core import checks, numerics, pytree
-from jaxinv.prox._base import Prox, magnitude, penalty_weight, scaled_penalty
+from jaxinv.prox._base import Prox, magnitude, penalty_weight, require_fit, scaled_penalty
 
 Array = jax.Array
 
@@ -29,6 +29,7 @@ class Soft(Prox):
         return jnp.sign(v) * shrunk
 
     def value(self, w: Any) -> Array:
+        w = checks.array("soft", "w", w)
         return jnp.sum(scaled_penalty("soft", self.penalty, 1.0, w) * magnitude(w))
 
 
@@ -72,6 +73,7 @@ class Hard(Prox):
         return jnp.where(jnp.real(v * jnp.conj(v)) > squared, v, 0)
 
     def value(self, w: Any) -> Array:
+        w = checks.array("hard", "w", w)
         return jnp.sum(jnp.where(w != 0, scaled_penalty("hard", self.penalty, 1.0, w), 0))
 
 
@@ -116,10 +118,12 @@ class Box(Prox):
             checks.fail("box", "v", "be real", v)
         for bound, clip in ((self.low, jnp.maximum), (self.high, jnp.minimum)):
             if bound is not None:
+                require_fit("box", "bounds", bound, v)
                 v = clip(v, jnp.asarray(bound).astype(v.dtype))
         return v
 
     def value(self, w: Any) -> Array:
+        w = checks.array("box", "w", w)
         return jnp.zeros((), numerics.real_dtype(w.dtype))
 
 

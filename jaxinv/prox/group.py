@@ -21,6 +21,9 @@ class Group(Prox):
     axis: int | tuple[int, ...] = static(default=-1)
 
     def _sizes(self, v: Array) -> Array:
+        axes = self.axis if isinstance(self.axis, tuple) else (self.axis,)
+        if any(not -v.ndim <= axis < v.ndim for axis in axes):
+            checks.fail("group", "v", f"have the axis (axes) {self.axis}", v)
         return root(jnp.sum(jnp.real(v * jnp.conj(v)), axis=self.axis, keepdims=True))
 
     def _apply(self, v: Array, step_size: Any) -> Array:
@@ -29,6 +32,7 @@ class Group(Prox):
         return v * numerics.safe_divide(jax.nn.relu(sizes - threshold), sizes)
 
     def value(self, w: Any) -> Array:
+        w = checks.array("group", "w", w)
         sizes = self._sizes(w)
         return jnp.sum(scaled_penalty("group", self.penalty, 1.0, sizes) * sizes)
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxinv._core import checks, numerics, pytree, static
+from jaxinv.operators._require import boolean
 from jaxinv.prox._base import Prox, root, scaled_penalty
 
 Array = jax.Array
@@ -23,7 +24,8 @@ class TotalVariation(Prox):
     num_steps: int = static(default=20)
 
     def value(self, w: Any) -> Array:
-        penalty = jnp.asarray(self.penalty).astype(numerics.real_dtype(w.dtype))
+        w = checks.array("tv", "w", w)
+        penalty = self._scalar().astype(numerics.real_dtype(w.dtype))
         return penalty * jnp.sum(self._sizes(_differences(w)))
 
     def start(self, v: Array) -> Array:
@@ -32,7 +34,13 @@ class TotalVariation(Prox):
         return jnp.zeros((v.ndim, *v.shape), v.dtype)
 
     def warm(self, v: Array, step_size: Any, memory: Array) -> tuple[Array, Array]:
-        return _dual_steps(self, v, scaled_penalty("tv", self.penalty, step_size, v), memory)
+        return _dual_steps(self, v, scaled_penalty("tv", self._scalar(), step_size, v), memory)
+
+    def _scalar(self) -> Array:
+        if jnp.ndim(self.penalty):
+            hint = "For one value per trial use jax.vmap over the operator."
+            checks.fail("tv", "penalty", "be a scalar", self.penalty, hint)
+        return jnp.asarray(self.penalty)
 
     def _sizes(self, slopes: Array) -> Array:
         """Return the size of the slope at each place: of the vector, or of each component."""
@@ -118,4 +126,5 @@ def tv(penalty: Any, *, isotropic: bool = True, num_steps: int = 20) -> TotalVar
     Source: Chambolle (2004); fast gradient projection of Beck, Teboulle (2009), algorithm FGP.
     """
     penalty = checks.nonnegative("tv", "penalty", penalty)
-    return TotalVariation(penalty, bool(isotropic), checks.count("tv", "num_steps", num_steps))
+    isotropic = boolean("tv", "isotropic", isotropic)
+    return TotalVariation(penalty, isotropic, checks.count("tv", "num_steps", num_steps))

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import jax
 
+from jaxinv._core import checks
 from jaxinv.problems import Problem
 
 Array = jax.Array
@@ -34,6 +35,17 @@ class Solver:
 
     patience: ClassVar[int] = 500
     """Steps without progress of the loss after which ``solve`` calls a trial STALLED."""
+
+    scalars: ClassVar[tuple[str, ...]] = ()
+    """Names of the fields that hold one number; an array of them is one per trial of a vmap."""
+
+    def check(self, where: str) -> None:
+        """Refuse an array in a field for one number, outside the ``vmap`` that would split it."""
+        for name in self.scalars:
+            value = getattr(self, name)
+            if getattr(value, "ndim", 0):
+                hint = "For one value per trial use jax.vmap over the solver."
+                checks.fail(where, f"solver.{name}", "be a scalar", value, hint)
 
     def one_start(self, u0: Any) -> Any:
         """Return one unknown of ``u0``: that itself, except for restarts."""

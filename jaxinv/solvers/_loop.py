@@ -18,6 +18,7 @@ from jaxinv.solvers._base import Solver
 Array = jax.Array
 
 _PROGRESS = 1e-3  # a plateau: the best loss fell by less than this share in `patience` steps
+_MOST_STEPS = 2**31 - 1
 _GROWTH = 1e4  # divergence: the loss grew this many times above the larger of start and ½‖y‖²
 
 
@@ -74,6 +75,9 @@ def solve(
         ValueError: a start or measurements that cannot be used, where their values can be
             looked at: NaN, infinity, or 0 for a ReLU prior.
 
+    Notes: reverse-mode differentiation (``jax.grad``) does not pass through ``solve``, whose
+        loop is a ``lax.while_loop``: differentiate ``trace``, or use forward mode (``jax.jvp``).
+
     Cost: the solver's own steps. Under ``vmap`` a batch runs to its slowest trial.
 
     Example:
@@ -87,9 +91,11 @@ def solve(
     """
     _check_solver("solve", solver)
     tol = checks.nonnegative("solve", "tol", tol)
+    if getattr(tol, "ndim", 0):
+        checks.fail("solve", "tol", "be a scalar", tol)
     if checks.is_concrete(max_steps):
-        max_steps = checks.count("solve", "max_steps", _as_int(max_steps), minimum=0)
-    u0 = check_start("solve", solver, problem, u0)
+        max_steps = _num_steps("solve", "max_steps", max_steps)
+    problem, u0 = check_start("solve", solver, problem, u0)
     return _solve(solver, problem._replace(truth=None), u0, tol, max_steps)
 
 
@@ -107,7 +113,9 @@ def _solve(solver: Solver, problem: Problem, u0: Any, tol: Any, max_steps: Any) 
         loss, error = jnp.asarray(info.loss, real), jnp.asarray(info.error, real)
         progress = loss < (1 - _PROGRESS) * carry.best_loss
         since = jnp.where(progress, 0, carry.since_progress + 1)
-        status = _judge(loss, error, since, ceiling, tol, solver.patience)
+        # a NaN in u need not show in the loss, which is that of the point before
+        finite = jnp.isfinite(loss) & jnp.isfinite(error) & _all_finite(state.u)
+        status = _judge(loss, error, finite, since, ceiling, tol, solver.patience)
         best = jnp.where(progress, loss, carry.best_loss)
         return _Carry(state, status, carry.num_steps + 1, error, best, since)
 
@@ -125,7 +133,13 @@ def _solve(solver: Solver, problem: Problem, u0: Any, tol: Any, max_steps: Any) 
 
 
 def _judge(
-    loss: Array, error: Array, since_progress: Array, ceiling: Array, tol: Array, patience: int
+    loss: Array,
+    error: Array,
+    finite: Array,
+    since_progress: Array,
+    ceiling: Array,
+    tol: Array,
+    patience: int,
 ) -> Array:
     """Return the status after one step; the worst news wins."""
     asked = tol > 0
@@ -133,7 +147,6 @@ def _judge(
     status = jnp.where(asked & (since_progress >= patience), Status.STALLED, status)
     status = jnp.where(asked & (error <= tol), Status.CONVERGED, status)
     status = jnp.where(loss > ceiling, Status.DIVERGED, status)
-    finite = jnp.isfinite(loss) & jnp.isfinite(error)
     return jnp.where(finite, status, Status.NONFINITE).astype(jnp.int32)
 
 
@@ -172,8 +185,10 @@ def trace(
         ((100,), True)
     """
     _check_solver("trace", solver)
-    num_steps = checks.count("trace", "num_steps", num_steps, minimum=0)
-    u0 = check_start("trace", solver, problem, u0)
+    num_steps = _num_steps("trace", "num_steps", num_steps)
+    if measure is not None and not callable(measure):
+        checks.fail_type("trace", "measure", "be a function measure(problem, state)", measure)
+    problem, u0 = check_start("trace", solver, problem, u0)
     return _trace(solver, problem, u0, num_steps, measure)
 
 
@@ -210,32 +225,79 @@ def _check_solver(where: str, solver: Any) -> None:
         checks.fail_type(where, "solver", "be a solver", solver, hint)
 
 
-def _as_int(value: Any) -> Any:
-    return value.item() if isinstance(value, jax.Array | np.ndarray) and value.ndim == 0 else value
+def _num_steps(where: str, argument: str, value: Any) -> int:
+    """Return a number of steps that fits the loops' int32 counter."""
+    if isinstance(value, jax.Array | np.ndarray) and value.ndim == 0:
+        value = value.item()
+    result = checks.count(where, argument, value, minimum=0)
+    if result > _MOST_STEPS:
+        checks.fail(where, argument, f"be at most {_MOST_STEPS}", result)
+    return result
 
 
-def check_start(where: str, solver: Solver, problem: Any, u0: Any) -> Any:
-    """Return ``u0`` as arrays; raise for what can be seen to be wrong."""
-    if not isinstance(problem, Problem):
-        checks.fail_type(where, "problem", "be a jaxinv.Problem", problem)
+def check_start(where: str, solver: Solver, problem: Any, u0: Any) -> tuple[Problem, Any]:
+    """Return the problem and ``u0`` as arrays; raise for what can be seen to be wrong."""
+    solver.check(where)
+    problem = check_problem(where, problem)
+    if isinstance(u0, list | tuple) and getattr(_first_map(problem), "in_shape", None) is not None:
+        u0 = checks.array(where, "u0", u0)  # the unknown is one array, not a tree
     u0 = jax.tree.map(lambda leaf: checks.array(where, "u0", leaf), u0)
+    if not jax.tree.leaves(u0):
+        checks.fail_type(where, "u0", "be an array, or a tree of arrays", u0)
     checks.finite(where, "u0", u0)
-    checks.finite(where, "problem.y", problem.y, "Remove or replace the broken measurements.")
-    expected = jax.eval_shape(problem.predict, solver.one_start(u0)).shape
-    checks.shape_is(where, "problem.y", problem.y, expected, "That is what the operator returns.")
+    _check_measurements(where, problem, jax.eval_shape(problem.predict, solver.one_start(u0)))
     with jax.ensure_compile_time_eval():  # a concrete start may be a constant of a traced caller
         refused = checks.is_concrete(u0) and not bool(_valid_start(problem, u0))
     if refused:
         hint = "Zero is a fixed point of a ReLU network; use family.initial(key)."
         checks.fail(where, "u0", "not be zero", "all zeros", hint)
-    return u0
+    return problem, u0
+
+
+def check_problem(where: str, problem: Any) -> Problem:
+    """Return the problem with ``y`` as an array; its maps must be pytrees that can be called."""
+    if not isinstance(problem, Problem):
+        checks.fail_type(where, "problem", "be a jaxinv.Problem", problem)
+    operator, prior = problem.operator, problem.prior
+    if not _is_map(operator):
+        hint = "Use operators.dense for a matrix, operators.from_function for a function."
+        checks.fail_type(where, "problem.operator", "be an operator", operator, hint)
+    if prior is not None and not _is_map(prior):
+        hint = "Use generators.from_function for a function of (params, z)."
+        checks.fail_type(where, "problem.prior", "be a generator or an operator", prior, hint)
+    y = checks.array(where, "problem.y", problem.y)
+    checks.finite(where, "problem.y", y, "Remove or replace the broken measurements.")
+    return problem._replace(y=y)
+
+
+def _is_map(value: Any) -> bool:
+    """Whether it can be called and is a pytree: a plain function is not."""
+    return callable(value) and not jax.tree_util.all_leaves([value])
+
+
+def _first_map(problem: Problem) -> Any:
+    return problem.operator if problem.prior is None else problem.prior
+
+
+def _check_measurements(where: str, problem: Problem, expected: Any) -> None:
+    y, hint = problem.y, "That is what the operator returns."
+    if y.shape[1:] == expected.shape:
+        hint = "It holds a batch; use jax.vmap(..., in_axes=(None, family.axes, 0))."
+    checks.shape_is(where, "problem.y", y, expected.shape, hint)
+    if jnp.iscomplexobj(y) and not jnp.issubdtype(expected.dtype, jnp.complexfloating):
+        hint = "Take jnp.real(y), or measure with a complex operator."
+        checks.fail(where, "problem.y", "be real, as what the operator returns", y, hint)
 
 
 def _valid_start(problem: Problem, u0: Any) -> Array:
     """Whether descent can leave ``u0``: not 0 for a prior that 0 is a fixed point of."""
-    leaves = jax.tree.leaves(u0)
-    finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]))
+    finite = _all_finite(u0)
     if not getattr(problem.prior, "zero_is_fixed", False):
         return finite
-    nonzero = jnp.any(jnp.stack([jnp.any(leaf != 0) for leaf in leaves]))
+    nonzero = jnp.any(jnp.stack([jnp.any(leaf != 0) for leaf in jax.tree.leaves(u0)]))
     return finite & nonzero
+
+
+def _all_finite(u: Any) -> Array:
+    """Whether no entry of the unknown is NaN or infinite."""
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(u)]))

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxinv._core import checks, numerics, pytree, static
+from jaxinv.operators._require import boolean
 from jaxinv.problems import Problem
 from jaxinv.prox import Prox
 from jaxinv.solvers._base import Info, Solver
@@ -39,6 +40,7 @@ class Fista(Solver):
 
     # the objective tends to a positive value, of which a thousandth is much: judge by the error
     patience = 2000
+    scalars = ("step_size",)
 
     def objective(self, problem: Problem, u: Array) -> Array:
         return problem.loss(u) + self.prox.value(u)
@@ -151,4 +153,6 @@ def fista(
     """
     if step_size is not None:
         step_size = checks.positive("fista", "step_size", step_size)
-    return Fista(step_size, penalty_prox("fista", penalty, prox), bool(restart))
+    return Fista(
+        step_size, penalty_prox("fista", penalty, prox), boolean("fista", "restart", restart)
+    )

@@ -37,9 +37,20 @@ class Gradient(Solver):
     hyperparams: dict[str, Any]
     transform: optax.GradientTransformationExtraArgs = static()
 
+    def check(self, where: str) -> None:
+        for name, value in self.hyperparams.items():
+            if getattr(value, "ndim", 0):
+                hint = "For one value per trial use jax.vmap over the solver."
+                checks.fail(where, f"solver.hyperparams[{name!r}]", "be a scalar", value, hint)
+
     def objective(self, problem: Problem, u: Any) -> Array:
         loss = problem.loss(u)
-        return loss if self.regularizer is None else loss + self.regularizer(u).astype(loss.dtype)
+        if self.regularizer is None:
+            return loss
+        penalty = jnp.asarray(self.regularizer(u))
+        if penalty.ndim or jnp.iscomplexobj(penalty):
+            checks.fail("gradient", "regularizer", "return a real scalar", penalty)
+        return loss + penalty.astype(loss.dtype)
 
     def init(self, problem: Problem, u0: Any) -> GradientState:
         optimizer = self.transform.init(u0)

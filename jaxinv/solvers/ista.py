@@ -35,6 +35,7 @@ class Ista(Solver):
 
     # the objective tends to a positive value, of which a thousandth is much: judge by the error
     patience = 2000
+    scalars = ("step_size",)
 
     def objective(self, problem: Problem, u: Array) -> Array:
         return problem.loss(u) + self.prox.value(u)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax.scipy.linalg import cho_factor, cho_solve
 
 from jaxinv._core import checks, numerics, pytree, static
+from jaxinv.operators._require import boolean
 from jaxinv.problems import Problem, jacobian
 from jaxinv.solvers._base import Info, Solver
 from jaxinv.solvers.restarts import Restarts, with_restarts
@@ -34,6 +35,7 @@ class LevenbergMarquardt(Solver):
     negate: bool = static(default=True)
 
     patience = 25
+    scalars = ("damping", "factor")
 
     def init(self, problem: Problem, u0: Array) -> LevenbergMarquardtState:
         real = numerics.real_dtype(u0.dtype)
@@ -65,13 +67,11 @@ class LevenbergMarquardt(Solver):
 
 
 def _normal_equations(problem: Problem, u: Array, residual: Array) -> tuple[Array, Array]:
-    """Return JᴴJ and Jᴴr; their real parts for a real unknown."""
+    """Return the real parts of JᴴJ and Jᴴr: the unknown is real."""
     J = jacobian(problem, u).reshape(residual.size, u.size)
     adjoint = jnp.conj(J.T)
     gram = numerics.matmul(adjoint, J)
     gradient = numerics.matmul(adjoint, residual.reshape(-1))
-    if jnp.iscomplexobj(u):
-        return gram, gradient
     return jnp.real(gram), jnp.real(gradient)
 
 
@@ -110,7 +110,7 @@ def levenberg_marquardt(
         and float32 brings it to about 1e-7.
 
     Raises:
-        ValueError: damping not positive, factor not above 1, no restart.
+        ValueError: a complex unknown; damping not positive, factor not above 1, no restart.
 
     Cost: a step takes one Jacobian (the model applied to k columns), m k² for the normal
         equations, k³/3 for Cholesky; m k numbers of memory.
@@ -131,6 +131,6 @@ def levenberg_marquardt(
     where = "levenberg_marquardt"
     damping = checks.positive(where, "damping", damping)
     factor = checks.scalar(where, "factor", factor, low=1.0, open_low=True)
-    solver = LevenbergMarquardt(damping, factor, bool(negate))
+    solver = LevenbergMarquardt(damping, factor, boolean(where, "negate", negate))
     num_restarts = checks.count(where, "num_restarts", num_restarts)
     return solver if num_restarts == 1 else with_restarts(solver, num_restarts)

@@ -37,6 +37,9 @@ class Restarts(Solver):
         """That of the solver which is restarted."""
         return self.solver.patience
 
+    def check(self, where: str) -> None:
+        self.solver.check(where)
+
     def one_start(self, u0: Any) -> Any:
         for leaf in jax.tree.leaves(u0):
             if leaf.shape[:1] != (self.num_restarts,):
@@ -98,6 +101,7 @@ def with_restarts(solver: Solver, num_restarts: int) -> Restarts:
         still improve.
 
     Raises:
+        TypeError: not a solver.
         ValueError: a start without that first axis.
 
     Cost: R times the solver's.
@@ -111,4 +115,6 @@ def with_restarts(solver: Solver, num_restarts: int) -> Restarts:
         >>> ji.solve(solver, family.sample(key), u0).u.shape
         (5,)
     """
+    if not isinstance(solver, Solver):
+        checks.fail_type("with_restarts", "solver", "be a solver", solver)
     return Restarts(solver, checks.count("with_restarts", "num_restarts", num_restarts))

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxinv._core import checks, numerics, pytree, replace, static
+from jaxinv.operators._require import boolean
 from jaxinv.problems import Problem, loss_and_gradient
 from jaxinv.solvers import _piece
 from jaxinv.solvers._base import Info, Solver
@@ -55,6 +56,8 @@ class Subgradient(Solver):
     tables: _piece.Tables | None = None
     negate: str = static(default="always")
     incremental: bool = static(default=False)
+
+    scalars = ("step_size",)
 
     def prepare(self, problem: Problem) -> Subgradient:
         return replace(self, tables=_piece.tables(problem)) if self.incremental else self
@@ -187,4 +190,4 @@ def subgradient(
     if isinstance(negate, bool):
         negate = "always" if negate else "never"
     checks.choice("subgradient", "negate", negate, ("always", "stagnation", "never"))
-    return Subgradient(step_size, None, negate, bool(incremental))
+    return Subgradient(step_size, None, negate, boolean("subgradient", "incremental", incremental))

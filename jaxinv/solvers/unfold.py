@@ -14,7 +14,7 @@ from jaxinv._core import checks, numerics, pytree, replace, static
 from jaxinv.operators import LinearOperator
 from jaxinv.problems import Problem
 from jaxinv.solvers._base import Solver
-from jaxinv.solvers._loop import check_start
+from jaxinv.solvers._loop import check_problem, check_start
 
 Array = jax.Array
 
@@ -212,10 +212,9 @@ def unfold(layers: Layers, problem: Problem, u0: Any = None) -> Any:
     if not isinstance(layers, Layers):
         hint = "Make it with Layers.repeat(solver, num_layers)."
         checks.fail_type("unfold", "layers", "be a jaxinv.Layers", layers, hint)
-    if not isinstance(problem, Problem):
-        checks.fail_type("unfold", "problem", "be a jaxinv.Problem", problem)
+    problem = check_problem("unfold", problem)
     u0 = _zero_unknown(problem) if u0 is None else u0
-    u0 = check_start("unfold", layers.solver, problem, u0)
+    problem, u0 = check_start("unfold", layers.layer(0), problem, u0)
     return _unfold(layers, problem._replace(truth=None), u0)
 
 
