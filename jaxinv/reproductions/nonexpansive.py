@@ -85,8 +85,8 @@ _TWO = tuple(PRESETS["nonexpansive-2layer"].values)
 _THREE = tuple(PRESETS["nonexpansive-3layer"].values)
 
 ENTRIES = (
-    _entry("nonexpansive-2layer", "subgradient", _CLAIMED_TWO, "4 minutes"),
-    _entry("nonexpansive-3layer", "subgradient", _CLAIMED_THREE, "4 minutes"),
+    _entry("nonexpansive-2layer", "subgradient", _CLAIMED_TWO, "1 minute"),
+    _entry("nonexpansive-3layer", "subgradient", _CLAIMED_THREE, "1 minute"),
     _entry("nonexpansive-2layer", "levenberg-marquardt", _TWO, "30 seconds"),
     _entry("nonexpansive-3layer", "levenberg-marquardt", _THREE, "30 seconds"),
 )
