@@ -140,6 +140,28 @@ def shape(where: str, argument: str, value: Any) -> tuple[int, ...]:
     return tuple(count(where, f"{argument}[{i}]", entry) for i, entry in enumerate(value))
 
 
+def float_type(where: str, dtype: Any, *, real: bool = False) -> Any:
+    """Return a floating or complex type; refuse one that JAX would silently make narrower."""
+    expected = "be a real floating type" if real else "be a floating or complex type"
+    try:
+        result = jnp.dtype(dtype)
+    except TypeError:
+        fail_type(where, "dtype", expected, dtype)
+    if not jnp.issubdtype(result, jnp.floating if real else jnp.inexact):
+        fail(where, "dtype", expected, result.name)
+    if jnp.finfo(result).bits == 64 and jnp.result_type(float) != jnp.float64:
+        hint = f'{result.name} needs jax.config.update("jax_enable_x64", True) at the start.'
+        fail(where, "dtype", "have at most 32 bits while x64 is off", result.name, hint)
+    return result
+
+
+def boolean(where: str, argument: str, value: Any) -> bool:
+    """Return a switch as a bool; anything but True and False is refused."""
+    if not isinstance(value, bool | np.bool_):
+        fail_type(where, argument, "be True or False", value)
+    return bool(value)
+
+
 def choice(where: str, argument: str, value: Any, choices: Iterable[str]) -> str:
     """Require one of some names; the message lists them and guesses the one meant."""
     names = list(choices)

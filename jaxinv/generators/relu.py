@@ -10,7 +10,6 @@ import jax.numpy as jnp
 
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.generators._base import Generator
-from jaxinv.operators._require import float_type
 
 Array = jax.Array
 
@@ -120,7 +119,7 @@ def relu(
     if len(sizes) < 2:
         checks.fail("relu", "widths", "be (k, n_1, ..., n) with at least one layer", sizes)
     checks.choice("relu", "precision", precision, ("highest", "high", "default"))
-    dtype = float_type("relu", dtype)
+    dtype = checks.float_type("relu", dtype, real=True)
     if not jnp.issubdtype(dtype, jnp.floating):
         checks.fail("relu", "dtype", "be a real floating type", dtype.name)
     scale = checks.positive("relu", "weight_scale", weight_scale)

@@ -4,7 +4,6 @@ from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxinv._core import checks
 
@@ -18,32 +17,6 @@ def require_memory(where: str, m: int, n: int, dtype: Any) -> None:
     if size > _LARGEST_BYTES:
         got = f"{m} x {n} {jnp.dtype(dtype).name} = {size / 2**30:.1f} GiB"
         checks.fail(where, "the matrix", f"be at most {_LARGEST_BYTES / 2**30:.0f} GiB", got, _FAST)
-
-
-def float_type(where: str, dtype: Any) -> Any:
-    """Require a floating or complex type."""
-    try:
-        result = jnp.dtype(dtype)
-    except TypeError:
-        checks.fail_type(where, "dtype", "be a floating or complex type", dtype)
-    if not jnp.issubdtype(result, jnp.inexact):
-        checks.fail(where, "dtype", "be a floating or complex type", result.name)
-    return enabled(where, result)
-
-
-def enabled(where: str, dtype: Any) -> Any:
-    """Refuse a 64-bit type that JAX would silently replace by its 32-bit one."""
-    if jnp.finfo(dtype).bits == 64 and jnp.result_type(float) != jnp.float64:
-        hint = f'{dtype.name} needs jax.config.update("jax_enable_x64", True) at the start.'
-        checks.fail(where, "dtype", "have at most 32 bits while x64 is off", dtype.name, hint)
-    return dtype
-
-
-def boolean(where: str, argument: str, value: Any) -> bool:
-    """Return a switch as a bool; anything but True and False is refused."""
-    if not isinstance(value, bool | np.bool_):
-        checks.fail_type(where, argument, "be True or False", value)
-    return bool(value)
 
 
 def fail_function(where: str, argument: str, given: str, error: Exception) -> NoReturn:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.operators._base import LinearOperator, require_single
-from jaxinv.operators._require import float_type, require_memory
+from jaxinv.operators._require import require_memory
 
 Array = jax.Array
 
@@ -113,7 +113,7 @@ def gaussian(
     key = checks.key("gaussian", key)
     m, n = checks.count("gaussian", "m", m), checks.count("gaussian", "n", n)
     checks.choice("gaussian", "precision", precision, ("highest", "high", "default"))
-    dtype = float_type("gaussian", dtype)
+    dtype = checks.float_type("gaussian", dtype)
     require_memory("gaussian", m, n, dtype)
     entries = jax.random.normal(key, (m, n), dtype)
     return Dense(entries / jnp.asarray(math.sqrt(m), numerics.real_dtype(dtype)), precision)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.operators._base import LinearOperator, require_single
-from jaxinv.operators._require import boolean, weights
+from jaxinv.operators._require import weights
 from jaxinv.operators.mask import largest_weight, squared_weights
 
 Array = jax.Array
@@ -100,7 +100,7 @@ def subsampled_fourier(mask: Any, *, real: bool = False) -> SubsampledFourier:
     Source: Candès, Romberg, Tao (2006), section 1.
     """
     mask = weights("subsampled_fourier", "mask", mask)
-    return SubsampledFourier(mask, boolean("subsampled_fourier", "real", real), mask.ndim)
+    return SubsampledFourier(mask, checks.boolean("subsampled_fourier", "real", real), mask.ndim)
 
 
 def fft_ready(x: Array) -> Array:

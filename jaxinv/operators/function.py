@@ -11,7 +11,7 @@ from jax.tree_util import Partial
 
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.operators._base import LinearOperator
-from jaxinv.operators._require import fail_function, float_type
+from jaxinv.operators._require import fail_function
 
 Array = jax.Array
 
@@ -95,7 +95,7 @@ def from_function(
     if not callable(fn):
         checks.fail_type(_WHERE, "fn", "be a function", fn)
     shape = checks.shape(_WHERE, "in_shape", in_shape)
-    dtype = float_type(_WHERE, dtype)
+    dtype = checks.float_type(_WHERE, dtype)
     function = fn if isinstance(fn, Partial) else Partial(fn)
     signal = jax.ShapeDtypeStruct(shape, dtype)
     try:

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxinv._core import checks
-from jaxinv.operators._require import enabled
 
 Array = jax.Array
 
@@ -38,17 +37,6 @@ def active_mask(active: Any, size: int) -> Array | None:
 def masked(values: Array, mask: Array | None) -> Array:
     """Return ``values`` with 0 where they are not in use."""
     return values if mask is None else jnp.where(mask, values, 0)
-
-
-def real_type(where: str, dtype: Any) -> Any:
-    """Require a real floating type."""
-    try:
-        result = jnp.dtype(dtype)
-    except TypeError:
-        checks.fail_type(where, "dtype", "be a real floating type", dtype)
-    if not jnp.issubdtype(result, jnp.floating):
-        checks.fail(where, "dtype", "be a real floating type", result.name)
-    return enabled(where, result)
 
 
 def key_batch(where: str, keys: Any) -> Any:

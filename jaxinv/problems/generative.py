@@ -17,7 +17,6 @@ from jaxinv.problems._padding import (
     key_batch,
     masked,
     num_starts,
-    real_type,
     require_scalars,
 )
 from jaxinv.problems._problem import Problem, Truth
@@ -210,5 +209,5 @@ def generative(
         weight_scale=checks.positive(where, "weight_scale", weight_scale),
         widths=sizes,
         num_measurements=num_measurements,
-        dtype=real_type(where, dtype),
+        dtype=checks.float_type(where, dtype, real=True),
     )

@@ -9,14 +9,12 @@ import jax.numpy as jnp
 
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.operators import Dense, LinearOperator, Operator
-from jaxinv.operators._require import boolean
 from jaxinv.problems._padding import (
     active_mask,
     active_size,
     key_batch,
     masked,
     num_starts,
-    real_type,
     require_scalars,
 )
 from jaxinv.problems._problem import Problem, Truth
@@ -205,8 +203,8 @@ def sparse(
         active_measurements=active,
         num_measurements=m,
         signal_size=n,
-        unit_columns=boolean(where, "unit_columns", unit_columns),
-        dtype=real_type(where, dtype),
+        unit_columns=checks.boolean(where, "unit_columns", unit_columns),
+        dtype=checks.float_type(where, dtype, real=True),
     )
 
 

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxinv._core import checks, numerics, pytree, static
-from jaxinv.operators._require import boolean
 from jaxinv.prox._base import Prox, root, scaled_penalty
 
 Array = jax.Array
@@ -126,5 +125,5 @@ def tv(penalty: Any, *, isotropic: bool = True, num_steps: int = 20) -> TotalVar
     Source: Chambolle (2004); fast gradient projection of Beck, Teboulle (2009), algorithm FGP.
     """
     penalty = checks.nonnegative("tv", "penalty", penalty)
-    isotropic = boolean("tv", "isotropic", isotropic)
+    isotropic = checks.boolean("tv", "isotropic", isotropic)
     return TotalVariation(penalty, isotropic, checks.count("tv", "num_steps", num_steps))

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 
 from jaxinv._core import checks, numerics, pytree, static
-from jaxinv.operators._require import boolean
 from jaxinv.problems import Problem
 from jaxinv.prox import Prox
 from jaxinv.solvers._base import Info, Solver
@@ -154,5 +153,5 @@ def fista(
     if step_size is not None:
         step_size = checks.positive("fista", "step_size", step_size)
     return Fista(
-        step_size, penalty_prox("fista", penalty, prox), boolean("fista", "restart", restart)
+        step_size, penalty_prox("fista", penalty, prox), checks.boolean("fista", "restart", restart)
     )

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 from jax.scipy.linalg import cho_factor, cho_solve
 
 from jaxinv._core import checks, numerics, pytree, static
-from jaxinv.operators._require import boolean
 from jaxinv.problems import Problem, jacobian
 from jaxinv.solvers._base import Info, Solver
 from jaxinv.solvers.restarts import Restarts, with_restarts
@@ -131,6 +130,6 @@ def levenberg_marquardt(
     where = "levenberg_marquardt"
     damping = checks.positive(where, "damping", damping)
     factor = checks.scalar(where, "factor", factor, low=1.0, open_low=True)
-    solver = LevenbergMarquardt(damping, factor, boolean(where, "negate", negate))
+    solver = LevenbergMarquardt(damping, factor, checks.boolean(where, "negate", negate))
     num_restarts = checks.count(where, "num_restarts", num_restarts)
     return solver if num_restarts == 1 else with_restarts(solver, num_restarts)

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxinv._core import checks, numerics, pytree, replace, static
-from jaxinv.operators._require import boolean
 from jaxinv.problems import Problem, loss_and_gradient
 from jaxinv.solvers import _piece
 from jaxinv.solvers._base import Info, Solver
@@ -190,4 +189,6 @@ def subgradient(
     if isinstance(negate, bool):
         negate = "always" if negate else "never"
     checks.choice("subgradient", "negate", negate, ("always", "stagnation", "never"))
-    return Subgradient(step_size, None, negate, boolean("subgradient", "incremental", incremental))
+    return Subgradient(
+        step_size, None, negate, checks.boolean("subgradient", "incremental", incremental)
+    )
