@@ -8,8 +8,10 @@ from jaxinv import (
     operators,
     problems,
     prox,
+    shrinkage,
     solvers,
     theory,
+    unfolded,
     viz,
 )
 from jaxinv._core import Status, describe
@@ -30,11 +32,13 @@ __all__ = [
     "problems",
     "prox",
     "raise_if_failed",
+    "shrinkage",
     "solve",
     "solvers",
     "theory",
     "trace",
     "unfold",
+    "unfolded",
     "viz",
 ]
 __version__ = "0.1.0"

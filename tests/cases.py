@@ -354,6 +354,38 @@ SOLVERS = [
         diverging=lambda: ji.solvers.ista(10.0, 0.1),
     ),
     SolverCase(
+        "iht",
+        lambda step: ji.solvers.iht(3, step),
+        (0.2, 0.1),
+        _sparse_family,
+        diverging=lambda: ji.solvers.iht(3, 10.0),
+    ),
+    SolverCase(
+        "iht-normalized",
+        lambda fraction: ji.solvers.iht(fraction, normalized=True),
+        (0.125, 0.17),
+        _sparse_family,
+    ),
+    SolverCase(
+        "omp",
+        lambda fraction: ji.solvers.omp(fraction, max_nonzeros=6),
+        (0.125, 0.08),
+        _sparse_family,
+    ),
+    SolverCase("cosamp", lambda fraction: ji.solvers.cosamp(fraction), (0.125, 0.17), _sparse_family),
+    SolverCase(
+        "admm",
+        lambda penalty: ji.solvers.admm(penalty),
+        (0.1, 0.05),
+        _sparse_family,
+    ),
+    SolverCase(
+        "basis_pursuit",
+        lambda augmentation: ji.solvers.basis_pursuit(augmentation=augmentation),
+        (10.0, 5.0),
+        _sparse_family,
+    ),
+    SolverCase(
         "fista",
         lambda penalty: ji.solvers.fista(penalty=penalty),
         (0.1, 0.05),

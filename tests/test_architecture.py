@@ -18,6 +18,7 @@ FLOORS = {
     "operators": 1,
     "generators": 1,
     "prox": 1,
+    "shrinkage": 1,
     "metrics": 1,
     "problems": 2,
     "ntk": 2,
@@ -43,6 +44,7 @@ NAMESPACES = (
     "experiments",
     "data",
     "prox",
+    "shrinkage",
     "metrics",
 )
 

@@ -43,6 +43,15 @@ def inner(a: Array, b: Array) -> Array:
     return jnp.sum(jnp.conj(a) * b)
 
 
+def same_arrays(first: Any, second: Any) -> bool:
+    """Whether two trees of concrete arrays agree up to rounding in float32."""
+    ours, theirs = jax.tree.leaves(first), jax.tree.leaves(second)
+    return len(ours) == len(theirs) and all(
+        a is b or (jnp.shape(a) == jnp.shape(b) and bool(jnp.allclose(a, b, rtol=1e-4, atol=1e-6)))
+        for a, b in zip(ours, theirs, strict=True)
+    )
+
+
 class PowerIteration(NamedTuple):
     """Result of ``power_iteration``: a Ritz value and how far it is from exact."""
 

@@ -2,33 +2,57 @@
 
 from jaxinv.solvers._base import Info, Solver
 from jaxinv.solvers._loop import Solution, raise_if_failed, solve, trace
+from jaxinv.solvers.admm import Admm, admm
+from jaxinv.solvers.amp import Amp, amp
+from jaxinv.solvers.basis_pursuit import BasisPursuit, basis_pursuit
+from jaxinv.solvers.cosamp import Cosamp, cosamp
 from jaxinv.solvers.fista import Fista, fista
 from jaxinv.solvers.gradient import Gradient, gradient
+from jaxinv.solvers.iht import Iht, iht
 from jaxinv.solvers.ista import Ista, ista
+from jaxinv.solvers.least_squares import debias, oracle
 from jaxinv.solvers.levenberg_marquardt import LevenbergMarquardt, levenberg_marquardt
+from jaxinv.solvers.omp import Omp, omp
 from jaxinv.solvers.restarts import Restarts, with_restarts
 from jaxinv.solvers.subgradient import Subgradient, subgradient
 from jaxinv.solvers.unfold import Layers, unfold
+from jaxinv.solvers.vamp import Vamp, vamp
 
 __all__ = [
+    "Admm",
+    "Amp",
+    "BasisPursuit",
+    "Cosamp",
     "Fista",
     "Gradient",
+    "Iht",
     "Info",
     "Ista",
     "Layers",
     "LevenbergMarquardt",
+    "Omp",
     "Restarts",
     "Solution",
     "Solver",
     "Subgradient",
+    "Vamp",
+    "admm",
+    "amp",
+    "basis_pursuit",
+    "cosamp",
+    "debias",
     "fista",
     "gradient",
+    "iht",
     "ista",
     "levenberg_marquardt",
+    "omp",
+    "oracle",
     "raise_if_failed",
     "solve",
     "subgradient",
     "trace",
     "unfold",
+    "vamp",
     "with_restarts",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 import jax
@@ -174,7 +175,7 @@ class Layers:
         return tuple(name for name, axis in self.axes if axis == 0)
 
 
-def unfold(layers: Layers, problem: Problem, u0: Any = None) -> Any:
+def unfold(layers: Layers, problem: Problem, u0: Any = None, *, all_layers: bool = False) -> Any:
     r"""Apply a network: one step of its solver per layer, each with its own weights.
 
     .. math:: u_{t+1} = \mathrm{step}_{\theta_t}(u_t; y, A), \qquad t = 0, \dots, T - 1
@@ -186,12 +187,14 @@ def unfold(layers: Layers, problem: Problem, u0: Any = None) -> Any:
         layers: the network.
         problem: what to solve; its truth is never read.
         u0: the start; default 0, in the shape and type of the unknown.
+        all_layers: return the outputs of all layers, u_1 to u_T, along a new first axis.
 
     Returns:
         u_T, the last layer's output.
 
     Raises:
-        ValueError: as ``solve``; no ``u0`` where the shape of the unknown is not known.
+        ValueError: as ``solve``; no ``u0`` where the shape of the unknown is not known; weights
+            that were made for another operator than the problem's, where both can be looked at.
 
     Cost: T steps; reverse-mode differentiation keeps the intermediates of every layer.
 
@@ -214,21 +217,38 @@ def unfold(layers: Layers, problem: Problem, u0: Any = None) -> Any:
         checks.fail_type("unfold", "layers", "be a jaxinv.Layers", layers, hint)
     problem = check_problem("unfold", problem)
     u0 = _zero_unknown(problem) if u0 is None else u0
+    all_layers = checks.boolean("unfold", "all_layers", all_layers)
     problem, u0 = check_start("unfold", layers.layer(0), problem, u0)
-    return _unfold(layers, problem._replace(truth=None), u0)
+    _check_operator(layers, problem)
+    return _unfold(layers, problem._replace(truth=None), u0, all_layers)
 
 
-@jax.jit
-def _unfold(layers: Layers, problem: Problem, u0: Any) -> Any:
+def _check_operator(layers: Layers, problem: Problem) -> None:
+    """Refuse weights made for another operator, which would run and be wrong."""
+    made_for, given = getattr(layers.solver, "operator", None), problem.operator
+    if made_for is None or not checks.is_concrete((made_for, given)):
+        return
+    if jax.tree.structure(made_for) != jax.tree.structure(given):
+        return  # another representation, which need not be another matrix
+    if not numerics.same_arrays(made_for, given):
+        hint = "Make or load the network of problem.operator."
+        expected = "be made for the problem's operator"
+        checks.fail("unfold", "layers", expected, "weights for another", hint)
+
+
+@partial(jax.jit, static_argnums=3)
+def _unfold(layers: Layers, problem: Problem, u0: Any, all_layers: bool) -> Any:
     values = {name: getattr(layers.solver, name) for name in layers._layered()}
     layered = {name: value for name, value in values.items() if jax.tree.leaves(value)}
     prepared = layers.layer(0).prepare(problem)
 
-    def body(state: Any, fields: dict[str, Any]) -> tuple[Any, None]:
-        return replace(prepared, **fields).step(problem, state)[0], None
+    def body(state: Any, fields: dict[str, Any]) -> tuple[Any, Any]:
+        state = replace(prepared, **fields).step(problem, state)[0]
+        return state, state.u if all_layers else None
 
     first = prepared.init(problem, u0)
-    return lax.scan(body, first, layered, length=layers.num_layers)[0].u
+    last, outputs = lax.scan(body, first, layered, length=layers.num_layers)
+    return outputs if all_layers else last.u
 
 
 def _zero_unknown(problem: Problem) -> Array:

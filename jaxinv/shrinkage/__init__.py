@@ -1,0 +1,26 @@
+r"""Shrinkage functions: entrywise estimators of a signal seen in Gaussian noise of known size.
+
+Approximate message passing hands each a vector that behaves as
+
+.. math:: v = x + \tau z, \qquad z \sim N(0, I), \qquad
+    \mathtt{shrink(v, \tau)} = \eta(v, \tau), \qquad
+    \mathtt{shrink.derivative(v, \tau)}_i = \eta'(v_i, \tau)
+
+A proximal operator takes a step size; a shrinkage takes the standard deviation of the noise.
+Parameters are leaves, so they can be batched by ``vmap``, differentiated and trained.
+"""
+
+from jaxinv.shrinkage._base import Shrinkage
+from jaxinv.shrinkage.adapter import FromFunction, from_function
+from jaxinv.shrinkage.posterior_mean import PosteriorMean, posterior_mean
+from jaxinv.shrinkage.soft import Soft, soft
+
+__all__ = [
+    "FromFunction",
+    "PosteriorMean",
+    "Shrinkage",
+    "Soft",
+    "from_function",
+    "posterior_mean",
+    "soft",
+]

@@ -1,0 +1,47 @@
+"""The contract of shrinkage functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxinv._core import checks
+
+Array = jax.Array
+
+
+class Shrinkage:
+    """An entrywise estimator η of x from v = x + noise_std · N(0, 1).
+
+    A subclass gives ``_apply(v, noise_std)`` on arrays of one type, and ``_derivative`` where
+    it knows the derivative better than forward-mode differentiation does.
+    """
+
+    def __call__(self, v: Any, noise_std: Any) -> Array:
+        """Return η(v, noise_std), in the shape and type of ``v``."""
+        return self._apply(*self._arguments(v, noise_std))
+
+    def derivative(self, v: Any, noise_std: Any) -> Array:
+        """Return ∂η(v, noise_std)/∂v entry by entry, in the shape and type of ``v``."""
+        return self._derivative(*self._arguments(v, noise_std))
+
+    def _arguments(self, v: Any, noise_std: Any) -> tuple[Array, Array]:
+        where = type(self).__name__
+        v = checks.array(where, "v", v)
+        if jnp.iscomplexobj(v):
+            checks.fail(where, "v", "be real", v)
+        noise_std = checks.nonnegative(where, "noise_std", noise_std)
+        return v, jnp.asarray(noise_std).astype(v.dtype)
+
+    def _apply(self, v: Array, noise_std: Array) -> Array:
+        raise NotImplementedError
+
+    def _derivative(self, v: Array, noise_std: Array) -> Array:
+        return jax.jvp(lambda v: self._apply(v, noise_std), (v,), (jnp.ones_like(v),))[1]
+
+
+def parameter(value: Any, v: Array) -> Array:
+    """Return a leaf in the type of ``v``."""
+    return jnp.asarray(value).astype(v.dtype)

@@ -1,0 +1,63 @@
+"""How many entries stay: counts, fractions, and the threshold that keeps exactly so many."""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxinv._core import checks, numerics
+from jaxinv._core.selection import kth_largest
+
+Array = jax.Array
+
+_HINT = "An integer is a number of entries; a float in (0, 1] is a fraction of all."
+
+
+def sparsity_level(where: str, value: Any) -> Any:
+    """Return a number of entries (integer, >= 1) or a fraction of them (float, in (0, 1])."""
+    if not checks.is_concrete(value):
+        return value
+    integers = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if integers or jnp.issubdtype(getattr(value, "dtype", bool), jnp.integer):
+        checks.scalar(where, "num_nonzeros", value, low=1, hint=_HINT)
+        return jnp.asarray(value, jnp.int32)
+    return checks.scalar(where, "num_nonzeros", value, low=0.0, high=1.0, open_low=True, hint=_HINT)
+
+
+def require_fit(where: str, value: Any, size: int, of: str = "the unknown's size") -> None:
+    """Refuse a number of entries above what there is, where it can be looked at."""
+    if not checks.is_concrete(value) or not np.issubdtype(np.asarray(value).dtype, np.integer):
+        return
+    if np.any(np.asarray(value) > size):
+        checks.fail(where, "num_nonzeros", f"be at most {size} ({of})", value)
+
+
+def num_entries(value: Any, size: int) -> Array:
+    """Return how many of ``size`` entries a count or a fraction means, at least one."""
+    value = jnp.asarray(value)
+    if jnp.issubdtype(value.dtype, jnp.floating):
+        value = jnp.round(value * size)
+    return jnp.clip(value.astype(jnp.int32), 1, size)
+
+
+def largest_entries(v: Array, count: Any) -> Array:
+    """Return the mask of the ``count`` entries of largest magnitude; of equal ones the first.
+
+    Zeros are never chosen, so that the mask has fewer entries where ``v`` has.
+    """
+    sizes = jnp.abs(v).astype(numerics.real_dtype(v.dtype)).reshape(-1)
+    threshold = kth_largest(sizes, count)
+    above, equal = sizes > threshold, sizes == threshold
+    room = jnp.asarray(count) - jnp.sum(above)
+    chosen = above | (equal & (jnp.cumsum(equal) <= room))
+    return (chosen & (sizes > 0)).reshape(v.shape)
+
+
+def keep_largest(v: Array, count: Any) -> Array:
+    """Return ``v`` with all but its ``count`` largest entries set to zero; NaN stays NaN."""
+    kept = jnp.where(largest_entries(v, count), v, 0)
+    return jnp.where(jnp.any(jnp.isnan(v)), v, kept)

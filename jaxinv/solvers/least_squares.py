@@ -1,0 +1,123 @@
+"""Least squares on a known support: debiasing, and the oracle bound."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxinv._core import checks
+from jaxinv.problems import Problem
+from jaxinv.solvers._linear import cgls, linear_problem, require_linear
+from jaxinv.solvers._loop import check_problem
+
+Array = jax.Array
+
+
+def debias(problem: Problem, support: Any) -> Array:
+    r"""Solve least squares on a support, such as that of a penalized or thresholded estimate.
+
+    .. math:: \min_u \tfrac12 \|A u - y\|^2 \ \text{ subject to } \ u_i = 0
+        \text{ for } i \notin S
+
+    ℓ1 solutions are shrunk by about the penalty; this takes the shrinkage away. It is no solver
+    but one call, that works under ``jit`` and ``vmap`` and for any linear operator.
+
+    Args:
+        problem: what to solve, with a linear model; its truth is not read.
+        support: a boolean mask of the unknown's shape; or an estimate u, for the entries that
+            are not 0.
+
+    Returns:
+        The least-squares solution on S; the one of least norm where there are many. Entries
+        outside S are exactly 0.
+
+    Raises:
+        ValueError: a support of another shape, or a model that is not linear.
+
+    Cost: A and A* once for each step of conjugate gradients, until the floor of the
+        floating-point type: ten to thirty steps for well-conditioned supports.
+
+    Example:
+        >>> import jax, jaxinv as ji
+        >>> family = ji.problems.sparse(50, 100, num_nonzeros=5)
+        >>> problem = family.sample(jax.random.key(0))
+        >>> start = family.initial(jax.random.key(0))
+        >>> sol = ji.solve(ji.solvers.fista(penalty=0.1), problem, start)
+        >>> before = ji.metrics.nmse(sol.x, problem.truth.x)
+        >>> after = ji.metrics.nmse(debias(problem, sol.u), problem.truth.x)
+        >>> float(before) > 1e-3, float(after) < 1e-9
+        (True, True)
+
+    Source: Figueiredo, Nowak, Wright (2007), section II-D.
+    """
+    problem = check_problem("debias", problem)
+    return _masked(
+        "debias", problem._replace(truth=None), _support("debias", "support", problem, support)
+    )
+
+
+def oracle(problem: Problem) -> Array:
+    r"""Solve least squares on the true support: a bound to compare with, not an estimator.
+
+    It reads ``problem.truth``, which no solver may. No estimator that is unbiased given the
+    support does better, so it is the floor of a noisy recovery plot. For a Gaussian A and s
+    nonzero entries,
+
+    .. math:: \frac{\mathbb{E}\|u - x\|^2}{\|x\|^2} \approx
+        10^{-\mathrm{SNR}/10} \, \frac{s / m}{1 - s / m}
+
+    that is −45.9, −35.9 and −25.9 dB at 40, 30 and 20 dB for m = 250, s = 50.
+
+    Args:
+        problem: a problem with its truth and a linear model.
+
+    Returns:
+        The least-squares solution on the support of ``problem.truth.u``.
+
+    Raises:
+        ValueError: a problem without truth, or a model that is not linear.
+
+    Cost: as ``debias``.
+
+    Example:
+        >>> import jax, jaxinv as ji
+        >>> family = ji.problems.sparse(50, 100, num_nonzeros=5)
+        >>> problem = family.sample(jax.random.key(0))
+        >>> float(ji.metrics.nmse(oracle(problem), problem.truth.x)) < 1e-9
+        True
+
+    Source: Candès, Tao (2007), section 1.
+    """
+    problem = check_problem("oracle", problem)
+    truth = getattr(problem.truth, "u", None)
+    if truth is None:
+        hint = "A real measurement has no oracle; use debias on an estimate."
+        checks.fail("oracle", "problem.truth", "be known", "None", hint)
+    return _masked(
+        "oracle",
+        problem._replace(truth=None),
+        _support("oracle", "problem.truth.u", problem, truth),
+    )
+
+
+def _support(where: str, argument: str, problem: Problem, value: Any) -> Array:
+    """Return a mask of the unknown's shape from a mask, or from values."""
+    shape = getattr(problem.operator if problem.prior is None else problem.prior, "in_shape", None)
+    boolean = jnp.asarray(value).dtype == bool
+    mask = jnp.asarray(value) if boolean else checks.array(where, argument, value) != 0
+    if shape is not None:
+        hint = "Give a mask or an estimate of the unknown, not indices."
+        checks.shape_is(where, argument, mask, shape, hint)
+    return mask
+
+
+@partial(jax.jit, static_argnums=0)
+def _masked(where: str, problem: Problem, mask: Array) -> Array:
+    unknown = jax.eval_shape(require_linear(where, problem).adjoint, problem.y)
+    zero = jnp.zeros(unknown.shape, unknown.dtype)
+    model, y = linear_problem(where, problem, zero)
+    first = cgls(model, y, zero, mask=mask).x
+    return cgls(model, y, first, mask=mask).x  # again from the residual itself: two more digits

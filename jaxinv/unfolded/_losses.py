@@ -1,0 +1,59 @@
+"""What training minimizes, over a batch of problems."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxinv._core import checks, numerics
+from jaxinv.problems import Problem
+
+Array = jax.Array
+
+NAMES = ("log_nmse", "mean_log_nmse", "mse", "lasso")
+
+
+def check_loss(where: str, loss: Any, layers: Any) -> Any:
+    """Return a loss by name, or a function of one sample."""
+    if callable(loss):
+        return loss
+    checks.choice(where, "loss", loss, NAMES)
+    if loss == "lasso" and not hasattr(layers.solver, "prox"):
+        hint = "Use it with unfolded.step_lista, or give a function loss(u, problem)."
+        expected = "have a penalty for loss='lasso'"
+        checks.fail(where, "layers", expected, type(layers.solver).__name__, hint)
+    return loss
+
+
+def batch_loss(
+    loss: str | Callable[[Any, Problem], Array],
+    solver: Any,
+    axes: Problem,
+    outputs: Any,
+    problems: Problem,
+) -> Array:
+    """Return the loss of a batch of outputs (B, ...), a scalar."""
+    if callable(loss):
+        return jnp.mean(jax.vmap(loss, in_axes=(0, axes))(outputs, problems))
+    if loss == "lasso":
+        value = jax.vmap(solver.objective, in_axes=(axes, 0))(problems, outputs)
+        return jnp.mean(value)
+    errors, energies = _energies(outputs, problems)
+    if loss == "mse":
+        return jnp.mean(errors)
+    tiny = jnp.finfo(errors.dtype).tiny
+    if loss == "log_nmse":
+        return jnp.log(jnp.sum(errors) + tiny) - jnp.log(jnp.sum(energies) + tiny)
+    ratio = numerics.safe_divide(errors, energies, default=1.0)
+    return jnp.mean(jnp.log(ratio + jnp.finfo(errors.dtype).eps ** 2))
+
+
+def _energies(outputs: Any, problems: Problem) -> tuple[Array, Array]:
+    truth = problems.truth.u
+    return (
+        jax.vmap(numerics.sum_squares)(outputs - truth),
+        jax.vmap(numerics.sum_squares)(truth),
+    )

@@ -1,0 +1,70 @@
+"""The measurement matrix behind a network, checked."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxinv._core import checks
+from jaxinv.operators import LinearOperator, dense
+
+Array = jax.Array
+
+_UNIT = 1e-3  # relative departure of a column norm from 1 that is worth a warning
+
+
+class Measurement(NamedTuple):
+    """The operator that a network is made for, and its matrix."""
+
+    operator: LinearOperator
+    matrix: Array
+
+
+def measurement(where: str, A: Any) -> Measurement:
+    """Return A as an operator and as a matrix (m, n) without zero columns, m <= n.
+
+    Warns when its columns are not of norm 1: one threshold for all entries then means another
+    fraction of each entry.
+    """
+    operator = A if isinstance(A, LinearOperator) else dense(checks.array(where, "A", A, ndim=2))
+    if len(operator.in_shape) != 1 or len(operator.out_shape) != 1:
+        expected = "map a vector (n,) to a vector (m,)"
+        got = f"one from {operator.in_shape} to {operator.out_shape}"
+        checks.fail(where, "A", expected, got, "Flatten the signal.")
+    matrix = operator.todense()
+    m, n = matrix.shape
+    if m > n:
+        hint = "With more measurements than unknowns use least squares."
+        checks.fail(where, "A", "have at most as many rows as columns", f"({m}, {n})", hint)
+    if checks.is_concrete(matrix):
+        checks.finite(where, "A", matrix)
+        _check_columns(where, np.asarray(matrix))
+    return Measurement(operator, matrix)
+
+
+def _check_columns(where: str, matrix: np.ndarray) -> None:
+    norms = np.linalg.norm(matrix, axis=0)
+    if not norms.all():
+        column = int(np.argmin(norms))
+        hint = "No measurement sees that entry: remove it."
+        checks.fail(where, "A", "have no zero column", f"column {column} zero", hint)
+    if np.max(np.abs(norms - 1)) > _UNIT:
+        warnings.warn(
+            f"{where}: the columns of A have norms from {norms.min():.3g} to {norms.max():.3g}, "
+            "not 1. The weights are normalized to w_i* a_i = 1, but one threshold serves all "
+            "entries of x; to give all the same signal-to-noise ratio, divide the columns by "
+            "their norms and multiply the signal by them.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def squared_norm(matrix: Array) -> Any:
+    """Return ‖A‖², exactly where the matrix is concrete."""
+    if checks.is_concrete(matrix):
+        return float(np.linalg.norm(np.asarray(matrix, np.float64), 2)) ** 2
+    return jnp.square(jnp.linalg.norm(matrix, 2))

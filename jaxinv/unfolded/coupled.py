@@ -1,0 +1,69 @@
+"""Coupled layers: one matrix a layer, which acts on the residual."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxinv._core import numerics, pytree, static
+from jaxinv.problems import Problem
+from jaxinv.solvers import Info, Solver
+from jaxinv.unfolded._shrink import soft_with_bypass
+
+Array = jax.Array
+
+
+class CoupledState(NamedTuple):
+    """State of ``Coupled``: the estimate, and the one before it where there is momentum."""
+
+    u: Array
+    previous: Array | None
+
+
+@pytree
+class Coupled(Solver):
+    r"""A layer of LISTA-CP, LISTA-CPSS, TiLISTA and ALISTA.
+
+    .. math::
+        x_{t+1} = S^{p_t}_{\theta_t}\bigl(x_t + \gamma_t W_t^* (y - A x_t)
+        + \beta_t (x_t - x_{t-1})\bigr)
+
+    The networks differ only in which fields are shared by all layers and which are trained.
+    ``info.error`` is ‖x_{t+1} − x_t‖ / ‖x_{t+1}‖.
+
+    Attributes:
+        weights: W, shape (m, n).
+        step_size: γ.
+        threshold: θ >= 0, a scalar, or one per entry.
+        bypass: p, the share of entries that pass unchanged (support selection); None for none.
+        momentum: β; None for none.
+        operator: the A that the weights were made for; the problem's own is the one applied.
+        positive: names of fields that training keeps positive.
+    """
+
+    weights: Array
+    step_size: Any
+    threshold: Any
+    bypass: Any
+    momentum: Any
+    operator: Any
+    positive: tuple[str, ...] = static(default=("threshold",))
+
+    def init(self, problem: Problem, u0: Array) -> CoupledState:
+        return CoupledState(u0, None if self.momentum is None else u0)
+
+    def step(self, problem: Problem, state: CoupledState) -> tuple[CoupledState, Info]:
+        u = state.u
+        residual = -problem.residual(u)
+        # r* W reads the rows of W and needs no transposed copy
+        direction = jnp.conj(numerics.matmul(jnp.conj(residual), self.weights))
+        following = u + jnp.asarray(self.step_size).astype(u.dtype) * direction
+        if state.previous is not None:
+            following += jnp.asarray(self.momentum).astype(u.dtype) * (u - state.previous)
+        following = soft_with_bypass(following, self.threshold, self.bypass)
+        change = numerics.safe_norm(following - u)
+        error = numerics.safe_divide(change, numerics.safe_norm(following))
+        info = Info(0.5 * numerics.sum_squares(residual), error)
+        return CoupledState(following, None if state.previous is None else u), info

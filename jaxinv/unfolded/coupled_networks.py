@@ -1,0 +1,234 @@
+"""The networks made of coupled layers: LISTA-CP, LISTA-CPSS, TiLISTA, ALISTA."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from jaxinv._core import checks
+from jaxinv.solvers import Layers
+from jaxinv.unfolded._matrix import Measurement, measurement, squared_norm
+from jaxinv.unfolded._shrink import bypass_schedule, threshold_schedule
+from jaxinv.unfolded.analytic_weights import analytic_weights
+from jaxinv.unfolded.coupled import Coupled
+
+STARTS = ("analytic", "adjoint")
+THRESHOLDS = (0.45, 0.012)  # first and last, for entries N(0, 1): near what training finds
+ADJOINT_PENALTY = 0.4  # θ = 0.4 / L for W = A / L
+BYPASS_RATE, BYPASS_LIMIT = 0.012, 0.13  # of the entries: 6, 12, .., 65 of 500
+
+
+def lista_cp(A: Any, num_layers: int, *, tied: bool = False, start: str = "analytic") -> Layers:
+    r"""Make LISTA-CP: coupled layers with a trained matrix each.
+
+    .. math:: x_{t+1} = S_{\theta_t}\bigl(x_t + W_t^* (y - A x_t)\bigr)
+
+    Weights that recover sparse signals satisfy this coupling of the two matrices of LISTA as
+    t grows. Prefer ``lista_cpss``, which converges faster; ``alista`` if training must be fast.
+
+    Args:
+        A: the measurement matrix, shape (m, n), or a linear operator on vectors.
+        num_layers: T >= 1.
+        tied: one W for all layers.
+        start: first weights: ``"analytic"`` (``analytic_weights(A)``, θ geometric) or
+            ``"adjoint"`` (W = A / L, θ = 0.4 / L, L = 1.001 ‖A‖², as published).
+
+    Returns:
+        ``Layers``; trained are ``weights`` and ``threshold``. The thresholds are meant for
+        entries of size 1: scale y by one number otherwise, or train.
+
+    Raises:
+        ValueError: A with a zero column or more rows than columns; another ``start``.
+
+    Example:
+        >>> import jax, jaxinv as ji
+        >>> A = ji.operators.gaussian(jax.random.key(0), 50, 100)
+        >>> layers = lista_cp(A.matrix / jnp.linalg.norm(A.matrix, axis=0), 8)
+        >>> layers.solver.weights.shape, layers.trainable
+        ((8, 50, 100), ('weights', 'threshold'))
+
+    Source: Chen, Liu, Wang, Yin (2018), equation (15).
+    """
+    return _trained("lista_cp", A, num_layers, tied, start, bypass=None)
+
+
+def lista_cpss(
+    A: Any,
+    num_layers: int,
+    *,
+    tied: bool = False,
+    start: str = "analytic",
+    bypass_rate: Any = BYPASS_RATE,
+    bypass_limit: Any = BYPASS_LIMIT,
+) -> Layers:
+    r"""Make LISTA-CPSS: coupled layers with support selection.
+
+    .. math:: x_{t+1} = S^{p_t}_{\theta_t}\bigl(x_t + W_t^* (y - A x_t)\bigr), \qquad
+        p_t = \min(p (t + 1), p_{\max})
+
+    The largest p_t n entries, if above θ, are trusted to be in the support and pass unshrunk,
+    which removes the bias of the threshold where it does most harm.
+
+    Args:
+        A, num_layers, tied, start: as in ``lista_cp``.
+        bypass_rate: p, growth of the share per layer, in [0, 1]; may be traced.
+        bypass_limit: p_max, in [0, 1]; about 1.3 times the expected share of nonzero entries.
+
+    Returns:
+        ``Layers``; trained are ``weights`` and ``threshold``.
+
+    Raises:
+        ValueError: as ``lista_cp``; a share outside [0, 1].
+
+    Example:
+        >>> import jax, jaxinv as ji
+        >>> A = ji.operators.gaussian(jax.random.key(0), 50, 100)
+        >>> layers = lista_cpss(A.matrix / jnp.linalg.norm(A.matrix, axis=0), 3)
+        >>> [round(float(p), 3) for p in layers.solver.bypass]
+        [0.012, 0.024, 0.036]
+
+    Source: Chen, Liu, Wang, Yin (2018), equations (16) to (18).
+    """
+    shares = _shares("lista_cpss", num_layers, bypass_rate, bypass_limit)
+    return _trained("lista_cpss", A, num_layers, tied, start, bypass=shares)
+
+
+def tilista(
+    A: Any,
+    num_layers: int,
+    *,
+    start: str = "analytic",
+    bypass_rate: Any = BYPASS_RATE,
+    bypass_limit: Any = BYPASS_LIMIT,
+) -> Layers:
+    r"""Make TiLISTA: one trained matrix for all layers, a step and a threshold for each.
+
+    .. math:: x_{t+1} = S^{p_t}_{\theta_t}\bigl(x_t + \gamma_t W^* (y - A x_t)\bigr)
+
+    Args:
+        A, num_layers, start, bypass_rate, bypass_limit: as in ``lista_cpss``.
+
+    Returns:
+        ``Layers``; trained are ``weights`` (shared), ``step_size`` and ``threshold``.
+
+    Raises:
+        ValueError: as ``lista_cpss``.
+
+    Example:
+        >>> import jax, jaxinv as ji
+        >>> A = ji.operators.gaussian(jax.random.key(0), 50, 100)
+        >>> layers = tilista(A.matrix / jnp.linalg.norm(A.matrix, axis=0), 8)
+        >>> layers.solver.weights.shape, layers.solver.step_size.shape
+        ((50, 100), (8,))
+
+    Source: Liu, Chen, Wang, Yin (2019), equation (8).
+    """
+    where = "tilista"
+    given = measurement(where, A)
+    weights, thresholds = _start(where, given, num_layers, start)
+    shares = _shares(where, num_layers, bypass_rate, bypass_limit)
+    trained = ("weights", "step_size", "threshold")
+    return _layers(given, weights, thresholds, shares, None, ("weights",), trained)
+
+
+def alista(
+    A: Any,
+    num_layers: int,
+    momentum: bool = False,
+    symmetric: bool = False,
+    *,
+    noise: Any = 0.0,
+    bypass_rate: Any = BYPASS_RATE,
+    bypass_limit: Any = BYPASS_LIMIT,
+) -> Layers:
+    r"""Make ALISTA: the matrix is computed, only two or three numbers a layer are trained.
+
+    .. math:: x_{t+1} = S^{p_t}_{\theta_t}\bigl(x_t + \gamma_t W^* (y - A x_t)
+        + \beta_t (x_t - x_{t-1})\bigr)
+
+    W minimizes ‖WᵀA‖_F with w_iᵀ a_i = 1, in closed form (``analytic_weights``). The first
+    network to try: it trains in seconds, and reaches what trained matrices reach.
+
+    Args:
+        A: the measurement matrix, shape (m, n), or a linear operator on vectors.
+        num_layers: T >= 1.
+        momentum: add β_t (x_t − x_{t−1}), trained from 0.
+        symmetric: make WᵀA symmetric; best together with momentum.
+        noise: ρ >= 0, see ``analytic_weights``: less coherence is traded for less gain of
+            noise; 0.3 suits an SNR of 20 dB.
+        bypass_rate: p, growth per layer of the share of entries that pass, in [0, 1].
+        bypass_limit: p_max, in [0, 1].
+
+    Returns:
+        ``Layers``; trained are ``step_size`` (from 1), ``threshold`` and ``momentum``.
+
+    Raises:
+        ValueError: as ``lista_cpss``.
+
+    Example:
+        >>> import jax, jaxinv as ji
+        >>> A = ji.operators.gaussian(jax.random.key(0), 50, 100)
+        >>> layers = alista(A.matrix / jnp.linalg.norm(A.matrix, axis=0), 16, momentum=True)
+        >>> layers.trainable
+        ('step_size', 'threshold', 'momentum')
+
+    Source: Liu, Chen, Wang, Yin (2019), equation (15); momentum and the symmetric weights:
+        Chen, Liu, Wang, Yin (2021), section 3.
+    """
+    where = "alista"
+    momentum = checks.boolean(where, "momentum", momentum)
+    given = measurement(where, A)
+    num_layers = checks.count(where, "num_layers", num_layers)
+    weights = analytic_weights(given.matrix, symmetric, noise=noise)
+    thresholds = threshold_schedule(num_layers, *THRESHOLDS)
+    shares = _shares(where, num_layers, bypass_rate, bypass_limit)
+    trained = ("step_size", "threshold") + (("momentum",) if momentum else ())
+    start = 0.0 if momentum else None
+    return _layers(given, weights, thresholds, shares, start, ("weights",), trained)
+
+
+def _trained(where: str, A: Any, num_layers: int, tied: bool, start: str, *, bypass: Any) -> Layers:
+    given = measurement(where, A)
+    weights, thresholds = _start(where, given, num_layers, start)
+    shared = ("weights",) if checks.boolean(where, "tied", tied) else ()
+    return _layers(given, weights, thresholds, bypass, None, shared, ("weights", "threshold"))
+
+
+def _start(where: str, given: Measurement, num_layers: int, start: str) -> tuple[Any, Any]:
+    """Return the first weights, and the first threshold of each layer."""
+    num_layers = checks.count(where, "num_layers", num_layers)
+    if checks.choice(where, "start", start, STARTS) == "analytic":
+        weights = analytic_weights(given.matrix)
+        return weights, threshold_schedule(num_layers, *THRESHOLDS)
+    scale = 1.001 * squared_norm(given.matrix)
+    return given.matrix / scale, jnp.full(num_layers, ADJOINT_PENALTY / scale)
+
+
+def _shares(where: str, num_layers: int, rate: Any, limit: Any) -> Any:
+    num_layers = checks.count(where, "num_layers", num_layers)
+    return bypass_schedule(where, num_layers, rate, limit)
+
+
+def _layers(
+    given: Measurement,
+    weights: Any,
+    thresholds: Any,
+    shares: Any,
+    momentum: Any,
+    shared: tuple[str, ...],
+    trainable: tuple[str, ...],
+) -> Layers:
+    real = jnp.finfo(given.matrix.dtype).dtype
+    solvers = [
+        Coupled(
+            weights=weights,
+            step_size=jnp.ones((), real),
+            threshold=jnp.asarray(threshold, real),
+            bypass=None if shares is None else jnp.asarray(shares[layer], real),
+            momentum=None if momentum is None else jnp.asarray(momentum, real),
+            operator=given.operator,
+        )
+        for layer, threshold in enumerate(thresholds)
+    ]
+    return Layers.stack(solvers, shared=(*shared, "operator"), trainable=trainable)

@@ -1,0 +1,108 @@
+"""The networks made of LISTA layers: LISTA and LISTA-SS."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from jaxinv._core import checks, numerics
+from jaxinv.solvers import Layers
+from jaxinv.unfolded._matrix import measurement, squared_norm
+from jaxinv.unfolded._shrink import bypass_schedule
+from jaxinv.unfolded.coupled_networks import ADJOINT_PENALTY, BYPASS_LIMIT, BYPASS_RATE
+from jaxinv.unfolded.lista import Lista
+
+
+def lista(A: Any, num_layers: int, tied: bool = False) -> Layers:
+    r"""Make LISTA: iterations of ISTA whose two matrices are trained.
+
+    .. math:: x_{t+1} = S_{\theta_t}(W_t x_t + B y), \qquad
+        B = A^* / L, \quad W_t = I - B A, \quad \theta_t = 0.4 / L \ \text{at first}
+
+    The first unfolded network. ``lista_cp`` has fewer weights, ``alista`` almost none, and both
+    are more accurate.
+
+    Args:
+        A: the measurement matrix, shape (m, n), or a linear operator on vectors.
+        num_layers: T >= 1.
+        tied: one W for all layers. B is one for all layers in either case, as published.
+
+    Returns:
+        ``Layers``; untrained they are T steps of ISTA with penalty 0.4 and step 1/L,
+        L = 1.001 ‖A‖². Trained are ``encoder``, ``recurrent`` and ``threshold``.
+
+    Raises:
+        ValueError: A with a zero column or more rows than columns.
+
+    Cost: a layer takes n² multiplications, a coupled one 2 m n.
+
+    Example:
+        >>> import jax, jaxinv as ji
+        >>> A = ji.operators.gaussian(jax.random.key(0), 50, 100)
+        >>> layers = lista(A.matrix / jnp.linalg.norm(A.matrix, axis=0), 8)
+        >>> layers.solver.recurrent.shape, layers.solver.encoder.shape
+        ((8, 100, 100), (100, 50))
+
+    Source: Gregor, LeCun (2010); scale and start of Chen, Liu, Wang, Yin (2018).
+    """
+    return _lista("lista", A, num_layers, tied, None)
+
+
+def lista_ss(
+    A: Any,
+    num_layers: int,
+    tied: bool = False,
+    *,
+    bypass_rate: Any = BYPASS_RATE,
+    bypass_limit: Any = BYPASS_LIMIT,
+) -> Layers:
+    r"""Make LISTA-SS: LISTA with support selection.
+
+    .. math:: x_{t+1} = S^{p_t}_{\theta_t}(W_t x_t + B y)
+
+    Args:
+        A, num_layers, tied: as in ``lista``.
+        bypass_rate, bypass_limit: as in ``lista_cpss``.
+
+    Returns:
+        ``Layers``; trained are ``encoder``, ``recurrent`` and ``threshold``.
+
+    Raises:
+        ValueError: as ``lista``; a share outside [0, 1].
+
+    Example:
+        >>> import jax, jaxinv as ji
+        >>> A = ji.operators.gaussian(jax.random.key(0), 50, 100)
+        >>> layers = lista_ss(A.matrix / jnp.linalg.norm(A.matrix, axis=0), 8, tied=True)
+        >>> layers.solver.recurrent.shape
+        (100, 100)
+
+    Source: Chen, Liu, Wang, Yin (2018), equation (16).
+    """
+    num_layers = checks.count("lista_ss", "num_layers", num_layers)
+    shares = bypass_schedule("lista_ss", num_layers, bypass_rate, bypass_limit)
+    return _lista("lista_ss", A, num_layers, tied, shares)
+
+
+def _lista(where: str, A: Any, num_layers: int, tied: bool, shares: Any) -> Layers:
+    given = measurement(where, A)
+    num_layers = checks.count(where, "num_layers", num_layers)
+    scale = 1.001 * squared_norm(given.matrix)
+    encoder = jnp.conj(given.matrix.T) / scale
+    recurrent = jnp.eye(encoder.shape[0], dtype=encoder.dtype)
+    recurrent -= numerics.matmul(encoder, given.matrix)
+    real = jnp.finfo(encoder.dtype).dtype
+    solvers = [
+        Lista(
+            encoder=encoder,
+            recurrent=recurrent,
+            threshold=jnp.asarray(ADJOINT_PENALTY / scale, real),
+            bypass=None if shares is None else shares[layer].astype(real),
+            operator=given.operator,
+        )
+        for layer in range(num_layers)
+    ]
+    tied = checks.boolean(where, "tied", tied)
+    shared = ("encoder", "operator") + (("recurrent",) if tied else ())
+    return Layers.stack(solvers, shared=shared, trainable=("encoder", "recurrent", "threshold"))
