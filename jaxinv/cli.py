@@ -1,4 +1,4 @@
-"""The command line: ``jaxinv sweep``, ``jaxinv reconstruct``, ``jaxinv reproduce``."""
+"""The command line: ``jaxinv sweep``, ``train``, ``reconstruct``, ``reproduce``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import NoReturn
 _EXAMPLE = """\
 example:
   jaxinv sweep nonexpansive-2layer          a phase diagram of generative recovery
+  jaxinv train alista                       a network for sparse recovery, in a minute
   jaxinv reconstruct camera --ratio 0.25    a photo from a quarter of the measurements
   jaxinv reproduce --list                   the published results it can check
 """
@@ -30,7 +31,8 @@ def _parser() -> argparse.ArgumentParser:
 
     parser = _Parser(
         prog="jaxinv",
-        description="Inverse problems with deep priors: sweeps, reconstructions, reproductions.",
+        description="Inverse problems with deep priors: sweeps, training, reconstructions, "
+        "reproductions.",
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -372,7 +372,9 @@ SOLVERS = [
         (0.125, 0.08),
         _sparse_family,
     ),
-    SolverCase("cosamp", lambda fraction: ji.solvers.cosamp(fraction), (0.125, 0.17), _sparse_family),
+    SolverCase(
+        "cosamp", lambda fraction: ji.solvers.cosamp(fraction), (0.125, 0.17), _sparse_family
+    ),
     SolverCase(
         "admm",
         lambda penalty: ji.solvers.admm(penalty),
@@ -386,10 +388,28 @@ SOLVERS = [
         _sparse_family,
     ),
     SolverCase(
+        "amp",
+        lambda multiplier: ji.solvers.amp(ji.shrinkage.soft(multiplier)),
+        (1.0, 1.5),
+        _sparse_family,
+    ),
+    SolverCase(
+        "vamp",
+        lambda multiplier: ji.solvers.vamp(ji.shrinkage.soft(multiplier), 0.1),
+        (1.0, 1.5),
+        _sparse_family,
+    ),
+    SolverCase(
         "fista",
         lambda penalty: ji.solvers.fista(penalty=penalty),
         (0.1, 0.05),
         _sparse_family,
         diverging=lambda: ji.solvers.fista(10.0, 0.1),
+    ),
+    SolverCase(
+        "lasso",
+        lambda penalty: ji.solvers.lasso(penalty),
+        (0.1, 0.05),
+        _sparse_family,
     ),
 ]

@@ -1,5 +1,5 @@
 """The subcommands of the command line, one file each."""
 
-from jaxinv._commands import reconstruct, reproduce, sweep
+from jaxinv._commands import reconstruct, reproduce, sweep, train
 
-MODULES = (sweep, reconstruct, reproduce)
+MODULES = (sweep, train, reconstruct, reproduce)

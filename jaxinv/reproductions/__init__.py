@@ -1,12 +1,28 @@
 """Published figures, tables and theorems, one file each, that run and give a verdict."""
 
 from jaxinv._core import checks
-from jaxinv.reproductions import landscape, noise_laws, nonexpansive
+from jaxinv.reproductions import (
+    landscape,
+    linear_rates,
+    message_passing,
+    noise_laws,
+    nonexpansive,
+    unfolded_recovery,
+    unfolded_robustness,
+)
 from jaxinv.reproductions._registry import Claim, Outcome, Reproduction, Settings, overall, write
 
 REPRODUCTIONS: dict[str, Reproduction] = {
     entry.name: entry
-    for module in (nonexpansive, noise_laws, landscape)
+    for module in (
+        nonexpansive,
+        noise_laws,
+        landscape,
+        linear_rates,
+        message_passing,
+        unfolded_recovery,
+        unfolded_robustness,
+    )
     for entry in module.ENTRIES
 }
 

@@ -124,6 +124,31 @@ def compare_mean(
     return Claim(what, published, mean, mean - half, mean + half, verdict, rule)
 
 
+def compare_at_most(
+    what: str,
+    measured: float,
+    bound: float,
+    *,
+    low: float,
+    high: float,
+    is_target: bool = True,
+    tolerance: float = 0.0,
+) -> Claim:
+    """Compare a number that should be small with a bound, given the number's interval.
+
+    A target is met (reproduced) when the number is at most the bound. A published number is
+    beaten when the whole interval is below it, reproduced when the interval reaches below it
+    plus ``tolerance``.
+    """
+    if is_target:
+        verdict = REPRODUCED if measured <= bound else REFUTED
+        return Claim(what, bound, measured, low, high, verdict, "target: at most this")
+    verdict = REFUTED if low > bound + tolerance else REPRODUCED
+    verdict = BEATEN if high < bound else verdict
+    rule = f"99 % bootstrap interval against published + {tolerance:g}"
+    return Claim(what, bound, measured, low, high, verdict, rule)
+
+
 def half_width(samples: np.ndarray) -> float:
     """Return half of the 99 % interval of a mean, by Student's t."""
     from scipy.stats import t

@@ -88,7 +88,7 @@ def posterior_mean(sparsity: Any, variance: Any = 1.0) -> PosteriorMean:
         >>> import jax.numpy as jnp
         >>> shrink = posterior_mean(0.1)
         >>> shrink(jnp.array([3.0, 0.3]), 0.1).round(3)
-        Array([2.97 , 0.149], dtype=float32)
+        Array([2.97      , 0.14500001], dtype=float32)
 
     Source: Vila, Schniter (2013), for Gaussian mixtures of any number of parts.
     """

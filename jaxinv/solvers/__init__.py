@@ -6,10 +6,13 @@ from jaxinv.solvers.admm import Admm, admm
 from jaxinv.solvers.amp import Amp, amp
 from jaxinv.solvers.basis_pursuit import BasisPursuit, basis_pursuit
 from jaxinv.solvers.cosamp import Cosamp, cosamp
+from jaxinv.solvers.duality import DualityGap, duality_gap, kkt_residual, largest_penalty
 from jaxinv.solvers.fista import Fista, fista
 from jaxinv.solvers.gradient import Gradient, gradient
 from jaxinv.solvers.iht import Iht, iht
 from jaxinv.solvers.ista import Ista, ista
+from jaxinv.solvers.lasso import Lasso, lasso
+from jaxinv.solvers.lasso_path import LassoPath, lasso_path
 from jaxinv.solvers.least_squares import debias, oracle
 from jaxinv.solvers.levenberg_marquardt import LevenbergMarquardt, levenberg_marquardt
 from jaxinv.solvers.omp import Omp, omp
@@ -23,11 +26,14 @@ __all__ = [
     "Amp",
     "BasisPursuit",
     "Cosamp",
+    "DualityGap",
     "Fista",
     "Gradient",
     "Iht",
     "Info",
     "Ista",
+    "Lasso",
+    "LassoPath",
     "Layers",
     "LevenbergMarquardt",
     "Omp",
@@ -41,10 +47,15 @@ __all__ = [
     "basis_pursuit",
     "cosamp",
     "debias",
+    "duality_gap",
     "fista",
     "gradient",
     "iht",
     "ista",
+    "kkt_residual",
+    "largest_penalty",
+    "lasso",
+    "lasso_path",
     "levenberg_marquardt",
     "omp",
     "oracle",

@@ -17,7 +17,8 @@ from jaxinv.solvers._proximal import linear_model
 Array = jax.Array
 
 _MARGIN = 1.02  # on ‖A‖², which power iteration estimates from below
-_PATIENCE = 30  # steps of conjugate gradients without a smaller gradient: the rounding floor
+_FLOOR = 4  # times eps ‖A‖ ‖residual‖: rounding of the gradient; going on would lose digits
+_PATIENCE = 10  # steps of conjugate gradients without a smaller gradient: the rounding floor
 
 
 def require_linear(where: str, problem: Problem) -> LinearOperator:
@@ -91,7 +92,7 @@ def cgls(
     def unfinished(carry: _Carry) -> Array:
         residual = numerics.sum_squares(carry.residual)
         solved = residual <= eps**2 * (size + carry.norm_squared * numerics.sum_squares(carry.x))
-        flat = carry.square <= eps**2 * carry.norm_squared * residual
+        flat = carry.square <= (_FLOOR * eps) ** 2 * carry.norm_squared * residual
         running = (carry.num_steps < max_steps) & (carry.since_best < _PATIENCE)
         return running & (carry.square > tol**2) & ~(flat & (damping == 0)) & ~solved
 

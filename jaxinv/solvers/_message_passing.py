@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxinv import shrinkage as shrinkages
 from jaxinv._core import checks, numerics
@@ -38,7 +39,7 @@ def first_state(problem: Problem, u0: Array) -> MessageState:
     return MessageState(u0, -problem.residual(u0), jnp.zeros((), u0.dtype))
 
 
-def step_size_norm(residual: Array, num_measurements: Any) -> Array:
+def noise_level(residual: Array, num_measurements: Any) -> Array:
     """Return ‖v‖/√m."""
     count = jnp.asarray(num_measurements).astype(residual.dtype)
     return numerics.safe_norm(residual) / jnp.sqrt(count)
@@ -73,7 +74,7 @@ def message_step(
     plain = -problem.residual(state.u)
     keep = jnp.asarray(keep).astype(plain.dtype)
     residual = keep * state.residual + (1 - keep) * (plain + state.onsager * state.residual)
-    noise_std = step_size_norm(residual, num_measurements) / column_norms
+    noise_std = noise_level(residual, num_measurements) / column_norms
     pseudo_data = state.u + backward(residual)
     estimate = shrinkage(pseudo_data, noise_std)
     count = jnp.asarray(num_measurements).astype(plain.dtype)
@@ -121,6 +122,6 @@ def chosen_shrinkage(where: str, shrinkage: Any) -> Shrinkage:
 def kept_share(where: str, damping: Any) -> Any:
     """Return a share in [0, 1)."""
     damping = checks.scalar(where, "damping", damping, low=0.0, high=1.0)
-    if checks.is_concrete(damping) and jnp.any(jnp.asarray(damping) == 1):
+    if checks.is_concrete(damping) and np.any(np.asarray(damping) == 1):
         checks.fail(where, "damping", "be below 1", damping, "At 1 nothing would move.")
     return damping

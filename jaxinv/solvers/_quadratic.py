@@ -27,38 +27,48 @@ class _Carry(NamedTuple):
 
 
 def minimize_quadratic(
-    product: Callable[[Array], Array], b: Array, u: Array, penalty: Any, num_steps: Any
+    product: Callable[[Array], Array], b: Array, u: Array, penalty: Any, num_steps: int
 ) -> Array:
-    """Return u after ``num_steps`` steps (may be traced) of restarted FISTA.
+    """Return u after ``num_steps`` steps of FISTA with restart.
 
     The step is the inverse of a curvature that starts at an estimate from below and grows
-    whenever a step met a larger one; momentum is then dropped.
+    whenever a step met a larger one. The number of steps is fixed: a test inside the loop, or
+    one loop in another, costs more than the steps that it saves.
     """
-    curvature = _MARGIN * _largest_curvature(product, b, num_steps)
 
     def body(_: Any, carry: _Carry) -> _Carry:
-        u, image, previous, previous_image, momentum, curvature = carry
-        following_momentum = (1 + jnp.sqrt(1 + 4 * momentum**2)) / 2
-        weight = jnp.maximum(momentum - 1, 0) / following_momentum
-        ahead = u + weight * (u - previous)
-        image_ahead = image + weight * (image - previous_image)
-        following = _shrink(ahead - (image_ahead - b) / curvature, penalty / curvature)
-        following_image = product(following)
-        move = following - ahead
-        met = jnp.sum(move * (following_image - image_ahead))
-        squares = jnp.sum(jnp.square(move))
-        too_long = met > curvature * squares
-        curvature = jnp.where(too_long, _MARGIN * met / jnp.where(squares > 0, squares, 1), curvature)
-        against = jnp.sum(move * (following - u)) < 0
-        momentum = jnp.where(too_long | against, 0, following_momentum)
-        return _Carry(following, following_image, u, image, momentum, curvature)
+        return _step(product, b, penalty, carry)
 
     image = product(u)
+    curvature = _MARGIN * _largest_curvature(product, b)
     first = _Carry(u, image, u, image, jnp.zeros((), u.dtype), curvature)
     return lax.fori_loop(0, num_steps, body, first).u
 
 
-def _largest_curvature(product: Callable[[Array], Array], start: Array, num_steps: Any) -> Array:
+def _step(product: Callable[[Array], Array], b: Array, penalty: Any, carry: _Carry) -> _Carry:
+    u, image, previous, previous_image, momentum, curvature = carry
+    following_momentum = (1 + jnp.sqrt(1 + 4 * momentum**2)) / 2
+    weight = jnp.maximum(momentum - 1, 0) / following_momentum
+    ahead = u + weight * (u - previous)
+    image_ahead = image + weight * (image - previous_image)
+    following = _shrink(ahead - (image_ahead - b) / curvature, penalty / curvature)
+    following_image = product(following)
+    move = following - ahead
+    met = jnp.sum(move * (following_image - image_ahead))
+    squares = jnp.sum(jnp.square(move))
+    too_long = met > curvature * squares
+    against = jnp.sum(move * (following - u)) < 0
+    return _Carry(
+        u=following,
+        image=following_image,
+        previous=u,
+        previous_image=image,
+        momentum=jnp.where(too_long | against, 0, following_momentum),
+        curvature=jnp.where(too_long, _MARGIN * numerics.safe_divide(met, squares), curvature),
+    )
+
+
+def _largest_curvature(product: Callable[[Array], Array], start: Array) -> Array:
     """Estimate λ_max(H) from below; 1 where the start or H is 0."""
 
     def body(_: Any, carry: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -69,8 +79,7 @@ def _largest_curvature(product: Callable[[Array], Array], start: Array, num_step
 
     size = numerics.safe_norm(start)
     vector = numerics.safe_divide(start, size)
-    steps = jnp.minimum(num_steps, _POWER_STEPS)
-    _, value = lax.fori_loop(0, steps, body, (vector, jnp.ones((), start.dtype)))
+    _, value = lax.fori_loop(0, _POWER_STEPS, body, (vector, jnp.ones((), start.dtype)))
     return jnp.where(value > 0, value, 1)
 
 

@@ -23,8 +23,10 @@ from jaxinv.solvers._proximal import penalty_prox
 
 Array = jax.Array
 
-_FIRST = 0.05  # ρ / ‖A‖² before it has been balanced
+_FIRST = 0.1  # ρ / ‖A‖² before it has been balanced
 _EARLIEST = 4  # step of the first balancing; the next ones after twice as many each
+_MOST = 10.0  # change of ρ at one balancing
+_SHARE = 0.3  # of the primal residual in units of the error
 _INNER = 0.1  # share of the last error that an inexact inner solve may add
 
 
@@ -102,8 +104,9 @@ class Admm(Solver):
         num_steps, growth = state.num_steps + 1, jnp.ones_like(weight)
         if self.augmentation is None:
             due = (num_steps >= _EARLIEST) & (num_steps & (num_steps - 1) == 0)
-            size = jnp.maximum(numerics.safe_norm(x), numerics.safe_norm(following))
-            growth = jnp.where(due, _balance(primal, size, gap, numerics.safe_norm(dual)), 1)
+            relative = primal * numerics.safe_norm(dual), gap * numerics.safe_norm(x)
+            absolute = _SHARE * factor.norm_squared * primal, weight * gap
+            growth = jnp.where(due, _balance(relative, absolute), 1)
         following_state = state._replace(
             u=following,
             dual=dual / growth,
@@ -116,10 +119,15 @@ class Admm(Solver):
         return following_state, info
 
 
-def _balance(primal: Array, size: Array, gap: Array, dual: Array) -> Array:
-    """Return the factor on ρ that brings the two relative residuals closer."""
-    ratio = numerics.safe_divide(primal * dual, gap * size, default=1.0)
-    return jnp.clip(jnp.sqrt(ratio), 0.1, 10.0)
+def _balance(*residuals: tuple[Array, Array]) -> Array:
+    """Return the factor on ρ that brings primal and dual residuals closer.
+
+    Each pair holds both in one unit; their ratios are averaged. Relative to the iterates alone
+    ρ ends too small for well-conditioned A, in the units of the error too large for others.
+    """
+    ratios = [numerics.safe_divide(primal, dual, default=1.0) for primal, dual in residuals]
+    ratio = jnp.exp(sum(jnp.log(jnp.clip(r, _MOST**-2, _MOST**2)) for r in ratios) / len(ratios))
+    return jnp.sqrt(ratio)
 
 
 def admm(
@@ -146,8 +154,9 @@ def admm(
     Args:
         penalty: λ >= 0, scalar, or one weight per coefficient.
         prox: any proximal operator of ``jaxinv.prox``, in place of ``penalty``.
-        augmentation: ρ / ‖A‖² > 0, so that it does not depend on units. The solution does not
-            depend on it, the speed does.
+        augmentation: ρ / ‖A‖² > 0, fixed; it does not depend on units. None: ρ starts at
+            0.1 ‖A‖² and is balanced after 4, 8, 16, ... steps, ever more rarely, so that the
+            method still converges. The solution does not depend on it, the speed does.
         relaxation: α in (0, 2): 1 is plain, 1.5 to 1.8 usually faster.
 
     Returns:
@@ -167,7 +176,10 @@ def admm(
         last step and as accurate as the error asks for, and the norm once.
 
     Notes: x is found as u − w plus a correction in the range of A*, by the m x m matrix
-        A A* + ρ where m <= n (Woodbury), so that a small ρ costs no digits.
+        A A* + ρ where m <= n (Woodbury), so that a small ρ costs no digits. The balancing takes
+        the geometric mean of two ratios of primal to dual residual: relative to the iterates,
+        and in the units of ``info.error``. Reverse-mode differentiation passes through ``trace``
+        and ``unfold`` for a dense A, not through the conjugate gradients of other operators.
 
     Example:
         >>> import jax, jaxinv as ji
@@ -177,7 +189,8 @@ def admm(
         >>> ji.describe(sol.status)[:9], int(sol.num_steps) < 200
         ('CONVERGED', True)
 
-    Source: Boyd, Parikh, Chu, Peleato, Eckstein (2011), sections 3.1, 3.4.3 and 6.4.
+    Source: Boyd, Parikh, Chu, Peleato, Eckstein (2011), sections 3.1, 3.4 and 6.4; balancing
+        after He, Yang, Wang (2000) and Wohlberg (2017).
     """
     where = "admm"
     if augmentation is not None:

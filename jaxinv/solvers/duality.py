@@ -130,7 +130,7 @@ def largest_penalty(problem: Problem) -> Array:
         0
     """
     problem = check_problem("largest_penalty", problem)
-    return jnp.max(jnp.abs(_model("largest_penalty", problem).adjoint(problem.y)))
+    return jnp.max(jnp.abs(require_linear("largest_penalty", problem).adjoint(problem.y)))
 
 
 def gap_from(y: Array, residual: Array, correlation: Array, u: Array, penalty: Any) -> DualityGap:
@@ -146,7 +146,8 @@ def gap_from(y: Array, residual: Array, correlation: Array, u: Array, penalty: A
     return DualityGap(absolute, absolute / at_zero)
 
 
-def _model(where: str, problem: Problem) -> LinearOperator:
+def require_linear(where: str, problem: Problem) -> LinearOperator:
+    """Return the problem's model as one linear operator, or raise."""
     model = linear_model(problem)
     if model is None:
         hint = "The operator and the prior, if there is one, must be LinearOperators."
@@ -156,7 +157,7 @@ def _model(where: str, problem: Problem) -> LinearOperator:
 
 def _checked(where: str, problem: Any, u: Any) -> tuple[LinearOperator, Problem, Array]:
     problem = check_problem(where, problem)
-    model = _model(where, problem)
+    model = require_linear(where, problem)
     u = checks.array(where, "u", u)
     checks.shape_is(where, "u", u, model.in_shape)
     return model, problem, u

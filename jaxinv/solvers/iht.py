@@ -106,7 +106,8 @@ def iht(num_nonzeros: Any, step_size: Any = None, *, normalized: bool = False) -
     .. math:: u_{t+1} = H_s\bigl(u_t + \eta A^* (y - A u_t)\bigr)
 
     H_s keeps the s entries of largest magnitude, exactly s of them: among equal ones the first.
-    The fixed step is safe and slow; prefer ``normalized=True``, which takes at each step the
+    A fixed step that is safe is also small, and leaves the start slowly or gets trapped: the
+    smaller η, the more fixed points. Prefer ``normalized=True``, which takes at each step the
     exact minimizing step on the current support Γ and, when the support moves, shrinks it until
 
     .. math:: \eta = \frac{\|g_\Gamma\|^2}{\|A g_\Gamma\|^2}

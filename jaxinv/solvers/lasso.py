@@ -12,108 +12,182 @@ from jaxinv._core import checks, numerics, pytree, replace, static
 from jaxinv.operators import Dense
 from jaxinv.problems import Problem
 from jaxinv.solvers._base import Info, Solver
-from jaxinv.solvers._proximal import linear_model
 from jaxinv.solvers._quadratic import minimize_quadratic
-from jaxinv.solvers.duality import gap_from
+from jaxinv.solvers.duality import gap_from, require_linear
 
 Array = jax.Array
 
-_WHOLE_STEPS = 100  # steps on the whole problem, where the support outgrows the working set
-
 
 class LassoState(NamedTuple):
-    """State of ``lasso``: the correlation is Aᵀ(y − A u), the loss the objective at u."""
+    """State of ``lasso``: the residual y − A u, Aᵀ times it, and the objective, all at u."""
 
     u: Array
+    residual: Array
     correlation: Array
     loss: Array
 
 
 @pytree
 class Lasso(Solver):
-    """See ``lasso``."""
+    """See ``lasso``; ``matrix`` and ``gram`` are filled by ``prepare``."""
 
     penalty: Any
     matrix: Any = None
     gram: Any = None
     working_set: int | None = static(default=None)
     num_inner: int = static(default=40)
-    use_gram: bool = static(default=False)
+    shared: bool = static(default=False)
 
     patience = 50
     scalars = ("penalty",)
 
     def objective(self, problem: Problem, u: Array) -> Array:
-        return problem.loss(u) + self.penalty * jnp.sum(jnp.abs(u))
+        return problem.loss(u) + self._penalty(u) * jnp.sum(jnp.abs(u))
 
     def prepare(self, problem: Problem) -> Lasso:
-        matrix = self.matrix if self.matrix is not None else _matrix(problem)
-        gram = numerics.matmul(matrix.T, matrix) if self.use_gram else None
+        matrix = self._matrix(problem)
+        gram = self.gram
+        if self.shared and gram is None:
+            gram = numerics.matmul(matrix.T, matrix)
         return replace(self, matrix=matrix, gram=gram)
 
+    def with_penalty(self, penalty: Any) -> Lasso:
+        """Return the solver for another penalty, what was prepared kept."""
+        return replace(self, penalty=penalty)
+
     def init(self, problem: Problem, u0: Array) -> LassoState:
-        matrix = self.matrix if self.matrix is not None else _matrix(problem)
-        return self._evaluate(matrix, problem.y, u0)[0]
+        matrix = self._matrix(problem)
+        return self._evaluate(matrix, problem.y, u0, problem.y - numerics.matmul(matrix, u0))[0]
 
     def step(self, problem: Problem, state: LassoState) -> tuple[LassoState, Info]:
-        matrix = self.matrix if self.matrix is not None else _matrix(problem)
-        u = self._solve_working_set(matrix, state)
-        u = self._solve_whole(matrix, problem.y, u)
-        following, error = self._evaluate(matrix, problem.y, u)
+        matrix = self._matrix(problem)
+        u, residual = self._solve_block(matrix, problem.y, state)
+        following, error = self._evaluate(matrix, problem.y, u, residual)
         return following, Info(state.loss, error)
 
-    def _evaluate(self, matrix: Array, y: Array, u: Array) -> tuple[LassoState, Array]:
-        residual = y - numerics.matmul(matrix, u)
+    def _evaluate(
+        self, matrix: Array, y: Array, u: Array, residual: Array
+    ) -> tuple[LassoState, Array]:
         correlation = numerics.matmul(residual, matrix)
-        penalty = jnp.asarray(self.penalty, u.dtype)
+        penalty = self._penalty(u)
         loss = 0.5 * numerics.sum_squares(residual) + penalty * jnp.sum(jnp.abs(u))
         gap = gap_from(y, residual, correlation, u, penalty)
-        return LassoState(u, correlation, loss), gap.relative
+        return LassoState(u, residual, correlation, loss), gap.relative
 
-    def _size(self, shape: tuple[int, int]) -> int:
-        """Return the size of the working set: as given, else half the measurements."""
-        size = max(shape[0] // 2, 16) if self.working_set is None else self.working_set
-        return min(size, shape[1])
-
-    def _solve_working_set(self, matrix: Array, state: LassoState) -> Array:
-        """Minimize over the entries in use and those that most want to be, the rest held."""
-        size = self._size(matrix.shape)
-        score = jnp.where(state.u != 0, jnp.inf, jnp.abs(state.correlation))
-        chosen = lax.top_k(score, size)[1]
+    def _solve_block(self, matrix: Array, y: Array, state: LassoState) -> tuple[Array, Array]:
+        """Minimize over a working set, every other entry held; return u and its residual."""
+        size = self._size(*matrix.shape)
+        # columns in order are gathered in half the time
+        chosen = jnp.sort(lax.top_k(self._score(state, size), size)[1])
+        columns = None
         if self.gram is None:
             columns = matrix.at[:, chosen].get(mode="promise_in_bounds")
             gram = numerics.matmul(columns.T, columns)
         else:
             gram = self.gram.at[chosen[:, None], chosen].get(mode="promise_in_bounds")
-        u = state.u[chosen]
-        b = state.correlation[chosen] + numerics.matmul(gram, u)
-        penalty = jnp.asarray(self.penalty, u.dtype)
 
         def product(v: Array) -> Array:
             return numerics.matmul(gram, v)
 
-        u = minimize_quadratic(product, b, u, penalty, self.num_inner)
-        return state.u.at[chosen].set(u, unique_indices=True, mode="promise_in_bounds")
+        old = state.u.at[chosen].get(mode="promise_in_bounds")
+        b = state.correlation.at[chosen].get(mode="promise_in_bounds") + product(old)
+        new = minimize_quadratic(product, b, old, self._penalty(old), self.num_inner)
+        u = state.u.at[chosen].set(new, unique_indices=True, mode="promise_in_bounds")
+        if columns is None:
+            return u, y - numerics.matmul(matrix, u)
+        return u, state.residual - numerics.matmul(columns, new - old)
 
-    def _solve_whole(self, matrix: Array, y: Array, u: Array) -> Array:
-        """Descend on all entries where the working set has no room left; else return ``u``."""
-        size = self._size(matrix.shape)
-        if size == u.size:
-            return u
-        full = jnp.sum(u != 0) > size - max(size // 8, 1)
+    def _score(self, state: LassoState, size: int) -> Array:
+        """Return how much each entry needs to be in the working set."""
+        used, pull, penalty = state.u != 0, jnp.abs(state.correlation), self._penalty(state.u)
+        used_first = jnp.where(used, jnp.inf, pull)
+        # where the entries in use leave too little room: those furthest from optimal
+        unbalanced = jnp.abs(state.correlation - penalty * jnp.sign(state.u))
+        furthest = jnp.where(used, unbalanced, pull - penalty)
+        return jnp.where(jnp.sum(used) <= size - size // 8, used_first, furthest)
 
-        def product(v: Array) -> Array:
-            return numerics.matmul(numerics.matmul(matrix, v), matrix)
+    def _size(self, m: int, n: int) -> int:
+        """Return the size of the working set; the default has room for any support."""
+        return min(n, m + m // 4 if self.working_set is None else self.working_set)
 
-        b = numerics.matmul(y, matrix)
-        penalty = jnp.asarray(self.penalty, u.dtype)
-        return minimize_quadratic(product, b, u, penalty, jnp.where(full, _WHOLE_STEPS, 0))
+    def _penalty(self, u: Array) -> Array:
+        return jnp.asarray(self.penalty, u.dtype)
+
+    def _matrix(self, problem: Problem) -> Array:
+        if self.matrix is not None:
+            return self.matrix
+        model = require_linear("lasso", problem)
+        if jnp.iscomplexobj(problem.y) or jnp.issubdtype(model.in_dtype, jnp.complexfloating):
+            checks.fail("lasso", "problem", "be real", "a complex one", "Use solvers.fista.")
+        if len(model.in_shape) != 1 or len(model.out_shape) != 1:
+            got = f"a model from {model.in_shape} to {model.out_shape}"
+            checks.fail("lasso", "problem", "map a vector to a vector", got, "Use solvers.fista.")
+        return model.matrix if isinstance(model, Dense) else model.todense()
 
 
-def _matrix(problem: Problem) -> Array:
-    model = linear_model(problem)
-    return model.matrix if isinstance(model, Dense) else model.todense()
+def lasso(
+    penalty: Any,
+    *,
+    working_set: int | None = None,
+    num_inner: int = 40,
+    shared: bool = False,
+) -> Lasso:
+    r"""The Lasso of a matrix, to a certified duality gap; the first choice for ℓ1 on matrices.
 
+    .. math::
+        \min_u \tfrac12 \|A u - y\|^2 + \lambda \|u\|_1
 
-def lasso(penalty, *, working_set=None, num_inner: int = 40, gram: bool = False) -> Lasso:
-    return Lasso(penalty, None, None, working_set, num_inner, gram)
+    A step picks a working set W (every entry in use, then those that correlate most with the
+    residual), takes ``num_inner`` steps of restarted FISTA on the small problem in
+    :math:`A_W^T A_W`, which fits a cache, and checks all of A once. Two or three steps do where
+    the support is a fraction of W. ``fista`` serves images, operators too large for a
+    matrix, complex unknowns and other penalties.
+
+    Args:
+        penalty: λ >= 0, scalar; from ``largest_penalty(problem)`` on the solution is 0.
+        working_set: |W|, static. None: 5m/4, at most n, which has room for every support. About
+            twice the number of nonzero entries that is expected is several times faster; larger
+            supports are then still found, by blocks, but slowly.
+        num_inner: FISTA steps per step, static. More for small penalties or columns that
+            correlate strongly.
+        shared: compute AᵀA once at the start, and take every working set from it: for many
+            measurements of one operator that ``vmap`` does not split. Otherwise its n² m
+            multiplications per problem cost more than they save.
+
+    Returns:
+        A solver. ``info.error`` is the relative duality gap of the new u, over ½‖y‖² (that of
+        ``duality_gap``): ``solve(..., tol=1e-5)`` leaves each trial at an objective within
+        1e-5 · ½‖y‖² of its minimum. ``info.loss`` is the objective at the point that the step
+        started from.
+
+    Raises:
+        ValueError: a negative penalty, a size < 1; at the start, a model that is not linear,
+            real, and from vectors to vectors.
+
+    Cost: m |W|² multiplications for the Gram matrix (none if ``shared``), |W|² for an inner
+        step, and A* once; an operator that is not dense is made so, once per solve.
+
+    Notes: on CPU solve many problems with ``jax.lax.map(..., batch_size=8)`` rather than one
+        ``vmap`` of all: a block then stays in the cache and waits for fewer others.
+
+    Example:
+        >>> import jax, jaxinv as ji
+        >>> problem = ji.problems.sparse(50, 100).sample(jax.random.key(0))
+        >>> penalty = 0.1 * ji.solvers.largest_penalty(problem)
+        >>> sol = ji.solve(lasso(penalty), problem, jax.numpy.zeros(100), tol=1e-5)
+        >>> ji.describe(sol.status)[:9], bool(sol.error <= 1e-5), int(sol.num_steps) < 10
+        ('CONVERGED', True, True)
+
+    Source: working sets and gap of Massias, Gramfort, Salmon (2018), algorithm 2; FISTA of Beck,
+        Teboulle (2009) with the restart of O'Donoghue, Candès (2015) inside.
+    """
+    penalty = checks.nonnegative("lasso", "penalty", penalty)
+    if working_set is not None:
+        working_set = checks.count("lasso", "working_set", working_set)
+    num_inner = checks.count("lasso", "num_inner", num_inner)
+    return Lasso(
+        penalty=penalty,
+        working_set=working_set,
+        num_inner=num_inner,
+        shared=checks.boolean("lasso", "shared", shared),
+    )

@@ -27,7 +27,7 @@ class OmpState(NamedTuple):
         support: the chosen entries in order, shape (K,); the size of u where not yet chosen.
         basis: orthonormal rows that span the chosen columns, shape (K, m).
         inverse: R⁻¹ of the factorization A_S = Q R, shape (K, K).
-        count: how many are chosen.
+        num_chosen: how many are chosen.
         complete: whether no further column is to be chosen.
     """
 
@@ -36,7 +36,7 @@ class OmpState(NamedTuple):
     support: Array
     basis: Array
     inverse: Array
-    count: Array
+    num_chosen: Array
     complete: Array
 
 
@@ -66,7 +66,7 @@ class Omp(Solver):
             support=jnp.full(room, u0.size, jnp.int32),
             basis=jnp.zeros((room, y.size), y.dtype),
             inverse=jnp.zeros((room, room), dtype),
-            count=jnp.zeros((), jnp.int32),
+            num_chosen=jnp.zeros((), jnp.int32),
             complete=jnp.zeros((), bool),
         )
 
@@ -83,10 +83,10 @@ class Omp(Solver):
         length, whole = numerics.safe_norm(rest), numerics.safe_norm(column)
         independent = length > _DEPENDENT * jnp.finfo(length.dtype).eps * whole
         # a NaN correlation is not refused: it has to reach the loss
-        usable = ~(correlations[index] <= 0) & independent & (state.count < most)
+        usable = ~(correlations[index] <= 0) & independent & (state.num_chosen < most)
         candidate = _extended(state, index, numerics.safe_divide(rest, length), shares, length)
         following = jax.tree.map(lambda a, b: jnp.where(usable, a, b), candidate, state)
-        complete = ~usable | (following.count >= most)
+        complete = ~usable | (following.num_chosen >= most)
         relative = numerics.safe_divide(
             numerics.safe_norm(following.residual), numerics.safe_norm(y)
         )
@@ -109,7 +109,7 @@ def _extended(
     state: OmpState, index: Array, direction: Array, shares: Array, length: Array
 ) -> OmpState:
     """Return the state with one more column: R grows by a column, and so does its inverse."""
-    here = jnp.arange(state.support.size) == state.count
+    here = jnp.arange(state.support.size) == state.num_chosen
     support = jnp.where(here, index, state.support)
     grown = jnp.where(here, 1, -numerics.matmul(state.inverse, shares))
     grown = numerics.safe_divide(grown, length)  # the new column of R⁻¹
@@ -121,7 +121,7 @@ def _extended(
         support=support,
         basis=jnp.where(here[:, None], direction, state.basis),
         inverse=jnp.where(here, grown[:, None], state.inverse),
-        count=state.count + 1,
+        num_chosen=state.num_chosen + 1,
     )
 
 

@@ -226,7 +226,9 @@ def unfold(layers: Layers, problem: Problem, u0: Any = None, *, all_layers: bool
 def _check_operator(layers: Layers, problem: Problem) -> None:
     """Refuse weights made for another operator, which would run and be wrong."""
     made_for, given = getattr(layers.solver, "operator", None), problem.operator
-    if made_for is None or not checks.is_concrete((made_for, given)):
+    if made_for is None or "operator" in layers._layered():
+        return
+    if not checks.is_concrete((made_for, given)):
         return
     if jax.tree.structure(made_for) != jax.tree.structure(given):
         return  # another representation, which need not be another matrix

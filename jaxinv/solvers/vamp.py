@@ -21,6 +21,7 @@ from jaxinv.solvers._message_passing import (
 Array = jax.Array
 
 _EXTREME = 1e-6  # a mean derivative this close to 0 or 1 is cut: its update would be singular
+_ROUNDING = 4.0  # rounding errors of the decomposition and the products, in eps
 _FIRST_SNR = 100.0  # of the measurements, where the noise is to be estimated
 
 
@@ -70,9 +71,7 @@ class Vamp(Solver):
         floor = values[0] * max(model.in_shape[0], problem.y.size) * jnp.finfo(values.dtype).eps
         values = jnp.where(values > floor, values, 0)
         projected = jnp.where(values > 0, numerics.matmul(problem.y, left), 0)
-        outside = jnp.maximum(
-            numerics.sum_squares(problem.y) - numerics.sum_squares(projected), 0
-        )
+        outside = jnp.maximum(numerics.sum_squares(problem.y) - numerics.sum_squares(projected), 0)
         factors = Factors(values, right, projected, outside, rows_in_use(model, problem.y))
         return replace(self, factors=factors)
 
@@ -86,6 +85,7 @@ class Vamp(Solver):
         noise = energy / (factors.num_measurements * (1 + _FIRST_SNR))
         if self.noise_std is not None:
             noise = jnp.square(jnp.asarray(self.noise_std).astype(u0.dtype))
+        noise = jnp.maximum(noise, self._rounding())
         return VampState(u0, u0, variance.astype(u0.dtype), noise.astype(u0.dtype))
 
     def step(self, problem: Problem, state: VampState) -> tuple[VampState, Info]:
@@ -120,8 +120,6 @@ class Vamp(Solver):
         share = numerics.safe_divide(
             squares * state.variance, squares * state.variance + state.noise_variance
         )
-        # without noise the data fix every direction they see, whatever the variance
-        share = jnp.where((squares > 0) & (state.noise_variance == 0), 1, share)
         total = jnp.sum(share)
         gap = numerics.safe_divide(factors.y, factors.values) - numerics.matmul(
             factors.right, state.mean
@@ -134,12 +132,17 @@ class Vamp(Solver):
         if self.noise_std is None:
             energy = numerics.sum_squares(factors.values * (1 - share) * gap) + factors.outside
             noise = (energy + noise * total) / factors.num_measurements
+            noise = jnp.maximum(noise, self._rounding())
         return mean, variance, noise
 
+    def _rounding(self) -> Array:
+        """Return the variance of the rounding errors in y: data are never more exact."""
+        y, outside, count = self.factors.y, self.factors.outside, self.factors.num_measurements
+        energy = numerics.sum_squares(y) + outside
+        return energy * (_ROUNDING * jnp.finfo(y.dtype).eps) ** 2 / count
 
-def vamp(
-    shrinkage: Shrinkage | None = None, noise_std: Any = None, *, damping: Any = 0.0
-) -> Vamp:
+
+def vamp(shrinkage: Shrinkage | None = None, noise_std: Any = None, *, damping: Any = 0.0) -> Vamp:
     r"""Vector approximate message passing: also for matrices on which ``amp`` diverges.
 
     With A = U diag(s) Vᵀ and the message N(r₂, v₂) from the last step, one step is

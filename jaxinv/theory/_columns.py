@@ -36,6 +36,6 @@ def unit_columns(where: str, matrix: np.ndarray) -> np.ndarray:
             f"{norms.min():.3g} to {norms.max():.3g}; they were divided by their norms, so the "
             "result is for A diag(1/‖a_i‖) and the signal with entries ‖a_i‖ x_i.",
             UserWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
     return matrix / norms

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 _POWER_STEPS = 60
-PACES=(10.,.05)
 
 
 def random_supports(
@@ -29,7 +28,7 @@ def extreme_supports(
     shift = 0.5 * (top + float(np.max(np.real(np.diag(gram)))))
     found = []
     for sign, offset in ((1.0, 0.0), (-1.0, top), (-1.0, shift)):
-        vectors = _sparse_start(generator, gram, order, num_starts)
+        vectors = _sparse_starts(generator, gram, order, num_starts, sign)
         for _ in range(_POWER_STEPS):
             vectors = sign * (gram @ vectors) + offset * vectors
             vectors = _keep_largest(vectors, order)
@@ -57,10 +56,11 @@ def cone_minimum(
     starts[:, :half] = vectors @ (weights * (vectors.conj().T @ starts[:, :half]))
     current = _into_cone(starts, order, cone)
     best, lowest = current, _quotients(gram, current)
-    for pace in np.geomspace(*PACES, num_steps):
-        # an implicit step: damps what G enlarges by 1 + pace λ, keeps its kernel
-        damped = vectors @ ((vectors.conj().T @ current) / (1 + pace * values[:, None]))
-        current = _into_cone(damped, order, cone)
+    step = 1.8 / float(values[-1])
+    for _ in range(num_steps):
+        image = gram @ current
+        quotient = np.real(np.sum(current.conj() * image, axis=0))
+        current = _into_cone(current - step * (image - quotient * current), order, cone)
         quotient = _quotients(gram, current)
         better = quotient < lowest
         best = np.where(better, current, best)
@@ -90,11 +90,20 @@ def _into_cone(vectors: np.ndarray, order: int, cone: float) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=0)
 
 
-def _sparse_start(
-    generator: np.random.Generator, gram: np.ndarray, order: int, count: int
+def _sparse_starts(
+    generator: np.random.Generator, gram: np.ndarray, order: int, count: int, sign: float
 ) -> np.ndarray:
-    start = generator.standard_normal((gram.shape[0], count)).astype(gram.dtype)
-    return _keep_largest(start, order)
+    """Return random sparse vectors, and columns with the neighbors that most resemble them."""
+    size = gram.shape[0]
+    random = generator.standard_normal((size, count)).astype(gram.dtype)
+    off = gram - np.diag(np.diag(gram))
+    reach = np.sum(-np.sort(-np.abs(off), axis=0)[: order - 1], axis=0)
+    centers = np.argsort(-reach, kind="stable")[:count]
+    neighbors = sign * off[:, centers]
+    neighbors[centers, np.arange(centers.size)] = 1 + np.max(np.abs(neighbors), initial=0.0)
+    neighbors = _keep_largest(neighbors, order)
+    signs = neighbors / np.maximum(np.abs(neighbors), 1e-300)
+    return np.concatenate([_keep_largest(random, order), signs], axis=1)
 
 
 def _keep_largest(vectors: np.ndarray, order: int) -> np.ndarray:
@@ -111,7 +120,7 @@ def _supports(vectors: np.ndarray, order: int) -> np.ndarray:
 
 def _exchange(gram: np.ndarray, supports: np.ndarray, sign: float, rounds: int = 20) -> np.ndarray:
     """Improve the best support by exchanging one column at a time, while that helps."""
-    size, order = gram.shape[0], supports.shape[1]
+    size = gram.shape[0]
 
     def value(candidates: np.ndarray) -> np.ndarray:
         minors = gram[candidates[:, :, None], candidates[:, None, :]]

@@ -101,7 +101,7 @@ def generalization_bound(
         >>> bound = generalization_bound(
         ...     1e5, 60, 120, 10, operator_norm=2.4, measurement_norm=316.0)
         >>> [round(float(term), 1) for term in bound]
-        [3.2, 3.8, 0.1, 7.1]
+        [5.6, 6.5, 0.1, 12.2]
 
     Source: Behboodi, Rauhut, Schnoor (2022), Theorem 2.
     """
@@ -143,10 +143,10 @@ def generalization_rate(
         \text{source: } \sqrt{\frac{n N \log L + N^2}{m}}, \qquad
         \text{survey: } \sqrt{\frac{n N \log L + N^2 \log L}{m}}
 
-    The source has no logarithm at N²: the norm F_L of the coefficients grows like L, but in the
-    source it is bounded by the data. The survey's equation (51) has it. Its letters are m for
-    n, n for N, τ for L, and N for m. For L = 1 the logarithm is 0, and the survey's form with it:
-    both are meant for large L.
+    The source has no logarithm at N², the survey's equation (51) has it (its letters are m for
+    n, n for N, τ for L, N for m). With a threshold λ > 0 it can be dropped: the layers lower
+    the objective, so that ‖z‖ <= ‖y‖² / (2 λ) for every L. For L = 1 the logarithm is 0: both
+    forms are meant for large L.
 
     Args:
         num_samples, num_measurements, signal_size, num_layers: as ``generalization_bound``.

@@ -79,7 +79,7 @@ def analytic_weights(matrix: Any, symmetric: bool = False, *, noise: Any = 0.0) 
     if not checks.is_concrete((matrix, noise)):
         return _traced(jnp.asarray(matrix, dtype), symmetric, noise)
     exact = np.asarray(matrix, complex if np.iscomplexobj(matrix) else float)
-    _check(exact, noise, jnp.finfo(dtype).eps)
+    _check(exact, noise, float(jnp.finfo(dtype).eps))
     return jnp.asarray((_symmetric if symmetric else _plain)(exact, float(noise)), dtype)
 
 

@@ -65,7 +65,7 @@ def hyperlista(
     size = given.matrix.shape[1]
     if constants is None:
         constants = (_CONSTANTS[0] / size, _CONSTANTS[1] / size, _CONSTANTS[2])
-    if jnp.shape(constants)[:1] != (3,):
+    if not hasattr(constants, "__len__") or len(constants) != 3:
         checks.fail(where, "constants", "be three numbers (c1, c2, c3)", constants)
     rates = [checks.nonnegative(where, f"constants[{i}]", c) for i, c in enumerate(constants)]
     real = jnp.finfo(given.matrix.dtype).dtype

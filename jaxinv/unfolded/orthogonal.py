@@ -19,18 +19,21 @@ from jaxinv.unfolded._shrink import soft
 Array = jax.Array
 
 _QUINTIC = (3.4445, -4.7750, 2.0315)  # Jordan et al. (2024), Muon: steep at 0, in [0.7, 1.2] later
-_APPROACHES, _REFINEMENTS = 4, 5
+_REFINEMENTS = 5
+_RANDOM_APPROACHES = 12  # a Gaussian matrix may be nearly singular
+_MARGIN = 1.02  # on ‖A‖², which power iteration estimates from below
 _ROUNDING = 1e-3  # τ‖A‖² may exceed 1 by this much
 
 
-def polar_factor(matrix: Array) -> Array:
+def polar_factor(matrix: Array, approaches: int = 4) -> Array:
     r"""Return the orthogonal matrix nearest to a square one, by products only.
 
     .. math:: X_0 = M / s, \qquad X_{k+1} = X_k \, p_k(X_k^T X_k) \to M (M^T M)^{-1/2}
 
-    The scale s = ‖(MᵀM)²‖_F^{1/4} lies between ‖M‖ and N^{1/8} ‖M‖. Four polynomials of degree
-    5 bring singular values from 1/100 of the largest near 1, five of Newton and Schulz make
-    them 1. Nothing is factorized: it batches under ``vmap``, and differentiates as products do.
+    The scale s = ‖(MᵀM)²‖_F^{1/4} lies between ‖M‖ and N^{1/8} ‖M‖. Polynomials of degree 5
+    bring small singular values near 1 (four of them from 1/100 of the largest, each one more
+    from 3.4 times less), then five of Newton and Schulz make them 1. Nothing is factorized: it
+    batches under ``vmap``, and differentiates as products do.
     """
     gram = numerics.matmul(matrix.T, matrix)
     scale = jnp.sqrt(numerics.safe_norm(numerics.matmul(gram, gram)))
@@ -45,7 +48,7 @@ def polar_factor(matrix: Array) -> Array:
     def refine(_: Any, guess: Array) -> Array:
         return 1.5 * guess - 0.5 * numerics.matmul(guess, numerics.matmul(guess.T, guess))
 
-    guess = lax.fori_loop(0, _APPROACHES, approach, guess)
+    guess = lax.fori_loop(0, approaches, approach, guess)
     return lax.fori_loop(0, _REFINEMENTS, refine, guess)
 
 
@@ -227,7 +230,7 @@ def orthogonal_network(
     )
     thresholds = jnp.asarray(_thresholds(where, threshold, num_layers), real)
     solvers = [replace(layer, threshold=thresholds[index]) for index in range(num_layers)]
-    shared = ("readout", "step_size", "output_bound", "operator", *(("dictionary",) * tied))
+    shared = ("readout", "output_bound", "operator", *(("dictionary",) * tied))
     learn = checks.boolean(where, "train_threshold", train_threshold)
     trained = ("dictionary", *(("readout",) * separate), *(("threshold",) * learn))
     return Layers.stack(solvers, shared=shared, trainable=trained)
@@ -244,14 +247,16 @@ def _operator(where: str, A: Any) -> LinearOperator:
 
 
 def _step_size(where: str, operator: LinearOperator, step_size: Any) -> Any:
-    """Return τ; that of ‖A‖² exactly, since a power iteration is from below."""
-    matrix = operator.todense()
-    square = jnp.square(jnp.linalg.norm(matrix, 2))
+    """Return τ, by default 1/‖A‖²: exact where A is concrete, else slightly less."""
+    if checks.is_concrete(operator):
+        square = float(np.linalg.norm(np.asarray(operator.todense(), np.float64), 2)) ** 2
+    else:
+        square = _MARGIN * jnp.square(operator.norm(tol=1e-2))
     if step_size is None:
         return numerics.safe_divide(1.0, square, default=1.0)
     step_size = checks.positive(where, "step_size", step_size)
     if checks.is_concrete((step_size, square)) and np.any(step_size * square > 1 + _ROUNDING):
-        expected = f"be at most 1/‖A‖² = {1 / float(square):.4g}"
+        expected = f"be at most 1/‖A‖² = {1 / square:.4g}"
         checks.fail(where, "step_size", expected, step_size, "Give None for the largest.")
     return step_size
 
@@ -269,9 +274,9 @@ def _start(where: str, size: int, start: Any, key: Any, dtype: Any) -> Array:
     if start is not None and key is not None:
         checks.fail(where, "start or key", "be given, not both", "both")
     if key is not None:
+        # the polar factor of a Gaussian matrix is uniform, like the matrix's distribution
         normal = jax.random.normal(checks.key(where, key), (size, size), dtype)
-        factor, triangle = jnp.linalg.qr(normal)
-        return factor * jnp.where(jnp.diagonal(triangle) < 0, -1, 1).astype(dtype)
+        return polar_factor(normal, _RANDOM_APPROACHES)
     if start is None:
         return jnp.eye(size, dtype=dtype)
     start = checks.array(where, "start", start, ndim=2)
@@ -281,5 +286,7 @@ def _start(where: str, size: int, start: Any, key: Any, dtype: Any) -> Array:
         seen = np.asarray(start, np.float64)
         defect = float(np.max(np.abs(seen.T @ seen - np.eye(size))))
         if defect > _ROUNDING:
-            checks.fail(where, "start", "be orthogonal", f"‖ΦᵀΦ − I‖ = {defect:.2g} (largest entry)")
+            checks.fail(
+                where, "start", "be orthogonal", f"‖ΦᵀΦ − I‖ = {defect:.2g} (largest entry)"
+            )
     return start.astype(dtype)

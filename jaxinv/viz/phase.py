@@ -68,6 +68,8 @@ def plot_phase_diagram(
     rates: xr.Dataset,
     *,
     title: str = "",
+    curve: tuple[Any, Any, str] | None = None,
+    labels: Mapping[str, str] | None = None,
 ) -> str:
     """Draw a success rate over two parameters as a map, with the transition at 1/2.
 
@@ -75,6 +77,8 @@ def plot_phase_diagram(
         path: where to write; the suffix sets the format (png, pdf, svg).
         rates: a Dataset of ``success_rate`` with two dimensions; the first is vertical.
         title: text above.
+        curve: horizontal and vertical values of a line to draw in, and its name.
+        labels: texts of the axes, by name of dimension; default the names themselves.
 
     Returns:
         The path as text.
@@ -91,6 +95,10 @@ def plot_phase_diagram(
     drawing.colorbar(colors, ax=axes, label="success rate")
     if min(rate.shape) > 1 and rate.values.min() < 0.5 < rate.values.max():
         axes.contour(x, y, rate.values, levels=[0.5], colors="white", linewidths=1.4)
-    axes.set(xlabel=horizontal, ylabel=vertical)
+    if curve is not None:
+        axes.plot(curve[0], curve[1], "--", color=MEASURED[1], lw=2.0, label=curve[2])
+        axes.legend(fontsize=8.5, loc="upper left", framealpha=0.85)
+    labels = labels or {}
+    axes.set(xlabel=labels.get(horizontal, horizontal), ylabel=labels.get(vertical, vertical))
     axes.set_title(title, fontsize=10, color=INK, loc="left")
     return save(drawing, path)

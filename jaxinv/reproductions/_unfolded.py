@@ -1,0 +1,175 @@
+"""What the reproductions of unfolded networks share: training, scoring, claims."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxinv import unfolded
+from jaxinv.experiments import Progress
+from jaxinv.problems import sparse
+from jaxinv.reproductions._registry import Claim, Settings, compare_at_most, trials
+from jaxinv.unfolded.catalog import NETWORKS, Signals, train
+
+PROTOCOL = "m = 250, n = 500, one entry in ten nonzero and N(0, 1), 16 layers"
+
+_RESAMPLES = 1000
+_UNITS = 100  # of progress per network; the last tenth is its test
+
+
+class Study(NamedTuple):
+    """The size of a study; the default is the published one.
+
+    Attributes:
+        num_measurements, signal_size, sparsity: m, n, p.
+        num_layers: T.
+        num_problems: fresh test signals.
+        steps: steps of training by network, where not the catalog's.
+        options: further options of training.
+    """
+
+    num_measurements: int = 250
+    signal_size: int = 500
+    sparsity: float = 0.1
+    num_layers: int = 16
+    num_problems: int = 10_000
+    steps: Mapping[str, int] = {}
+    options: Mapping[str, Any] = {}
+
+    @property
+    def aspect(self) -> float:
+        """Return δ = m/n."""
+        return self.num_measurements / self.signal_size
+
+    def family(self, operator: Any = None, **options: Any) -> Any:
+        """Return the family of problems; keyword arguments as in ``problems.sparse``."""
+        options.setdefault("sparsity", self.sparsity)
+        return sparse(self.num_measurements, self.signal_size, operator=operator, **options)
+
+
+class Counter:
+    """Reports how much of a study is done, as the engine reports its trials."""
+
+    def __init__(self, settings: Settings, num_networks: int) -> None:
+        self._report = settings.progress
+        self._total = num_networks * _UNITS
+        self._done = 0
+
+    def share(self, name: str, share: float) -> None:
+        """Report that this share of the network at work is done."""
+        if self._report is not None:
+            done = self._done + round(min(share, 1.0) * _UNITS)
+            self._report(Progress(done, self._total, {"network": name}, None))
+
+    def next(self, name: str) -> None:
+        """Report that a network is done."""
+        self.share(name, 1.0)
+        self._done += _UNITS
+
+
+def trained(
+    study: Study, key: Any, name: str, family: Any, counter: Counter, **options: Any
+) -> unfolded.Fit:
+    """Return a network of the catalog, trained on a family with a given operator."""
+    network = NETWORKS[name]
+    snr_db = None if family.snr_db is None else float(family.snr_db)
+    signals = Signals(study.sparsity, snr_db)
+    make_key, train_key = jax.random.split(key)
+    layers = network.make(make_key, family.operator, study.num_layers, signals)
+    if network.num_steps:
+        steps = study.steps.get(name, network.num_steps)
+        options = {**study.options, **options, "num_steps": steps}
+        options["progress"] = lambda report: counter.share(name, 0.9 * report.step / steps)
+    else:
+        options = {}
+    return train(train_key, network, layers, family, **options)
+
+
+def scored(
+    study: Study,
+    settings: Settings,
+    names: Sequence[str],
+    counter: Counter,
+    *,
+    snr_db: float | None = None,
+    condition_number: float | None = None,
+) -> dict[str, unfolded.Evaluation]:
+    """Train networks for one operator, and score all on the same fresh problems."""
+    operator_key, train_key, test_key = jax.random.split(settings.key, 3)
+    operator = study.family(condition_number=condition_number).sample(operator_key).operator
+    family = study.family(operator, snr_db=snr_db)
+    found = {}
+    for name in names:
+        layers = trained(study, train_key, name, family, counter).layers
+        found[name] = score(study, settings, test_key, layers, family)
+        counter.next(name)
+    return found
+
+
+def score(
+    study: Study, settings: Settings, key: Any, layers: Any, family: Any
+) -> unfolded.Evaluation:
+    """Score a network on as many fresh problems as the settings ask for."""
+    snr_db = None if family.snr_db is None else float(family.snr_db)
+    return unfolded.evaluate(
+        key,
+        layers,
+        family,
+        num_problems=trials(settings, study.num_problems),
+        threshold_db=unfolded.failure_threshold(snr_db),
+    )
+
+
+def nmse_at_most(
+    what: str, found: unfolded.Evaluation, bound: float, *, is_target: bool = True
+) -> Claim:
+    """Compare a network's NMSE over all problems with a bound, both in dB."""
+    low, high = _interval(found, _ratio_db)
+    return compare_at_most(
+        what, found.nmse_db, bound, low=low, high=high, is_target=is_target, tolerance=0.25
+    )
+
+
+def median_at_most(what: str, found: unfolded.Evaluation, bound: float) -> Claim:
+    """Compare the median of the NMSE of single problems with a bound, both in dB."""
+    low, high = _interval(found, _median_db)
+    return compare_at_most(what, found.median_db, bound, low=low, high=high)
+
+
+def _interval(found: unfolded.Evaluation, statistic: Any) -> tuple[float, float]:
+    """Return the 99 % bootstrap interval of a statistic of the test problems."""
+    generator = np.random.default_rng(0)
+    size = found.errors.size
+    values = []
+    for _ in range(_RESAMPLES):
+        chosen = generator.integers(size, size=size)
+        values.append(statistic(found.errors[chosen], found.energies[chosen]))
+    low, high = np.quantile(values, (0.005, 0.995))
+    return float(low), float(high)
+
+
+def _ratio_db(errors: np.ndarray, energies: np.ndarray) -> float:
+    return float(10 * np.log10(np.sum(errors) / np.sum(energies)))
+
+
+def _median_db(errors: np.ndarray, energies: np.ndarray) -> float:
+    return float(10 * np.log10(np.median(errors / energies)))
+
+
+def rows(scenario: str, found: Mapping[str, unfolded.Evaluation]) -> list[dict[str, Any]]:
+    """Return the table behind a figure: one row per network and layer."""
+    return [
+        {
+            "scenario": scenario,
+            "network": name,
+            "layer": layer + 1,
+            "nmse_db": float(each.layer_nmse_db[layer]),
+            "median_db": float(each.layer_median_db[layer]),
+            "failure_rate": float(each.layer_failure_rate[layer]),
+        }
+        for name, each in found.items()
+        for layer in range(each.layer_nmse_db.size)
+    ]

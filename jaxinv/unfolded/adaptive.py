@@ -1,0 +1,147 @@
+"""ALISTA-AT: thresholds that follow the entries, or the error, of each sample."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxinv._core import checks, numerics, pytree, static
+from jaxinv.problems import Problem
+from jaxinv.solvers import Info, Layers, Solver
+from jaxinv.unfolded._matrix import measurement
+from jaxinv.unfolded._shrink import bypass_schedule, soft_with_bypass, threshold_schedule
+from jaxinv.unfolded.analytic_weights import analytic_weights
+from jaxinv.unfolded.coupled_networks import BYPASS_LIMIT, BYPASS_RATE, THRESHOLDS
+
+Array = jax.Array
+
+RULES = ("entry", "error")
+_KNEE = 0.1  # as published, for entries of size 1
+_ERROR_RATE = 3.75  # times 1/n, of ‖W*r‖₁: HyperLISTA's 7.5/n of ‖A⁺r‖₁, about half of it
+
+
+class AdaptiveThresholdState(NamedTuple):
+    """State of ``AdaptiveThreshold``: the estimate."""
+
+    u: Array
+
+
+@pytree
+class AdaptiveThreshold(Solver):
+    r"""A layer of ALISTA with thresholds of each sample.
+
+    .. math::
+        x_{t+1} = S^{p_t}_{\Theta_t}\bigl(x_t + \gamma_t W^* r_t\bigr), \quad r_t = y - A x_t,
+        \qquad \Theta_t = \begin{cases}
+            \theta_t / (1 + |x_t| / \epsilon) & \text{"entry"} \\
+            \theta_t \|W^* r_t\|_1 & \text{"error"} \end{cases}
+
+    ``info.error`` is ‖x_{t+1} − x_t‖ / ‖x_{t+1}‖.
+
+    Attributes:
+        weights: W, shape (m, n).
+        step_size: γ.
+        threshold: θ > 0; without unit for ``"error"``.
+        knee: ε > 0, the entry whose threshold is half; None for ``"error"``.
+        bypass: p, the share of entries that pass unchanged (support selection).
+        operator: the A that the weights were made for; the problem's own is the one applied.
+        rule: ``"entry"`` or ``"error"``.
+        positive: names of fields that training keeps positive.
+    """
+
+    weights: Array
+    step_size: Any
+    threshold: Any
+    knee: Any
+    bypass: Any
+    operator: Any
+    rule: str = static(default="entry")
+    positive: tuple[str, ...] = static(default=("threshold", "knee"))
+
+    def init(self, problem: Problem, u0: Array) -> AdaptiveThresholdState:
+        return AdaptiveThresholdState(u0)
+
+    def step(
+        self, problem: Problem, state: AdaptiveThresholdState
+    ) -> tuple[AdaptiveThresholdState, Info]:
+        u = state.u
+        residual = -problem.residual(u)
+        direction = jnp.conj(numerics.matmul(jnp.conj(residual), self.weights))
+        real = numerics.real_dtype(u.dtype)
+        threshold = jnp.asarray(self.threshold).astype(real)
+        if self.rule == "entry":
+            threshold /= 1 + jnp.abs(u) / jnp.asarray(self.knee).astype(real)
+        else:
+            threshold *= jnp.sum(jnp.abs(direction))
+        following = u + jnp.asarray(self.step_size).astype(u.dtype) * direction
+        following = soft_with_bypass(following, threshold, self.bypass)
+        change = numerics.safe_norm(following - u)
+        error = numerics.safe_divide(change, numerics.safe_norm(following))
+        info = Info(0.5 * numerics.sum_squares(residual), error)
+        return AdaptiveThresholdState(following), info
+
+
+def alista_at(
+    A: Any,
+    num_layers: int,
+    rule: str = "entry",
+    *,
+    bypass_rate: Any = BYPASS_RATE,
+    bypass_limit: Any = BYPASS_LIMIT,
+) -> Layers:
+    r"""Make ALISTA-AT: ALISTA with thresholds that adapt to each sample.
+
+    .. math::
+        x_{t+1} = S^{p_t}_{\Theta_t}\bigl(x_t + \gamma_t W^* r_t\bigr), \quad r_t = y - A x_t
+
+    ``"entry"``: Θ_t = θ_t / (1 + |x_t| / 0.1), entry by entry: what is large already is shrunk
+    less. ``"error"``: Θ_t = θ_t ‖W* r_t‖₁, one number that falls as the sample's own error
+    does: no unit, so that the network is exactly equivariant to the scale of y.
+
+    Args:
+        A: the measurement matrix, shape (m, n), or a linear operator on vectors.
+        num_layers: T >= 1.
+        rule: ``"entry"`` or ``"error"``.
+        bypass_rate, bypass_limit: as in ``alista``.
+
+    Returns:
+        ``Layers``; trained are ``step_size`` (from 1) and ``threshold``.
+
+    Raises:
+        ValueError: as ``alista``; another rule.
+
+    Example:
+        >>> import jax, jaxinv as ji
+        >>> A = ji.operators.gaussian(jax.random.key(0), 50, 100)
+        >>> layers = alista_at(A.matrix / jnp.linalg.norm(A.matrix, axis=0), 8, "error")
+        >>> layers.solver.threshold.shape, layers.trainable
+        ((8,), ('step_size', 'threshold'))
+
+    Source: ``"entry"``: Kim, Park (2020), as stated by Behrens, Sauder, Jung (2021);
+        ``"error"``: Li, Wu, Guo, Zhang (2021), error-based thresholding, with the 1-norm.
+    """
+    where = "alista_at"
+    rule = checks.choice(where, "rule", rule, RULES)
+    given = measurement(where, A)
+    num_layers = checks.count(where, "num_layers", num_layers)
+    shares = bypass_schedule(where, num_layers, bypass_rate, bypass_limit)
+    weights = analytic_weights(given.matrix)
+    rate = _ERROR_RATE / weights.shape[1]
+    ends = THRESHOLDS if rule == "entry" else (rate, rate)
+    real = jnp.finfo(weights.dtype).dtype
+    solvers = [
+        AdaptiveThreshold(
+            weights=weights,
+            step_size=jnp.ones((), real),
+            threshold=jnp.asarray(threshold, real),
+            knee=jnp.asarray(_KNEE, real) if rule == "entry" else None,
+            bypass=jnp.asarray(shares[layer], real),
+            operator=given.operator,
+            rule=rule,
+        )
+        for layer, threshold in enumerate(threshold_schedule(num_layers, *ends))
+    ]
+    shared = ("weights", "knee", "operator")
+    return Layers.stack(solvers, shared=shared, trainable=("step_size", "threshold"))

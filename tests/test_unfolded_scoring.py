@@ -1,0 +1,80 @@
+"""Scores of networks, against a plain loop; the catalog of networks."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxinv as ji
+from jaxinv.unfolded import catalog, scoring
+
+OPERATOR = ji.problems.sparse(16, 32).sample(jax.random.key(0)).operator
+FAMILY = ji.problems.sparse(16, 32, 0.1, operator=OPERATOR)
+LAYERS = ji.unfolded.hyperlista(OPERATOR, 3)
+KEY = jax.random.key(5)
+
+
+def loop(family, num_problems):
+    """Return squared errors after every layer (T, N) and energies (N,), one by one."""
+    errors, energies = [], []
+    for key in jax.random.split(KEY, num_problems):
+        problem = family.sample(key)
+        truth = np.asarray(problem.truth.u, float)
+        outputs = np.asarray(ji.unfold(LAYERS, problem, all_layers=True), float)
+        errors.append(((outputs - truth) ** 2).sum(1))
+        energies.append((truth**2).sum())
+    return np.array(errors).T, np.array(energies)
+
+
+def test_scores_are_those_of_a_loop(monkeypatch):
+    errors, energies = loop(FAMILY, 20)
+    found = ji.unfolded.evaluate(KEY, LAYERS, FAMILY, num_problems=20, threshold_db=-12)
+    nmse = 10 * np.log10(errors.sum(1) / energies.sum())
+    ratios = np.where(energies > 0, errors / np.maximum(energies, 1e-30), 0)
+    np.testing.assert_allclose(found.layer_nmse_db, nmse, rtol=1e-4)
+    np.testing.assert_allclose(10 ** (found.layer_median_db / 10), np.median(ratios, 1), rtol=1e-3)
+    np.testing.assert_allclose(found.layer_failure_rate, (ratios > 10**-1.2).mean(1))
+    assert 0 < found.failure_rate < 1
+    monkeypatch.setattr(scoring, "_CHUNK", 7)  # the last chunk is not full
+    done = []
+    chunked = ji.unfolded.evaluate(
+        KEY, LAYERS, FAMILY, num_problems=20, threshold_db=-12, progress=done.append
+    )
+    assert done == [7, 14, 20]
+    np.testing.assert_allclose(chunked.errors, found.errors, rtol=1e-4, atol=1e-12)
+    assert chunked.failure_rate == found.failure_rate
+
+
+def test_signals_of_zero_count_as_solved_and_nan_as_failed():
+    empty = ji.problems.sparse(16, 32, num_nonzeros=0, operator=OPERATOR)
+    found = ji.unfolded.evaluate(KEY, LAYERS, empty, num_problems=3)
+    assert found.failure_rate == 0
+    assert found.nmse_db == found.median_db == -np.inf
+    broken = ji.unfolded.hyperlista(OPERATOR, 3)
+    broken = broken.merge({**broken.partition()[0], "threshold_rate": jnp.asarray(jnp.nan)})
+    found = ji.unfolded.evaluate(KEY, broken, FAMILY, num_problems=20)
+    assert found.nmse_db == np.inf
+    assert found.failure_rate > 0.8  # all but the signals of zero
+
+
+def test_what_is_no_network_or_no_key_is_refused():
+    with pytest.raises(TypeError, match=r"evaluate: layers must be a jaxinv\.Layers"):
+        ji.unfolded.evaluate(KEY, LAYERS.solver, FAMILY)
+    with pytest.raises(TypeError, match="evaluate: key must be"):
+        ji.unfolded.evaluate(0, LAYERS, FAMILY)
+    with pytest.raises(ValueError, match="num_problems must be >= 1"):
+        ji.unfolded.evaluate(KEY, LAYERS, FAMILY, num_problems=0)
+
+
+@pytest.mark.parametrize("name", catalog.NETWORKS)
+def test_networks_of_the_catalog_are_ready_to_run(name):
+    network = catalog.network("test", name)
+    signals = catalog.Signals(0.05)
+    layers = network.make(KEY, OPERATOR, 3, signals)
+    assert layers.num_layers == 3
+    assert layers.trainable
+    problem = FAMILY.sample(jax.random.key(1))
+    better = float(ji.metrics.nmse(ji.unfold(layers, problem), problem.truth.u))
+    assert better < 1
+    if getattr(layers.solver, "bypass", None) is not None:
+        np.testing.assert_allclose(layers.solver.bypass, [0.006, 0.012, 0.018], rtol=1e-5)
