@@ -235,6 +235,13 @@ def _shared_operator() -> Any:
     return O.gaussian(jax.random.key(3), 12, 24, dtype=floats())
 
 
+def _patches() -> Any:
+    images = _normal(jax.random.key(4), (3, 9, 11))
+    dictionary = ji.problems.dct_dictionary(4, dtype=floats())
+    operator = O.gaussian(jax.random.key(5), 10, 16, dtype=floats())
+    return ji.problems.patches(images, 4, operator, dictionary, snr_db=20)
+
+
 FAMILIES = [
     FamilyCase(
         "generative",
@@ -268,6 +275,7 @@ FAMILIES = [
         lambda: ji.problems.sparse(12, 24, 0.2, 20, operator=_shared_operator(), dtype=floats()),
         _sparse_noise,
     ),
+    FamilyCase("patches", _patches, _sparse_noise),
 ]
 
 

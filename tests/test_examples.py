@@ -44,6 +44,19 @@ def test_hyperparameter_grid():
     assert 0 < best < 4  # neither no penalty nor all penalty
 
 
+def test_train_alista(tmp_path):
+    sizes = {"m": 40, "n": 80, "sparsity": 0.05, "num_layers": 6, "num_steps": 100}
+    before, after, again = load("train_alista").main(**sizes, num_test=200, folder=tmp_path)
+    assert after < before - 2
+    assert again == after
+    assert (tmp_path / "alista.npz").exists()
+
+
+def test_own_network():
+    errors = load("own_network").main(m=40, n=80, num_layers=6, num_steps=100)
+    assert errors["garrote"] < errors["soft threshold"] - 2
+
+
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda p: p.stem)
 def test_examples_are_short_and_say_what_they_show(path):
     lines = path.read_text().splitlines()

@@ -137,10 +137,10 @@ def test_untied_layers_use_their_own_dictionary():
     trainable, frozen = untied.partition()
     keys = jax.random.split(jax.random.key(5), T)
     free = jax.vmap(lambda key: jax.random.normal(key, (N, N), DTYPE))(keys)
-    layers = frozen.merge({**trainable, "dictionary": free + 3 * jnp.eye(N, dtype=DTYPE)})
+    layers = frozen.merge({**trainable, "dictionary": free + 10 * jnp.eye(N, dtype=DTYPE)})
     A, y = np.asarray(operator().matrix), np.asarray(operator()(signals()[0]), np.float64)
     tau, z = float(untied.solver.step_size[0]), np.zeros(N)
-    for phi in map(svd_polar, np.asarray(free) + 3 * np.eye(N)):
+    for phi in map(svd_polar, np.asarray(free) + 10 * np.eye(N)):
         v = z + tau * phi.T @ A.T @ (y - A @ phi @ z)
         z = np.sign(v) * np.maximum(np.abs(v) - 0.03, 0)
     found = ji.unfold(layers, ji.Problem(operator(), jnp.asarray(y, DTYPE)))

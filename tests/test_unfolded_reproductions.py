@@ -51,10 +51,11 @@ def test_without_noise(settings, tmp_path):
 
 
 def test_with_noise(settings, tmp_path):
-    outcome = recovery._noisy(("alista", "alamp"), STUDY, settings)
+    outcome = recovery._noisy(("alista", "lamp"), STUDY, settings)
     assert [claim.published for claim in outcome.claims] == [
-        -42.0, -42.31, -45.0, -21.5, -21.8, -23.3,
+        -42.0, -42.31, -45.0, 0.02, 0.02, -21.5, -21.8, -23.3, 0.02,
     ]  # fmt: skip
+    assert {row["network"] for row in outcome.rows} == {"alista", "lamp", "AMP, posterior mean"}
     assert {row["scenario"] for row in outcome.rows} == {"40 dB", "30 dB", "20 dB"}
     limits = recovery._limits(Study(), 40)
     assert abs(limits["least squares on the true support"] + 46.02) < 0.01
@@ -62,7 +63,14 @@ def test_with_noise(settings, tmp_path):
     assert write(tmp_path, entry(recovery, "unfolded-noise"), outcome, 0.0)
 
 
-def test_bad_conditions_and_shifts(settings, quick_tune, tmp_path):
+def test_bad_conditions(settings, quick_tune, tmp_path):
+    outcome = recovery._conditioned(("hyperlista", "alista"), STUDY, settings)
+    assert [claim.published for claim in outcome.claims] == [0, 0, 0, -80, -90]
+    assert len({row["nmse_db"] for row in outcome.rows}) == 12
+    assert write(tmp_path, entry(recovery, "unfolded-condition"), outcome, 0.0)
+
+
+def test_shifts(settings, quick_tune, tmp_path):
     outcome = robustness._robustness(("hyperlista", "alista"), STUDY, settings)
     assert outcome.claims[0].measured == 0  # the rules are exact in powers of two
     assert outcome.claims[0].verdict == REPRODUCED

@@ -238,6 +238,14 @@ def test_a_file_of_another_matrix_is_refused(tmp_path):
         ji.unfolded.load(path, operator=other)
 
 
+def loaded_or_refused(path):
+    """Return the network, or None and the message."""
+    try:
+        return ji.unfolded.load(path), ""
+    except ValueError as error:
+        return None, str(error)
+
+
 def test_damaged_files_are_named(tmp_path):
     path = ji.unfolded.save(tmp_path / "net.npz", network())
     whole = path.read_bytes()
@@ -249,11 +257,10 @@ def test_damaged_files_are_named(tmp_path):
         else:
             broken[int(rng.integers(0, len(whole)))] ^= 1 << int(rng.integers(8))
         path.write_bytes(bytes(broken))
-        try:
-            copy = ji.unfolded.load(path)
-        except ValueError as error:
-            assert "net.npz" in str(error)
-            assert "\n" not in str(error)
+        copy, message = loaded_or_refused(path)
+        if copy is None:
+            assert "net.npz" in message
+            assert "\n" not in message
             continue
         # a bit of the archive's own padding or dates: then the weights are untouched
         for a, b in zip(jax.tree.leaves(copy), jax.tree.leaves(network()), strict=True):
@@ -268,7 +275,7 @@ def test_damaged_files_are_named(tmp_path):
 def test_notes_must_be_json_and_classes_of_this_package(tmp_path):
     with pytest.raises(ValueError, match="notes must hold numbers, texts"):
         ji.unfolded.save(tmp_path / "net.npz", network(), notes={"a": object()})
-    with pytest.raises(TypeError, match="layers must be a jaxinv.Layers"):
+    with pytest.raises(TypeError, match=r"layers must be a jaxinv\.Layers"):
         ji.unfolded.save(tmp_path / "net.npz", {"w": 1})  # pyright: ignore[reportArgumentType]
     assert list(tmp_path.iterdir()) == []
 

@@ -7,7 +7,7 @@ import math
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from jaxinv._commands import _options
 
@@ -224,7 +224,7 @@ def _notes(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _diverged(error: Any, out: Path, notes: dict[str, Any]) -> None:
+def _diverged(error: Any, out: Path, notes: dict[str, Any]) -> NoReturn:
     """Save the last good weights, then end with one line."""
     from jaxinv import unfolded
 

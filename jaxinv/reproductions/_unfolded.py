@@ -13,8 +13,11 @@ from jaxinv.experiments import Progress
 from jaxinv.problems import sparse
 from jaxinv.reproductions._registry import Claim, Settings, compare_at_most, trials
 from jaxinv.unfolded.catalog import NETWORKS, Signals, train
+from jaxinv.unfolded.scoring import ratio
 
 PROTOCOL = "m = 250, n = 500, one entry in ten nonzero and N(0, 1), 16 layers"
+
+UNTRAINED = "AMP, posterior mean"
 
 _RESAMPLES = 1000
 _UNITS = 100  # of progress per network; the last tenth is its test
@@ -70,22 +73,27 @@ class Counter:
         self._done += _UNITS
 
 
-def trained(
-    study: Study, key: Any, name: str, family: Any, counter: Counter, **options: Any
-) -> unfolded.Fit:
+def made(study: Study, key: Any, name: str, family: Any) -> Any:
+    """Return a network of the catalog, untrained, for a family with a given operator."""
+    signals = Signals(study.sparsity, _snr_db(family))
+    return NETWORKS[name].make(key, family.operator, study.num_layers, signals)
+
+
+def trained(study: Study, key: Any, name: str, family: Any, counter: Counter) -> unfolded.Fit:
     """Return a network of the catalog, trained on a family with a given operator."""
     network = NETWORKS[name]
-    snr_db = None if family.snr_db is None else float(family.snr_db)
-    signals = Signals(study.sparsity, snr_db)
     make_key, train_key = jax.random.split(key)
-    layers = network.make(make_key, family.operator, study.num_layers, signals)
+    layers = made(study, make_key, name, family)
+    options: dict[str, Any] = {}
     if network.num_steps:
         steps = study.steps.get(name, network.num_steps)
-        options = {**study.options, **options, "num_steps": steps}
+        options = {**study.options, "num_steps": steps}
         options["progress"] = lambda report: counter.share(name, 0.9 * report.step / steps)
-    else:
-        options = {}
     return train(train_key, network, layers, family, **options)
+
+
+def _snr_db(family: Any) -> float | None:
+    return None if family.snr_db is None else float(family.snr_db)
 
 
 def scored(
@@ -97,7 +105,10 @@ def scored(
     snr_db: float | None = None,
     condition_number: float | None = None,
 ) -> dict[str, unfolded.Evaluation]:
-    """Train networks for one operator, and score all on the same fresh problems."""
+    """Train networks for one operator, and score all on the same fresh problems.
+
+    Beside LAMP comes what it is before training: approximate message passing.
+    """
     operator_key, train_key, test_key = jax.random.split(settings.key, 3)
     operator = study.family(condition_number=condition_number).sample(operator_key).operator
     family = study.family(operator, snr_db=snr_db)
@@ -105,6 +116,9 @@ def scored(
     for name in names:
         layers = trained(study, train_key, name, family, counter).layers
         found[name] = score(study, settings, test_key, layers, family)
+        if name == "lamp":
+            untrained = made(study, train_key, name, family)
+            found[UNTRAINED] = score(study, settings, test_key, untrained, family)
         counter.next(name)
     return found
 
@@ -113,13 +127,12 @@ def score(
     study: Study, settings: Settings, key: Any, layers: Any, family: Any
 ) -> unfolded.Evaluation:
     """Score a network on as many fresh problems as the settings ask for."""
-    snr_db = None if family.snr_db is None else float(family.snr_db)
     return unfolded.evaluate(
         key,
         layers,
         family,
         num_problems=trials(settings, study.num_problems),
-        threshold_db=unfolded.failure_threshold(snr_db),
+        threshold_db=unfolded.failure_threshold(_snr_db(family)),
     )
 
 
@@ -156,7 +169,7 @@ def _ratio_db(errors: np.ndarray, energies: np.ndarray) -> float:
 
 
 def _median_db(errors: np.ndarray, energies: np.ndarray) -> float:
-    return float(10 * np.log10(np.median(errors / energies)))
+    return float(10 * np.log10(np.median(ratio(errors, energies))))
 
 
 def rows(scenario: str, found: Mapping[str, unfolded.Evaluation]) -> list[dict[str, Any]]:

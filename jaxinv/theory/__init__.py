@@ -1,4 +1,4 @@
-"""Closed forms for random ReLU networks: angles, expected landscapes, noise laws."""
+"""What theory says: random ReLU landscapes, noise laws, conditions, rates, state evolution."""
 
 from jaxinv.theory.angles import angle_between, angle_map, angle_sequence
 from jaxinv.theory.coherence import coherence, generalized_coherence, welch_bound

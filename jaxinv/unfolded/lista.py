@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from jaxinv._core import numerics, pytree, static
 from jaxinv.problems import Problem

@@ -141,8 +141,8 @@ def _errors(layers: Layers, family: Any, keys: Array) -> tuple[Array, Array]:
 
 def _summary(errors: np.ndarray, energies: np.ndarray, threshold_db: float) -> Evaluation:
     """Return the scores of errors (T, N)."""
-    ratios = _ratio(errors, energies)
-    nmse = _db(_ratio(np.sum(errors, axis=1), np.sum(energies)))
+    ratios = ratio(errors, energies)
+    nmse = _db(ratio(np.sum(errors, axis=1), np.sum(energies)))
     median = _db(np.median(ratios, axis=1))
     failures = np.mean(ratios > 10 ** (threshold_db / 10), axis=1)
     return Evaluation(
@@ -158,11 +158,11 @@ def _summary(errors: np.ndarray, energies: np.ndarray, threshold_db: float) -> E
     )
 
 
-def _ratio(errors: np.ndarray, energies: np.ndarray) -> np.ndarray:
+def ratio(errors: np.ndarray, energies: np.ndarray) -> np.ndarray:
     """Return errors over energies: 0 where there is no error, infinite where it is NaN."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(errors == 0, 0.0, errors / energies)
-    return np.where(np.isnan(ratio), np.inf, ratio)
+        ratios = np.where(errors == 0, 0.0, errors / energies)
+    return np.where(np.isnan(ratios), np.inf, ratios)
 
 
 def _db(ratio: np.ndarray) -> np.ndarray:

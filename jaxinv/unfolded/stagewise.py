@@ -156,8 +156,10 @@ class _Log:
         self.look(value)
         if self._progress is not None:
             skipped = self.skipped + int(np.isnan(self._losses[-1]).sum())
-            loss, value = float(losses[-1]), float(value)
-            self._progress(TrainingProgress(self.step, self._most, loss, value, skipped))
+            report = TrainingProgress(
+                self.step, self._most, float(losses[-1]), float(value), skipped
+            )
+            self._progress(report)
 
     def close(self, best_step: int, skipped: int) -> None:
         self.best_step, self.skipped = best_step, self.skipped + skipped

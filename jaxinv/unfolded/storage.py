@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -139,7 +139,7 @@ def _read(path: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return header, arrays
 
 
-def _damaged(path: Any, reason: str) -> Any:
+def _damaged(path: Any, reason: str) -> NoReturn:
     hint = "Save the network again."
     checks.fail("load", "path", "be a network file in order", f"{path}: {reason}", hint)
 

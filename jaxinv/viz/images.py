@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from jaxinv.viz._figure import INK, figure, save
+from jaxinv.viz._figure import INK, MEASURED, figure, save
 
 _PANEL = 3.4  # inches a side
 _NARROWEST = 2.3  # so that neighboring titles stay apart
@@ -50,6 +51,44 @@ def plot_reconstruction(reconstruction: Any, path: str | os.PathLike[str]) -> st
     bar.ax.tick_params(labelsize=8)
     for axis in axes:
         axis.set_axis_off()
+    return save(drawing, path)
+
+
+def plot_panels(path: str | os.PathLike[str], panels: Mapping[str, Any], *, title: str) -> str:
+    """Draw gray images in [0, 1] side by side, each under its name; returns the path."""
+    columns = min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    drawing, axes = figure(_PANEL * columns, (_PANEL + 0.3) * rows + 0.3, rows, columns)
+    flat = np.atleast_1d(axes).reshape(-1)
+    for axis in flat:
+        axis.set_axis_off()
+    for axis, (name, pixels) in zip(flat, panels.items(), strict=False):
+        axis.imshow(np.clip(pixels, 0, 1), cmap="gray", vmin=0, vmax=1)
+        axis.set_title(name, fontsize=10, color=INK)
+    drawing.suptitle(title, fontsize=10.5, color=INK)
+    return save(drawing, path)
+
+
+def plot_bars(
+    path: str | os.PathLike[str],
+    groups: Mapping[str, Mapping[str, float]],
+    *,
+    title: str,
+    ylabel: str,
+) -> str:
+    """Draw groups of positive numbers as bars on a logarithmic axis; returns the path."""
+    drawing, axis = figure(1.9 * len(groups) + 1.5, 4.0)
+    names = list(dict.fromkeys(name for group in groups.values() for name in group))
+    width = 0.8 / len(names)
+    for index, name in enumerate(names):
+        places = np.arange(len(groups)) + (index - (len(names) - 1) / 2) * width
+        heights = [group[name] for group in groups.values()]
+        axis.bar(places, heights, width, color=MEASURED[index % len(MEASURED)], label=name)
+    axis.set_yscale("log")
+    axis.set_xticks(range(len(groups)), groups, fontsize=8.5)
+    axis.set(ylabel=ylabel)
+    axis.set_title(title, fontsize=10, color=INK, loc="left")
+    axis.legend(frameon=False, fontsize=8.5)
     return save(drawing, path)
 
 

@@ -27,7 +27,7 @@ class Panel(NamedTuple):
     """
 
     title: str
-    curves: Mapping[str, Sequence[float]]
+    curves: Mapping[str, Any]
     limits: Mapping[str, Any]
     horizontal: Sequence[float] | None = None
     xlabel: str = "layer"
@@ -55,7 +55,7 @@ def plot_layers(
             color, turn = MEASURED[index % len(MEASURED)], index // len(MEASURED)
             places = np.arange(1, len(values) + 1) if panel.horizontal is None else panel.horizontal
             axis.plot(
-                places, values, color=color, lw=1.6, ms=3.2, ls=_STYLES[turn % len(_STYLES)],
+                places, values, color=color, lw=1.5, ms=2.6, ls=_STYLES[turn % len(_STYLES)],
                 marker=_MARKERS[turn % len(_MARKERS)], label=name,
             )  # fmt: skip
         for name, value in panel.limits.items():
@@ -80,7 +80,7 @@ def plot_layers(
 def _scale(axis: Any, horizontal: Sequence[float] | None) -> None:
     """Label layers by integers, and values over more than a decade on a logarithmic axis."""
     if horizontal is None:
-        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.xaxis.get_major_locator().set_params(integer=True, steps=[1, 2, 4, 10])
         return
     if max(horizontal) > 10 * min(horizontal):
         axis.set_xscale("log")

@@ -1,0 +1,56 @@
+"""LISTA-CP in PyTorch: the peer of ``lista_training.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+
+class ListaCp(torch.nn.Module):
+    """x ← soft(x + (y − x Aᵀ) W_t, exp(log θ_t)), signals as rows."""
+
+    def __init__(self, matrix: Any, weights: Any, thresholds: Any) -> None:
+        super().__init__()
+        self.register_buffer("adjoint", torch.tensor(np.array(matrix)).T.contiguous())
+        self.weights = torch.nn.ParameterList([torch.tensor(np.array(w)) for w in weights])
+        logs = torch.tensor(np.log(np.array(thresholds)))
+        self.log_thresholds = torch.nn.Parameter(logs)
+
+    def forward(self, y: torch.Tensor) -> torch.Tensor:
+        x = torch.zeros(y.shape[0], self.adjoint.shape[0])
+        for weights, log_threshold in zip(self.weights, self.log_thresholds, strict=True):
+            v = torch.addmm(x, torch.addmm(y, x, self.adjoint, alpha=-1), weights)
+            threshold = torch.exp(log_threshold)
+            x = v - torch.minimum(torch.maximum(v, -threshold), threshold)
+        return x
+
+
+def trainers(make: Callable[[], ListaCp], y: Any, x: Any, rate: float) -> dict[str, Any]:
+    """Return ``run(num_steps) -> loss`` for each way to train."""
+    y, x = torch.tensor(np.array(y)), torch.tensor(np.array(x))
+    energy = x.square().sum()
+
+    def trainer(compiled: bool, fused: bool) -> Callable[[int], float]:
+        model = make()
+        apply = torch.compile(model) if compiled else model
+        optimizer = torch.optim.Adam(model.parameters(), rate, fused=fused)
+
+        def run(num_steps: int) -> float:
+            loss = torch.zeros(())
+            for _ in range(num_steps):
+                optimizer.zero_grad(set_to_none=True)
+                loss = torch.log((apply(y) - x).square().sum() / energy)
+                loss.backward()
+                optimizer.step()
+            return float(loss)
+
+        return run
+
+    return {
+        "eager": trainer(False, False),
+        "eager, fused Adam": trainer(False, True),
+        "compiled, fused Adam": trainer(True, True),
+    }
