@@ -2,11 +2,13 @@
 
 from jaxinv._core import checks
 from jaxinv.reproductions import (
+    generalization,
     landscape,
     linear_rates,
     message_passing,
     noise_laws,
     nonexpansive,
+    step_lista,
     unfolded_recovery,
     unfolded_robustness,
 )
@@ -20,8 +22,10 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         landscape,
         linear_rates,
         message_passing,
+        step_lista,
         unfolded_recovery,
         unfolded_robustness,
+        generalization,
     )
     for entry in module.ENTRIES
 }

@@ -31,16 +31,16 @@ _LAYERS = (1, 2, 4, 8, 16, 32)
 _CONVERGED = 8  # layers from which the untrained iteration has settled
 _SIZES = (16, 24, 32, 48)
 _SLACK = 0.1  # on an exponent, for sizes that are not yet large
-_QUANTITIES = {"gap": "gap after training", "discrepancy": "largest gap of the class, by ascent"}
+_QUANTITIES = {"gap": "gap after training", "discrepancy": "discrepancy of the class"}
 
 
 def _samples(settings: Settings) -> Outcome:
-    """The worst network of the class has gap m^(-1/2); the one that training finds has less."""
+    """The class has discrepancy m^(-1/2); the gap of the network that is trained falls faster."""
     cell = Cell(num_samples=max(_SAMPLES))
     found = _sweep(cell, "num_samples", _SAMPLES, settings, traced=True)
     values, bound = np.asarray(_SAMPLES), _bounds(found, cell, "num_samples", _SAMPLES)
     claims = [
-        _equal("exponent of m in the largest gap of the class", found.discrepancy, values, -0.5),
+        _equal("exponent of m in the discrepancy of the class", found.discrepancy, values, -0.5),
         _at_most("exponent of m in the gap after training", found.gap, values, -0.5),
     ]
     title = f"N = {cell.signal_size}, n = {cell.signal_size // 2}, L = {cell.num_layers}"
@@ -170,7 +170,7 @@ def _draw(rows: list[dict[str, Any]], path: Path, *, label: str, title: str) -> 
         law=list(scale * bound),
         law_label=f"bound × {scale:.1e}",
         xlabel=label,
-        ylabel="population loss − training loss",
+        ylabel="gap, discrepancy",
         title=f"orthogonal dictionary network, {title}, {rows[0]['seeds']} seeds",
     )
 

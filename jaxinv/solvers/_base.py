@@ -47,6 +47,9 @@ class Solver:
                 hint = "For one value per trial use jax.vmap over the solver."
                 checks.fail(where, f"solver.{name}", "be a scalar", value, hint)
 
+    def check_problem(self, where: str, problem: Problem, u0: Any) -> None:
+        """Refuse settings that do not fit the problem, as far as they can be looked at."""
+
     def one_start(self, u0: Any) -> Any:
         """Return one unknown of ``u0``: that itself, except for restarts."""
         return u0

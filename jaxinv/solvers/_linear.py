@@ -43,6 +43,16 @@ def linear_problem(where: str, problem: Problem, u: Array) -> tuple[LinearOperat
     return model, problem.y.astype(prediction.dtype)
 
 
+def require_real(where: str, problem: Problem, u0: Array) -> None:
+    """Refuse a complex unknown, or an operator that makes it one."""
+    model = linear_model(problem)
+    if jnp.iscomplexobj(u0):
+        checks.fail(where, "u0", "be real", u0, "Use fista for complex data.")
+    if model is not None and jnp.iscomplexobj(jax.eval_shape(model, u0)):
+        got = "one with complex values"
+        checks.fail(where, "problem.operator", "be real", got, "Use fista for complex data.")
+
+
 class Cgls(NamedTuple):
     """Result of ``cgls``: the minimizer, y − A x, and the norm of the gradient."""
 

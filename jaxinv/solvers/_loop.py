@@ -94,7 +94,7 @@ def solve(
     if getattr(tol, "ndim", 0):
         checks.fail("solve", "tol", "be a scalar", tol)
     if checks.is_concrete(max_steps):
-        max_steps = _num_steps("solve", "max_steps", max_steps)
+        max_steps = step_limit("solve", "max_steps", max_steps)
     problem, u0 = check_start("solve", solver, problem, u0)
     return _solve(solver, problem._replace(truth=None), u0, tol, max_steps)
 
@@ -185,7 +185,7 @@ def trace(
         ((100,), True)
     """
     _check_solver("trace", solver)
-    num_steps = _num_steps("trace", "num_steps", num_steps)
+    num_steps = step_limit("trace", "num_steps", num_steps)
     if measure is not None and not callable(measure):
         checks.fail_type("trace", "measure", "be a function measure(problem, state)", measure)
     problem, u0 = check_start("trace", solver, problem, u0)
@@ -225,7 +225,7 @@ def _check_solver(where: str, solver: Any) -> None:
         checks.fail_type(where, "solver", "be a solver", solver, hint)
 
 
-def _num_steps(where: str, argument: str, value: Any) -> int:
+def step_limit(where: str, argument: str, value: Any) -> int:
     """Return a number of steps that fits the loops' int32 counter."""
     if isinstance(value, jax.Array | np.ndarray) and value.ndim == 0:
         value = value.item()
@@ -246,6 +246,7 @@ def check_start(where: str, solver: Solver, problem: Any, u0: Any) -> tuple[Prob
         checks.fail_type(where, "u0", "be an array, or a tree of arrays", u0)
     checks.finite(where, "u0", u0)
     _check_measurements(where, problem, jax.eval_shape(problem.predict, solver.one_start(u0)))
+    solver.check_problem(where, problem, u0)
     with jax.ensure_compile_time_eval():  # a concrete start may be a constant of a traced caller
         refused = checks.is_concrete(u0) and not bool(_valid_start(problem, u0))
     if refused:

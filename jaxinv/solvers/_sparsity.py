@@ -11,9 +11,11 @@ import numpy as np
 
 from jaxinv._core import checks, numerics
 from jaxinv._core.selection import kth_largest
+from jaxinv.problems import Problem
 
 Array = jax.Array
 
+_MOST = 2**31 - 1  # counts are int32
 _HINT = "An integer is a number of entries; a float in (0, 1] is a fraction of all."
 
 
@@ -23,17 +25,29 @@ def sparsity_level(where: str, value: Any) -> Any:
         return value
     integers = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if integers or jnp.issubdtype(getattr(value, "dtype", bool), jnp.integer):
-        checks.scalar(where, "num_nonzeros", value, low=1, hint=_HINT)
-        return jnp.asarray(value, jnp.int32)
+        checks.scalar(where, "num_nonzeros", value, low=1, high=_MOST, hint=_HINT)
+        return np.asarray(value, np.int32)  # of NumPy: under jit an array of JAX is a tracer
     return checks.scalar(where, "num_nonzeros", value, low=0.0, high=1.0, open_low=True, hint=_HINT)
 
 
-def require_fit(where: str, value: Any, size: int, of: str = "the unknown's size") -> None:
-    """Refuse a number of entries above what there is, where it can be looked at."""
-    if not checks.is_concrete(value) or not np.issubdtype(np.asarray(value).dtype, np.integer):
+def most_entries(y: Array, u: Array) -> int:
+    """Return min(m, n); a complex measurement of a real signal counts twice in m."""
+    return min(u.size, y.size * (2 if jnp.iscomplexobj(y) and not jnp.iscomplexobj(u) else 1))
+
+
+def require_fit(
+    where: str, value: Any, problem: Problem, u0: Array, argument: str = "num_nonzeros"
+) -> None:
+    """Refuse more entries than there are, or than the measurements can determine."""
+    if value is None or not checks.is_concrete(value):
         return
-    if np.any(np.asarray(value) > size):
-        checks.fail(where, "num_nonzeros", f"be at most {size} ({of})", value)
+    level, most = np.asarray(value), most_entries(problem.y, u0)
+    fraction = np.issubdtype(level.dtype, np.floating)
+    entries = int(np.max(np.round(level * u0.size) if fraction else level))
+    if entries > most:
+        got = f"{np.max(level)}, that is {entries}" if fraction else f"{entries}"
+        expected = f"be at most {most} (m = {problem.y.size}, n = {u0.size})"
+        checks.fail(where, f"solver.{argument}", expected, got)
 
 
 def num_entries(value: Any, size: int) -> Array:

@@ -11,6 +11,7 @@ from jaxinv._core import checks, numerics, pytree, replace
 from jaxinv.problems import Problem
 from jaxinv.shrinkage import Shrinkage
 from jaxinv.solvers._base import Info, Solver
+from jaxinv.solvers._linear import require_real
 from jaxinv.solvers._linearized import gradient_scale
 from jaxinv.solvers._message_passing import (
     MessageState,
@@ -37,6 +38,9 @@ class Amp(Solver):
     scale: Any = None
 
     scalars = ("damping", "num_measurements")
+
+    def check_problem(self, where: str, problem: Problem, u0: Array) -> None:
+        require_real(where, problem, u0)
 
     def prepare(self, problem: Problem) -> Amp:
         model = real_linear_model("amp", problem)

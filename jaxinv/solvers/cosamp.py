@@ -38,9 +38,8 @@ class Cosamp(Solver):
     patience = 25
     scalars = ("num_nonzeros",)
 
-    def one_start(self, u0: Array) -> Array:
-        require_fit("cosamp", self.num_nonzeros, jnp.size(u0))
-        return u0
+    def check_problem(self, where: str, problem: Problem, u0: Array) -> None:
+        require_fit(where, self.num_nonzeros, problem, u0)
 
     def init(self, problem: Problem, u0: Array) -> CosampState:
         model, y = linear_problem("cosamp", problem, u0)
@@ -79,7 +78,7 @@ def cosamp(num_nonzeros: Any) -> Cosamp:
         A solver; ``info.error`` is ‖u_{t+1} − u_t‖ / ‖u_{t+1}‖.
 
     Raises:
-        ValueError: a count below 1 or above the size of the unknown, a fraction outside (0, 1],
+        ValueError: a count below 1 or above m or n, a fraction outside (0, 1],
             a model that is not linear.
 
     Cost: A* once, and A and A* once for each step of conjugate gradients: ten to thirty for

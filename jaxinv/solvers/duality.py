@@ -62,8 +62,7 @@ def duality_gap(problem: Problem, u: Any, penalty: Any) -> DualityGap:
 
     Source: Fercoq, Gramfort, Salmon (2015), section 2; Kim et al. (2007), section 3.
     """
-    model, problem, u = _checked("duality_gap", problem, u)
-    penalty = checks.nonnegative("duality_gap", "penalty", penalty)
+    model, problem, u = _checked("duality_gap", problem, u, penalty)
     residual = problem.y - model(u)
     return gap_from(problem.y, residual, model.adjoint(residual), u, penalty)
 
@@ -96,8 +95,7 @@ def kkt_residual(problem: Problem, u: Any, penalty: Any) -> Array:
         >>> round(float(kkt_residual(problem, jax.numpy.zeros(100), 0.25 * penalty)), 6)
         0.75
     """
-    model, problem, u = _checked("kkt_residual", problem, u)
-    penalty = checks.nonnegative("kkt_residual", "penalty", penalty)
+    model, problem, u = _checked("kkt_residual", problem, u, penalty)
     correlation = model.adjoint(problem.y - model(u))
     size = jnp.abs(u)
     direction = numerics.safe_divide(u, size)
@@ -155,9 +153,13 @@ def require_linear(where: str, problem: Problem) -> LinearOperator:
     return model
 
 
-def _checked(where: str, problem: Any, u: Any) -> tuple[LinearOperator, Problem, Array]:
+def _checked(
+    where: str, problem: Any, u: Any, penalty: Any
+) -> tuple[LinearOperator, Problem, Array]:
     problem = check_problem(where, problem)
     model = require_linear(where, problem)
     u = checks.array(where, "u", u)
     checks.shape_is(where, "u", u, model.in_shape)
+    checks.shape_is(where, "problem.y", problem.y, model.out_shape)
+    checks.shape_is(where, "penalty", checks.nonnegative(where, "penalty", penalty), ())
     return model, problem, u

@@ -47,9 +47,8 @@ class Iht(Solver):
     patience = 500
     scalars = ("num_nonzeros", "step_size")
 
-    def one_start(self, u0: Array) -> Array:
-        require_fit("iht", self.num_nonzeros, jnp.size(u0))
-        return u0
+    def check_problem(self, where: str, problem: Problem, u0: Array) -> None:
+        require_fit(where, self.num_nonzeros, problem, u0)
 
     def init(self, problem: Problem, u0: Array) -> IhtState:
         own = self.normalized or self.step_size is not None
@@ -127,7 +126,7 @@ def iht(num_nonzeros: Any, step_size: Any = None, *, normalized: bool = False) -
         fixed point. A fixed point need not be the sparsest solution.
 
     Raises:
-        ValueError: a count below 1 or above the size of the unknown, a fraction outside (0, 1],
+        ValueError: a count below 1 or above m or n, a fraction outside (0, 1],
             a step that is not positive, or one together with ``normalized``.
 
     Cost: A and A* once a step; normalized, A three times, and once more for each shrinking; the

@@ -12,6 +12,7 @@ from jaxinv._core import checks, numerics, pytree, replace, static
 from jaxinv.operators import Dense
 from jaxinv.problems import Problem
 from jaxinv.solvers._base import Info, Solver
+from jaxinv.solvers._linear import require_real
 from jaxinv.solvers._quadratic import minimize_quadratic
 from jaxinv.solvers.duality import gap_from, require_linear
 
@@ -40,6 +41,9 @@ class Lasso(Solver):
 
     patience = 50
     scalars = ("penalty",)
+
+    def check_problem(self, where: str, problem: Problem, u0: Array) -> None:
+        require_real(where, problem, u0)
 
     def objective(self, problem: Problem, u: Array) -> Array:
         return problem.loss(u) + self._penalty(u) * jnp.sum(jnp.abs(u))

@@ -12,7 +12,7 @@ from jax import lax
 
 from jaxinv._core import checks
 from jaxinv.problems import Problem
-from jaxinv.solvers._loop import check_problem, solve
+from jaxinv.solvers._loop import check_problem, solve, step_limit
 from jaxinv.solvers.duality import largest_penalty, require_linear
 from jaxinv.solvers.lasso import Lasso, lasso
 
@@ -89,8 +89,14 @@ def lasso_path(
     smallest = checks.scalar(where, "smallest", smallest, low=0.0, high=1.0, open_low=True)
     if penalties is not None:
         penalties = checks.array(where, "penalties", penalties, ndim=1)
+        if jnp.iscomplexobj(penalties):
+            checks.fail(where, "penalties", "be real", penalties)
+        checks.finite(where, "penalties", penalties)
         if checks.is_concrete(penalties) and not bool(np.all(np.asarray(penalties) >= 0)):
-            checks.fail(where, "penalties", "be >= 0", "a negative or NaN entry")
+            checks.fail(where, "penalties", "be >= 0", "a negative entry")
+    tol = checks.nonnegative(where, "tol", tol)
+    if checks.is_concrete(max_steps):
+        max_steps = step_limit(where, "max_steps", max_steps)
     solver = lasso(0.0, working_set=working_set, num_inner=num_inner, shared=True)
     problem = problem._replace(truth=None)
     return _path(solver, problem, penalties, smallest, tol, max_steps, num_penalties)

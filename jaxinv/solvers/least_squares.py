@@ -106,8 +106,9 @@ def oracle(problem: Problem) -> Array:
 def _support(where: str, argument: str, problem: Problem, value: Any) -> Array:
     """Return a mask of the unknown's shape from a mask, or from values."""
     shape = getattr(problem.operator if problem.prior is None else problem.prior, "in_shape", None)
-    boolean = jnp.asarray(value).dtype == bool
-    mask = jnp.asarray(value) if boolean else checks.array(where, argument, value) != 0
+    values = checks.array(where, argument, value)
+    checks.finite(where, argument, values)
+    mask = values != 0
     if shape is not None:
         hint = "Give a mask or an estimate of the unknown, not indices."
         checks.shape_is(where, argument, mask, shape, hint)

@@ -6,12 +6,14 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax import lax
 
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.problems import Problem
 from jaxinv.solvers._base import Info, Solver
 from jaxinv.solvers._linear import linear_problem
-from jaxinv.solvers._sparsity import num_entries, require_fit, sparsity_level
+from jaxinv.solvers._sparsity import most_entries, num_entries, require_fit, sparsity_level
 
 Array = jax.Array
 
@@ -23,7 +25,8 @@ class OmpState(NamedTuple):
 
     Attributes:
         u: the least-squares solution on the support.
-        residual: y − A u, flat.
+        residual: y − A u, flat; of complex measurements of a real u the real parts, then the
+            imaginary ones: 2 m numbers in place of m, as in ``basis``.
         support: the chosen entries in order, shape (K,); the size of u where not yet chosen.
         basis: orthonormal rows that span the chosen columns, shape (K, m).
         inverse: R⁻¹ of the factorization A_S = Q R, shape (K, K).
@@ -49,22 +52,22 @@ class Omp(Solver):
 
     scalars = ("num_nonzeros",)
 
-    def one_start(self, u0: Array) -> Array:
-        require_fit("omp", self.num_nonzeros, jnp.size(u0))
-        return u0
+    def check_problem(self, where: str, problem: Problem, u0: Array) -> None:
+        require_fit(where, self.num_nonzeros, problem, u0)
+        require_fit(where, self.max_nonzeros, problem, u0, "max_nonzeros")
 
     def init(self, problem: Problem, u0: Array) -> OmpState:
         _, y = linear_problem("omp", problem, u0)
-        room = min(y.size, u0.size)
+        room = most_entries(y, u0)
         if self.max_nonzeros is not None:
-            require_fit("omp", self.max_nonzeros, room, f"m = {y.size}, n = {u0.size}")
-            room = self.max_nonzeros
-        dtype = jnp.result_type(u0.dtype, y.dtype)
+            room = min(room, self.max_nonzeros)
+        residual = _flat(y, u0)
+        dtype = jnp.result_type(u0.dtype, residual.dtype)
         return OmpState(
             u=jnp.zeros_like(u0),
-            residual=y.reshape(-1),
+            residual=residual,
             support=jnp.full(room, u0.size, jnp.int32),
-            basis=jnp.zeros((room, y.size), y.dtype),
+            basis=jnp.zeros((room, residual.size), residual.dtype),
             inverse=jnp.zeros((room, room), dtype),
             num_chosen=jnp.zeros((), jnp.int32),
             complete=jnp.zeros((), bool),
@@ -74,11 +77,11 @@ class Omp(Solver):
         u, residual = state.u, state.residual
         model, y = linear_problem("omp", problem, u)
         most = jnp.minimum(num_entries(self.num_nonzeros, u.size), state.support.size)
-        correlations = jnp.abs(model.adjoint(residual.reshape(y.shape))).reshape(-1)
+        correlations = jnp.abs(model.adjoint(_measured(residual, y))).reshape(-1)
         correlations = correlations.at[state.support].set(-1, mode="drop")
-        index = jnp.argmax(correlations)
+        index = jnp.argmax(correlations).astype(jnp.int32)
         unit = jnp.zeros(u.size, u.dtype).at[index].set(1).reshape(u.shape)
-        column = model(unit).reshape(-1)
+        column = _flat(model(unit), u)
         rest, shares = _orthogonalized(state.basis, column)
         length, whole = numerics.safe_norm(rest), numerics.safe_norm(column)
         independent = length > _DEPENDENT * jnp.finfo(length.dtype).eps * whole
@@ -92,6 +95,20 @@ class Omp(Solver):
         )
         info = Info(0.5 * numerics.sum_squares(residual), jnp.where(complete, 0, relative))
         return following._replace(complete=complete), info
+
+
+def _flat(v: Array, u: Array) -> Array:
+    """Return measurements as a vector over the numbers that ``u`` is made of."""
+    v = v.reshape(-1)
+    split = jnp.iscomplexobj(v) and not jnp.iscomplexobj(u)
+    return jnp.concatenate([v.real, v.imag]) if split else v
+
+
+def _measured(v: Array, y: Array) -> Array:
+    """Return the measurements that ``_flat`` made a vector of."""
+    if jnp.iscomplexobj(y) and not jnp.iscomplexobj(v):
+        v = lax.complex(*jnp.split(v, 2))
+    return v.reshape(y.shape)
 
 
 def _orthogonalized(basis: Array, column: Array) -> tuple[Array, Array]:
@@ -172,7 +189,8 @@ def omp(num_nonzeros: Any, *, max_nonzeros: int | None = None) -> Omp:
     counted = checks.is_concrete(level) and jnp.issubdtype(jnp.asarray(level).dtype, jnp.integer)
     if max_nonzeros is not None:
         max_nonzeros = checks.count(where, "max_nonzeros", max_nonzeros)
-        require_fit(where, level, max_nonzeros, "max_nonzeros")
+        if counted and np.any(np.asarray(level) > max_nonzeros):
+            checks.fail(where, "num_nonzeros", f"be at most {max_nonzeros} (max_nonzeros)", level)
     elif counted and jnp.ndim(level) == 0:
         max_nonzeros = int(level)
     return Omp(level, max_nonzeros)

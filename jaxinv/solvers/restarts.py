@@ -40,6 +40,9 @@ class Restarts(Solver):
     def check(self, where: str) -> None:
         self.solver.check(where)
 
+    def check_problem(self, where: str, problem: Problem, u0: Any) -> None:
+        self.solver.check_problem(where, problem, self.one_start(u0))
+
     def one_start(self, u0: Any) -> Any:
         for leaf in jax.tree.leaves(u0):
             if leaf.shape[:1] != (self.num_restarts,):

@@ -11,6 +11,7 @@ from jaxinv._core import checks, numerics, pytree, replace
 from jaxinv.problems import Problem
 from jaxinv.shrinkage import Shrinkage
 from jaxinv.solvers._base import Info, Solver
+from jaxinv.solvers._linear import require_real
 from jaxinv.solvers._message_passing import (
     chosen_shrinkage,
     kept_share,
@@ -60,6 +61,9 @@ class Vamp(Solver):
     factors: Any = None
 
     scalars = ("noise_std", "damping")
+
+    def check_problem(self, where: str, problem: Problem, u0: Array) -> None:
+        require_real(where, problem, u0)
 
     def prepare(self, problem: Problem) -> Vamp:
         model = real_linear_model("vamp", problem)

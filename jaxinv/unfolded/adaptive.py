@@ -12,8 +12,8 @@ from jaxinv.problems import Problem
 from jaxinv.solvers import Info, Layers, Solver
 from jaxinv.unfolded._matrix import measurement
 from jaxinv.unfolded._shrink import bypass_schedule, soft_with_bypass, threshold_schedule
+from jaxinv.unfolded._start import BYPASS_LIMIT, BYPASS_RATE, THRESHOLDS
 from jaxinv.unfolded.analytic_weights import analytic_weights
-from jaxinv.unfolded.coupled_networks import BYPASS_LIMIT, BYPASS_RATE, THRESHOLDS
 
 Array = jax.Array
 

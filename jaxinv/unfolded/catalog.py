@@ -35,6 +35,7 @@ _PENALTY = 0.1
 _SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the way from the start to the tuned numbers
 _FRESH_PROBLEMS = 3000
 _HIGH_SNR = 45.0  # dB
+_RIDGES = (0.1, 8.0)  # of ALAMP without noise, and with much
 _NUMBERS, _MATRICES = 1000, 600  # steps to train numbers, and matrices
 
 
@@ -84,9 +85,16 @@ def _selecting(
     return constructor(A, num_layers, bypass_rate=rate, bypass_limit=limit, **options)
 
 
-def _alista(key: Any, A: Any, num_layers: int, signals: Signals, **options: Any) -> Layers:
+def _noise_aware(
+    constructor: Any, key: Any, A: Any, num_layers: int, signals: Signals, **options: Any
+) -> Layers:
     noise = noise_ratio(signals.snr_db)
-    return _selecting(alista, key, A, num_layers, signals, noise=noise, **options)
+    return _selecting(constructor, key, A, num_layers, signals, noise=noise, **options)
+
+
+def _alamp(key: Any, A: Any, num_layers: int, signals: Signals) -> Layers:
+    ridge = _RIDGES[0] + noise_ratio(signals.snr_db) * (_RIDGES[1] - _RIDGES[0])
+    return _posterior(alamp, key, A, num_layers, signals, ridge=ridge)
 
 
 def _neural(key: Any, A: Any, num_layers: int, signals: Signals) -> Layers:
@@ -120,14 +128,18 @@ def noise_ratio(snr_db: float | None) -> float:
 
 
 NETWORKS: dict[str, Network] = {
-    "lista": Network("LISTA: two matrices trained", partial(_plain, lista), _MATRICES),
-    "lista-ss": Network("LISTA with support selection", partial(_selecting, lista_ss), _MATRICES),
+    "lista": Network(
+        "LISTA: two matrices trained", partial(_plain, lista, start="analytic"), _MATRICES
+    ),
+    "lista-ss": Network(
+        "LISTA with support selection", partial(_selecting, lista_ss, start="analytic"), _MATRICES
+    ),
     "lista-cp": Network("LISTA-CP: one matrix a layer", partial(_plain, lista_cp), _MATRICES),
     "lista-cpss": Network(
-        "LISTA-CPSS: one matrix a layer, support selection", partial(_selecting, lista_cpss), 900
+        "LISTA-CPSS: one matrix a layer, support selection", partial(_noise_aware, lista_cpss), 900
     ),
     "tilista": Network(
-        "TiLISTA: one matrix for all layers", partial(_selecting, tilista), _MATRICES
+        "TiLISTA: one matrix for all layers", partial(_noise_aware, tilista), _MATRICES
     ),
     "gated-lista": Network(
         "gated LISTA: LISTA-CPSS with gates", partial(_selecting, gated_lista), _MATRICES
@@ -138,10 +150,12 @@ NETWORKS: dict[str, Network] = {
     "step-lista": Network(
         "Step-LISTA: ISTA with trained steps", partial(_plain, step_lista, penalty=_PENALTY)
     ),
-    "alista": Network("ALISTA: computed matrix, two numbers a layer", _alista),
+    "alista": Network(
+        "ALISTA: computed matrix, two numbers a layer", partial(_noise_aware, alista)
+    ),
     "alista-momentum": Network(
         "ALISTA with momentum and symmetric weights",
-        partial(_alista, momentum=True, symmetric=True),
+        partial(_noise_aware, alista, momentum=True, symmetric=True),
     ),
     "alista-at": Network("ALISTA-AT: a threshold for each entry", partial(_selecting, alista_at)),
     "aglista": Network("AGLISTA: ALISTA with gates", partial(_selecting, aglista)),
@@ -155,7 +169,7 @@ NETWORKS: dict[str, Network] = {
     ),
     "alamp": Network(
         "ALAMP: message passing, computed matrix, posterior mean",
-        partial(_posterior, alamp),
+        _alamp,
         400,
         needs_distribution=True,
     ),

@@ -8,18 +8,16 @@ import jax.numpy as jnp
 
 from jaxinv._core import checks
 from jaxinv.solvers import Layers
-from jaxinv.unfolded._matrix import Measurement, measurement, squared_norm
+from jaxinv.unfolded._matrix import Measurement, measurement
 from jaxinv.unfolded._shrink import bypass_schedule, threshold_schedule
+from jaxinv.unfolded._start import BYPASS_LIMIT, BYPASS_RATE, THRESHOLDS, first_weights
 from jaxinv.unfolded.analytic_weights import analytic_weights
 from jaxinv.unfolded.coupled import Coupled
 
-STARTS = ("analytic", "adjoint")
-THRESHOLDS = (0.45, 0.012)  # first and last, for entries N(0, 1): near what training finds
-ADJOINT_PENALTY = 0.4  # θ = 0.4 / L for W = A / L
-BYPASS_RATE, BYPASS_LIMIT = 0.012, 0.13  # of the entries: 6, 12, .., 65 of 500
 
-
-def lista_cp(A: Any, num_layers: int, *, tied: bool = False, start: str = "analytic") -> Layers:
+def lista_cp(
+    A: Any, num_layers: int, *, tied: bool = False, start: str = "analytic", noise: Any = 0.0
+) -> Layers:
     r"""Make LISTA-CP: coupled layers with a trained matrix each.
 
     .. math:: x_{t+1} = S_{\theta_t}\bigl(x_t + W_t^* (y - A x_t)\bigr)
@@ -33,6 +31,7 @@ def lista_cp(A: Any, num_layers: int, *, tied: bool = False, start: str = "analy
         tied: one W for all layers.
         start: first weights: ``"analytic"`` (``analytic_weights(A)``, θ geometric) or
             ``"adjoint"`` (W = A / L, θ = 0.4 / L, L = 1.001 ‖A‖², as published).
+        noise: ρ >= 0 of ``analytic_weights``; 1 suits an SNR up to 45 dB.
 
     Returns:
         ``Layers``; trained are ``weights`` and ``threshold``. The thresholds are meant for
@@ -50,7 +49,7 @@ def lista_cp(A: Any, num_layers: int, *, tied: bool = False, start: str = "analy
 
     Source: Chen, Liu, Wang, Yin (2018), equation (15).
     """
-    return _trained("lista_cp", A, num_layers, tied, start, bypass=None)
+    return _trained("lista_cp", A, num_layers, tied, start, noise, bypass=None)
 
 
 def lista_cpss(
@@ -59,6 +58,7 @@ def lista_cpss(
     *,
     tied: bool = False,
     start: str = "analytic",
+    noise: Any = 0.0,
     bypass_rate: Any = BYPASS_RATE,
     bypass_limit: Any = BYPASS_LIMIT,
 ) -> Layers:
@@ -71,7 +71,7 @@ def lista_cpss(
     which removes the bias of the threshold where it does most harm.
 
     Args:
-        A, num_layers, tied, start: as in ``lista_cp``.
+        A, num_layers, tied, start, noise: as in ``lista_cp``.
         bypass_rate: p, growth of the share per layer, in [0, 1]; may be traced.
         bypass_limit: p_max, in [0, 1]; about 1.3 times the expected share of nonzero entries.
 
@@ -91,7 +91,7 @@ def lista_cpss(
     Source: Chen, Liu, Wang, Yin (2018), equations (16) to (18).
     """
     shares = _shares("lista_cpss", num_layers, bypass_rate, bypass_limit)
-    return _trained("lista_cpss", A, num_layers, tied, start, bypass=shares)
+    return _trained("lista_cpss", A, num_layers, tied, start, noise, bypass=shares)
 
 
 def tilista(
@@ -99,6 +99,7 @@ def tilista(
     num_layers: int,
     *,
     start: str = "analytic",
+    noise: Any = 0.0,
     bypass_rate: Any = BYPASS_RATE,
     bypass_limit: Any = BYPASS_LIMIT,
 ) -> Layers:
@@ -107,7 +108,7 @@ def tilista(
     .. math:: x_{t+1} = S^{p_t}_{\theta_t}\bigl(x_t + \gamma_t W^* (y - A x_t)\bigr)
 
     Args:
-        A, num_layers, start, bypass_rate, bypass_limit: as in ``lista_cpss``.
+        A, num_layers, start, noise, bypass_rate, bypass_limit: as in ``lista_cpss``.
 
     Returns:
         ``Layers``; trained are ``weights`` (shared), ``step_size`` and ``threshold``.
@@ -126,7 +127,7 @@ def tilista(
     """
     where = "tilista"
     given = measurement(where, A)
-    weights, thresholds = _start(where, given, num_layers, start)
+    weights, thresholds = first_weights(where, given, num_layers, start, noise)
     shares = _shares(where, num_layers, bypass_rate, bypass_limit)
     trained = ("weights", "step_size", "threshold")
     return _layers(given, weights, thresholds, shares, None, ("weights",), trained)
@@ -156,7 +157,7 @@ def alista(
         momentum: add β_t (x_t − x_{t−1}), trained from 0.
         symmetric: make WᵀA symmetric; best together with momentum.
         noise: ρ >= 0, see ``analytic_weights``: less coherence is traded for less gain of
-            noise; 0.3 suits an SNR of 20 dB.
+            noise; 1 suits an SNR up to 45 dB.
         bypass_rate: p, growth per layer of the share of entries that pass, in [0, 1].
         bypass_limit: p_max, in [0, 1].
 
@@ -188,21 +189,13 @@ def alista(
     return _layers(given, weights, thresholds, shares, start, ("weights",), trained)
 
 
-def _trained(where: str, A: Any, num_layers: int, tied: bool, start: str, *, bypass: Any) -> Layers:
+def _trained(
+    where: str, A: Any, num_layers: int, tied: bool, start: str, noise: Any, *, bypass: Any
+) -> Layers:
     given = measurement(where, A)
-    weights, thresholds = _start(where, given, num_layers, start)
+    weights, thresholds = first_weights(where, given, num_layers, start, noise)
     shared = ("weights",) if checks.boolean(where, "tied", tied) else ()
     return _layers(given, weights, thresholds, bypass, None, shared, ("weights", "threshold"))
-
-
-def _start(where: str, given: Measurement, num_layers: int, start: str) -> tuple[Any, Any]:
-    """Return the first weights, and the first threshold of each layer."""
-    num_layers = checks.count(where, "num_layers", num_layers)
-    if checks.choice(where, "start", start, STARTS) == "analytic":
-        weights = analytic_weights(given.matrix)
-        return weights, threshold_schedule(num_layers, *THRESHOLDS)
-    scale = 1.001 * squared_norm(given.matrix)
-    return given.matrix / scale, jnp.full(num_layers, ADJOINT_PENALTY / scale)
 
 
 def _shares(where: str, num_layers: int, rate: Any, limit: Any) -> Any:

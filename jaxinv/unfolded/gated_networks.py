@@ -10,8 +10,8 @@ from jaxinv._core import checks
 from jaxinv.solvers import Layers
 from jaxinv.unfolded._matrix import measurement
 from jaxinv.unfolded._shrink import bypass_schedule, threshold_schedule
+from jaxinv.unfolded._start import BYPASS_LIMIT, BYPASS_RATE, THRESHOLDS, first_weights
 from jaxinv.unfolded.analytic_weights import analytic_weights
-from jaxinv.unfolded.coupled_networks import BYPASS_LIMIT, BYPASS_RATE, THRESHOLDS, _start
 from jaxinv.unfolded.gated import GATES, Gated
 
 _NONE = "none"
@@ -65,7 +65,7 @@ def gated_lista(
     """
     where = "gated_lista"
     given = measurement(where, A)
-    weights, thresholds = _start(where, given, num_layers, start)
+    weights, thresholds = first_weights(where, given, num_layers, start)
     checks.choice(where, "gain", gain, (*GATES, _NONE))
     overshoot = checks.boolean(where, "overshoot", overshoot)
     shares = bypass_schedule(where, len(thresholds), bypass_rate, bypass_limit)

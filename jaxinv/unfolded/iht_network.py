@@ -14,7 +14,7 @@ from jaxinv.problems import Problem
 from jaxinv.solvers import Info, Layers, Solver
 from jaxinv.unfolded._matrix import measurement
 from jaxinv.unfolded._shrink import bypass_count, threshold_schedule
-from jaxinv.unfolded.coupled_networks import _start
+from jaxinv.unfolded._start import first_weights
 
 Array = jax.Array
 
@@ -138,7 +138,7 @@ def iht_network(
         got = "neither" if ramp is None else "both"
         checks.fail(where, "num_nonzeros or ramp", "be given, one of the two", got)
     given = measurement(where, A)
-    weights, thresholds = _start(where, given, num_layers, start)
+    weights, thresholds = first_weights(where, given, num_layers, start)
     if start == "analytic":
         thresholds = threshold_schedule(len(thresholds), *_THRESHOLDS)
     real = jnp.finfo(weights.dtype).dtype

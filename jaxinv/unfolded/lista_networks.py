@@ -8,17 +8,16 @@ import jax.numpy as jnp
 
 from jaxinv._core import checks, numerics
 from jaxinv.solvers import Layers
-from jaxinv.unfolded._matrix import measurement, squared_norm
+from jaxinv.unfolded._matrix import measurement
 from jaxinv.unfolded._shrink import bypass_schedule
-from jaxinv.unfolded.coupled_networks import ADJOINT_PENALTY, BYPASS_LIMIT, BYPASS_RATE
+from jaxinv.unfolded._start import BYPASS_LIMIT, BYPASS_RATE, first_weights
 from jaxinv.unfolded.lista import Lista
 
 
-def lista(A: Any, num_layers: int, tied: bool = False) -> Layers:
+def lista(A: Any, num_layers: int, tied: bool = False, *, start: str = "adjoint") -> Layers:
     r"""Make LISTA: iterations of ISTA whose two matrices are trained.
 
-    .. math:: x_{t+1} = S_{\theta_t}(W_t x_t + B y), \qquad
-        B = A^* / L, \quad W_t = I - B A, \quad \theta_t = 0.4 / L \ \text{at first}
+    .. math:: x_{t+1} = S_{\theta_t}(W_t x_t + B y), \qquad W_t = I - B A \ \text{at first}
 
     The first unfolded network. ``lista_cp`` has fewer weights, ``alista`` almost none, and both
     are more accurate.
@@ -27,13 +26,15 @@ def lista(A: Any, num_layers: int, tied: bool = False) -> Layers:
         A: the measurement matrix, shape (m, n), or a linear operator on vectors.
         num_layers: T >= 1.
         tied: one W for all layers. B is one for all layers in either case, as published.
+        start: first weights: ``"adjoint"``, as published (B = A*/L and θ = 0.4/L with
+            L = 1.001 ‖A‖²: untrained, T steps of ISTA with penalty 0.4), or ``"analytic"``
+            (B = W*, the analytic weights, and θ geometric: far less training).
 
     Returns:
-        ``Layers``; untrained they are T steps of ISTA with penalty 0.4 and step 1/L,
-        L = 1.001 ‖A‖². Trained are ``encoder``, ``recurrent`` and ``threshold``.
+        ``Layers``; trained are ``encoder``, ``recurrent`` and ``threshold``.
 
     Raises:
-        ValueError: A with a zero column or more rows than columns.
+        ValueError: A with a zero column or more rows than columns; another ``start``.
 
     Cost: a layer takes n² multiplications, a coupled one 2 m n.
 
@@ -46,7 +47,7 @@ def lista(A: Any, num_layers: int, tied: bool = False) -> Layers:
 
     Source: Gregor, LeCun (2010); scale and start of Chen, Liu, Wang, Yin (2018).
     """
-    return _lista("lista", A, num_layers, tied, None)
+    return _lista("lista", A, num_layers, tied, start, None)
 
 
 def lista_ss(
@@ -54,6 +55,7 @@ def lista_ss(
     num_layers: int,
     tied: bool = False,
     *,
+    start: str = "adjoint",
     bypass_rate: Any = BYPASS_RATE,
     bypass_limit: Any = BYPASS_LIMIT,
 ) -> Layers:
@@ -62,7 +64,7 @@ def lista_ss(
     .. math:: x_{t+1} = S^{p_t}_{\theta_t}(W_t x_t + B y)
 
     Args:
-        A, num_layers, tied: as in ``lista``.
+        A, num_layers, tied, start: as in ``lista``.
         bypass_rate, bypass_limit: as in ``lista_cpss``.
 
     Returns:
@@ -82,14 +84,13 @@ def lista_ss(
     """
     num_layers = checks.count("lista_ss", "num_layers", num_layers)
     shares = bypass_schedule("lista_ss", num_layers, bypass_rate, bypass_limit)
-    return _lista("lista_ss", A, num_layers, tied, shares)
+    return _lista("lista_ss", A, num_layers, tied, start, shares)
 
 
-def _lista(where: str, A: Any, num_layers: int, tied: bool, shares: Any) -> Layers:
+def _lista(where: str, A: Any, num_layers: int, tied: bool, start: str, shares: Any) -> Layers:
     given = measurement(where, A)
-    num_layers = checks.count(where, "num_layers", num_layers)
-    scale = 1.001 * squared_norm(given.matrix)
-    encoder = jnp.conj(given.matrix.T) / scale
+    weights, thresholds = first_weights(where, given, num_layers, start)
+    encoder = jnp.conj(weights.T)
     recurrent = jnp.eye(encoder.shape[0], dtype=encoder.dtype)
     recurrent -= numerics.matmul(encoder, given.matrix)
     real = jnp.finfo(encoder.dtype).dtype
@@ -97,11 +98,11 @@ def _lista(where: str, A: Any, num_layers: int, tied: bool, shares: Any) -> Laye
         Lista(
             encoder=encoder,
             recurrent=recurrent,
-            threshold=jnp.asarray(ADJOINT_PENALTY / scale, real),
+            threshold=jnp.asarray(threshold, real),
             bypass=None if shares is None else shares[layer].astype(real),
             operator=given.operator,
         )
-        for layer in range(num_layers)
+        for layer, threshold in enumerate(thresholds)
     ]
     tied = checks.boolean(where, "tied", tied)
     shared = ("encoder", "operator") + (("recurrent",) if tied else ())

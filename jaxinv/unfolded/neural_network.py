@@ -12,8 +12,8 @@ from jaxinv._core import checks
 from jaxinv.solvers import Layers
 from jaxinv.unfolded._matrix import measurement
 from jaxinv.unfolded._shrink import bypass_schedule
+from jaxinv.unfolded._start import BYPASS_LIMIT, BYPASS_RATE
 from jaxinv.unfolded.analytic_weights import analytic_weights
-from jaxinv.unfolded.coupled_networks import BYPASS_LIMIT, BYPASS_RATE
 from jaxinv.unfolded.neural import NeuralAlista
 
 Array = jax.Array

@@ -22,6 +22,7 @@ Array = jax.Array
 
 _GROWTH = 10.0  # of a logarithmic loss above its start: 43 dB; of any other, this many times
 _SCALAR_RATE, _MATRIX_RATE = 2e-2, 5e-4
+_MEMORY = 0.95  # of the running average of the weights
 
 
 class History(NamedTuple):
@@ -30,7 +31,8 @@ class History(NamedTuple):
     Attributes:
         loss: training loss of each step; NaN where the step was skipped.
         validation_steps: steps after which the validation loss was taken; 0 is the start.
-        validation: validation loss at those.
+        validation: validation loss at those, of the weights or of their running average, which
+            is less.
         best_step: the step whose weights were kept.
         num_skipped: steps whose gradient was not finite, and that changed nothing.
     """
@@ -69,6 +71,7 @@ class TrainingDivergedError(ArithmeticError):
 
 class _Carry(NamedTuple):
     free: Any
+    average: Any
     moments: Any
     best: Any
     best_value: Array
@@ -106,7 +109,8 @@ def fit(
     .. math:: \min_\theta \log \frac{\sum_i \|x_T(y_i; \theta) - x_i\|^2}{\sum_i \|x_i\|^2}
 
     Data are drawn on the device inside the compiled loop, so that no sample is seen twice, and
-    the weights with the best loss on a fixed validation set are kept. The logarithm keeps the
+    the weights with the best loss on a fixed validation set are kept: those of a step, or their
+    running average, which has less of the noise of the last batches. The logarithm keeps the
     gradient alive at −60 dB, where the plain square is too small to learn from.
 
     Args:
@@ -233,7 +237,8 @@ def _begin(setting: _Setting, layers: Layers, family: Any, keys: Array) -> tuple
     free = to_free(layers.solver, trainable)
     value = network_loss(setting, layers, family, family.batch(keys), 0.0)
     zero = jnp.zeros((), jnp.int32)
-    return _Carry(free, setting.optimizer.init(free), free, value, zero, zero, zero), value
+    moments = setting.optimizer.init(free)
+    return _Carry(free, free, moments, free, value, zero, zero, zero), value
 
 
 @partial(jax.jit, static_argnums=0)
@@ -264,20 +269,30 @@ def _advance(
             partial(jnp.where, finite), (free, moments), (carry.free, carry.moments)
         )
         skipped = carry.num_skipped + jnp.where(finite, 0, 1)
+        average = jax.tree.map(_averaged, carry.average, free)
+        step = carry.step + 1
         following = carry._replace(
-            free=free, moments=moments, step=carry.step + 1, num_skipped=skipped
+            free=free, average=average, moments=moments, step=step, num_skipped=skipped
         )
         return following, jnp.where(finite, value, jnp.nan)
 
     carry, losses = lax.scan(step, carry, None, length=setting.chunk)
-    value = network_loss(setting, network(carry.free), family, family.batch(keys), 0.0)
+    problems = family.batch(keys)
+    tried = (carry.free, carry.average)
+    now, averaged = (network_loss(setting, network(w), family, problems, 0.0) for w in tried)
+    found = jax.tree.map(partial(jnp.where, averaged < now), carry.average, carry.free)
+    value = jnp.where(averaged < now, averaged, now)
     better = value < carry.best_value
     carry = carry._replace(
-        best=jax.tree.map(partial(jnp.where, better), carry.free, carry.best),
+        best=jax.tree.map(partial(jnp.where, better), found, carry.best),
         best_value=jnp.where(better, value, carry.best_value),
         best_step=jnp.where(better, carry.step, carry.best_step),
     )
     return carry, (losses, value)
+
+
+def _averaged(average: Array, leaf: Array) -> Array:
+    return _MEMORY * average + (1 - _MEMORY) * leaf
 
 
 def _result(layers: Layers, carry: _Carry, losses: Any, values: Any, steps: Any) -> Fit:
