@@ -16,7 +16,6 @@ X64 = jax.config.jax_enable_x64
 DTYPE = jnp.float64 if X64 else jnp.float32
 COMPLEX = jnp.complex128 if X64 else jnp.complex64
 EPS = float(jnp.finfo(DTYPE).eps)
-KEY = jax.random.key(0)
 O = ji.operators
 
 M, N, S = 30, 60, 3
@@ -28,17 +27,71 @@ SOLVERS = {
     "cosamp": lambda s: ji.solvers.cosamp(s),
 }
 every = pytest.mark.parametrize("make", SOLVERS.values(), ids=SOLVERS)
+each = pytest.mark.parametrize("name", SOLVERS)
+pursuits = pytest.mark.parametrize("name", ["niht", "omp", "cosamp"])
 
 
 @functools.cache
-def drawn(snr_db=None, count=3):
-    family = ji.problems.sparse(M, N, num_nonzeros=S, snr_db=snr_db, dtype=DTYPE)
-    keys = jax.random.split(KEY, count)
-    return jax.jit(family.batch)(keys), jax.vmap(family.initial)(keys)
+def trial(snr_db=None, seed=0, count=S):
+    """A problem drawn by NumPy, so that it is the same one in float32 and float64."""
+    rng = np.random.default_rng(seed)
+    A = rng.normal(size=(M, N))
+    A /= np.linalg.norm(A, axis=0)
+    truth = np.zeros(N)
+    truth[rng.permutation(N)[:count]] = rng.choice([-1, 1], count) * rng.uniform(0.5, 2, count)
+    y = A @ truth
+    if snr_db is not None:
+        y += rng.normal(size=M) * np.linalg.norm(y) / np.sqrt(M) * 10 ** (-snr_db / 20)
+    A, y, truth = (jnp.asarray(v, DTYPE) for v in (A, y, truth))
+    return ji.Problem(O.dense(A), y), truth
 
 
-def trial(snr_db=None, index=0):
-    return jax.tree.map(lambda leaf: leaf[index], drawn(snr_db))
+def start():
+    return jnp.zeros(N, DTYPE)
+
+
+def rewritten(problem, change):
+    """The problem with another matrix, and the measurements that it has of the same signal."""
+    return problem._replace(operator=O.dense(change(problem.operator.matrix)))
+
+
+@functools.cache
+def lanes(name):
+    """What is solved in one batch: for each label the count, the tolerance and the problem."""
+    (plain, truth), noisy = trial(), trial(25.0)[0]
+    off = jnp.flatnonzero(truth == 0)[:10]
+    found = {f"draw{seed}": (S, 1e-6, trial(None, seed)[0]) for seed in range(3)}
+    found |= {f"count{s}": (s, 1e-6, plain) for s in range(1, 8)}
+    found["no signal"] = S, 1e-6, plain._replace(y=0 * plain.y)
+    found["no operator"] = S, 1e-6, rewritten(plain, lambda A: 0 * A)
+    found["holes"] = S, 1e-6, rewritten(plain, lambda A: A.at[:, off].set(0))
+    found["pair"] = 2, 1e-6, trial(20.0, 3, 2)[0]
+    if name == "omp":
+        found["early"] = 25, 0.1, noisy
+        found["rank 3"] = 6, 1e-6, rewritten(noisy, lambda A: jnp.repeat(A[:, :3], 20, axis=1))
+        ladder = jnp.asarray(np.geomspace(1, 1e-3, M), DTYPE)
+        found["ill-conditioned"] = 20, 0.0, rewritten(noisy, lambda A: ladder[:, None] * A)
+    if name == "cosamp":
+        found |= {f"past{seed}": (14, 1e-6, trial(None, seed, 14)[0]) for seed in range(4)}
+    return found
+
+
+@functools.cache
+def solutions(name):
+    """Solve all of them by one program, in which the count is traced."""
+    counts, tols, problems = zip(*lanes(name).values(), strict=True)
+    problems = jax.tree.map(lambda *leaves: jnp.stack(leaves), *problems)
+
+    def run(count, tol, problem):
+        return ji.solve(SOLVERS[name](count), problem, start(), tol=tol, max_steps=300)
+
+    found = jax.jit(jax.vmap(run))(jnp.asarray(counts), jnp.asarray(tols, DTYPE), problems)
+    return jax.tree.map(np.asarray, found)
+
+
+def solved(name, label):
+    index = list(lanes(name)).index(label)
+    return jax.tree.map(lambda leaf: leaf[index], solutions(name))
 
 
 def as_numpy(problem):
@@ -79,49 +132,58 @@ def test_counts_and_fractions_name_the_same_number():
 # --- exact recovery, and what all of them share ------------------------------------------------
 
 
-@every
-def test_noiseless_signals_are_recovered_exactly_each_in_its_own_time(make):
-    problems, u0 = drawn()
-    run = jax.jit(jax.vmap(lambda p, u: ji.solve(make(S), p, u, tol=1e-6)))
-    sol = run(problems, u0)
-    np.testing.assert_array_equal(sol.status, ji.Status.CONVERGED)
-    np.testing.assert_allclose(sol.u, problems.truth.u, atol=3e-5)
-    np.testing.assert_array_equal(jnp.sum(sol.u != 0, axis=1), S)
-    for index in range(3):
-        one = ji.solve(make(S), *trial(None, index), tol=1e-6)
-        assert abs(int(one.num_steps) - int(sol.num_steps[index])) <= 1
+@each
+def test_noiseless_signals_are_recovered_exactly_each_in_its_own_time(name):
+    # a fixed step may be trapped at another fixed point; on these draws it is not
+    for seed in range(3):
+        sol = solved(name, f"draw{seed}")
+        assert int(sol.status) == ji.Status.CONVERGED
+        np.testing.assert_allclose(sol.u, trial(None, seed)[1], atol=3e-5)
+        assert np.count_nonzero(sol.u) == S
+        assert sol.num_steps < (5 if name in ("omp", "cosamp") else 100)
 
 
-@every
-def test_one_program_serves_every_sparsity(make):
-    problem, u0 = trial()
-    counts = jnp.arange(1, 8)
-    run = jax.jit(jax.vmap(lambda s: ji.solve(make(s), problem, u0, max_steps=400).u))
-    got = run(counts)
-    np.testing.assert_array_equal(jnp.sum(got != 0, axis=1)[:S], counts[:S])
-    np.testing.assert_allclose(got[S - 1], problem.truth.u, atol=1e-4)
-    by_fraction = ji.solve(make(S / N), problem, u0, max_steps=400).u
-    np.testing.assert_allclose(by_fraction, got[S - 1], atol=1e-4)
+@each
+def test_one_program_serves_every_sparsity(name):
+    for count in range(1, S + 1):
+        assert np.count_nonzero(solved(name, f"count{count}").u) == count
+    np.testing.assert_allclose(solved(name, f"count{S}").u, trial()[1], atol=1e-4)
+    for count in range(S + 1, 8):
+        assert np.count_nonzero(solved(name, f"count{count}").u) <= count
 
 
-@every
-def test_zero_measurements_and_zero_columns_are_harmless(make):
-    problem, u0 = trial()
-    sol = ji.solve(make(S), problem._replace(y=0 * problem.y), u0)
+@each
+def test_zero_measurements_and_zero_columns_are_harmless(name):
+    sol = solved(name, "no signal")
     assert int(sol.status) == ji.Status.CONVERGED
     np.testing.assert_array_equal(sol.u, 0)
-    empty = O.dense(0 * problem.operator.matrix)
-    assert np.all(np.isfinite(ji.solve(make(S), problem._replace(operator=empty), u0).u))
-    off = jnp.flatnonzero(problem.truth.u == 0)[:10]
-    holed = problem._replace(operator=O.dense(problem.operator.matrix.at[:, off].set(0)))
-    np.testing.assert_allclose(ji.solve(make(S), holed, u0).u, problem.truth.u, atol=1e-4)
+    assert np.all(np.isfinite(solved(name, "no operator").u))
+    np.testing.assert_allclose(solved(name, "holes").u, trial()[1], atol=1e-4)
+
+
+@pursuits
+def test_the_support_is_the_best_of_all_supports(name):
+    problem = trial(20.0, 3, 2)[0]
+    A, y = as_numpy(problem)
+
+    def fitted(support):
+        values, *_ = np.linalg.lstsq(A[:, support], y, rcond=None)
+        return np.sum((A[:, support] @ values - y) ** 2), support, values
+
+    pairs = itertools.combinations(range(N), 2)
+    _, support, values = min((fitted(list(pair)) for pair in pairs), key=lambda r: r[0])
+    expected = np.zeros(N)
+    expected[support] = values
+    got = ji.solvers.debias(problem, solved(name, "pair").u)
+    np.testing.assert_allclose(got, expected, atol=1000 * EPS)
 
 
 @every
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (0, "num_nonzeros must be finite and >= 1, got 0.*fraction"),
+        (0, r"num_nonzeros must be in \[1, .*, got 0.*fraction"),
+        (-1, r"num_nonzeros must be in \[1, .*, got -1"),
         (0.0, r"num_nonzeros must be in \(0, 1\], got 0.0"),
         (1.5, r"num_nonzeros must be in \(0, 1\], got 1.5.*integer"),
         (float("nan"), r"num_nonzeros must be in \(0, 1\], got nan"),
@@ -134,21 +196,32 @@ def test_a_sparsity_out_of_range_is_one_line(make, value, message):
 
 @every
 def test_a_sparsity_that_does_not_fit_is_one_line(make):
-    problem, u0 = trial()
-    with pytest.raises(ValueError, match=f"num_nonzeros must be at most {N} .*, got 61"):
-        ji.solve(make(N + 1), problem, u0)
-    for value in (True, "5", None):
+    problem, u0 = trial()[0], start()
+    for value, got in ((M + 1, "31"), (N + 1, "61"), (0.6, "0.6, that is 36")):
+        with pytest.raises(ValueError, match=f"num_nonzeros must be at most 30 .*, got {got}"):
+            ji.solve(make(value), problem, u0)
+    with pytest.raises(ValueError, match=r"num_nonzeros must be at most 30 .*, got 31"):
+        jax.jit(lambda y: ji.solve(make(M + 1), problem._replace(y=y), u0).u)(problem.y)
+    with pytest.raises(ValueError, match=r"num_nonzeros must be in \[1, .*, got 1099511627776"):
+        make(2**40)
+    for value in (True, "5", None, [3], 3j):
         with pytest.raises(TypeError, match="num_nonzeros must be a real number"):
             make(value)
     with pytest.raises(ValueError, match=r"solver\.num_nonzeros must be a scalar.*vmap"):
         ji.solve(make(jnp.asarray([2, 3])), problem, u0)
 
 
+def test_restarts_pass_the_check_on():
+    solver = ji.solvers.with_restarts(ji.solvers.cosamp(M + 1), 2)
+    with pytest.raises(ValueError, match="num_nonzeros must be at most 30"):
+        ji.solve(solver, trial()[0], jnp.zeros((2, N), DTYPE))
+
+
 # --- iterative hard thresholding ---------------------------------------------------------------
 
 
 def test_iht_iterates_are_those_of_the_paper():
-    problem, u0 = trial(30.0)
+    problem, u0 = trial(30.0)[0], start()
     A, y = as_numpy(problem)
     u, expected = np.zeros(N), []
     for _ in range(20):
@@ -181,8 +254,8 @@ def normalized_iht(A, y, num_steps):
 
 def test_normalized_iterates_are_those_of_the_paper():
     shrinks = 0
-    for index in range(3):
-        problem, u0 = trial(20.0, index)
+    for seed in range(3):
+        problem, u0 = trial(20.0, seed)[0], start()
         expected, shrunk = normalized_iht(*as_numpy(problem), 12)
         solver = ji.solvers.iht(S, normalized=True)
         _, (_, got) = ji.trace(solver, problem, u0, 12, measure=unknown)
@@ -192,12 +265,12 @@ def test_normalized_iterates_are_those_of_the_paper():
 
 
 def test_the_normalized_loss_never_rises_and_units_do_not_matter():
-    problem, u0 = trial(20.0)
+    problem, u0 = trial(20.0)[0], start()
     scaled = problem._replace(operator=O.dense(100 * problem.operator.matrix))
     solver = ji.solvers.iht(S, normalized=True)
-    _, (info, u) = ji.trace(solver, scaled, u0, 20, measure=unknown)
+    _, (info, u) = ji.trace(solver, scaled, u0, 12, measure=unknown)
     assert np.all(np.diff(info.loss) <= 1e-5 * info.loss[0])
-    _, (_, plain) = ji.trace(solver, problem, u0, 20, measure=unknown)
+    _, (_, plain) = ji.trace(solver, problem, u0, 12, measure=unknown)
     np.testing.assert_allclose(100 * u, plain, atol=1e-4)
 
 
@@ -212,90 +285,84 @@ def test_a_fixed_step_is_refused_with_normalization():
 
 
 def test_omp_equals_scikit_learn_at_every_step():
-    problems, u0 = drawn(15.0)
-    run = jax.jit(jax.vmap(lambda p, u: ji.trace(ji.solvers.omp(12), p, u, 12, measure=unknown)))
-    _, (_, got) = run(problems, u0)
-    for index in range(3):
-        A, y = as_numpy(trial(15.0, index)[0])
+    for seed in range(3):
+        problem = trial(15.0, seed)[0]
+        _, (_, got) = ji.trace(ji.solvers.omp(12), problem, start(), 12, measure=unknown)
         for s in range(1, 13):
-            expected = orthogonal_mp(A, y, n_nonzero_coefs=s)
-            np.testing.assert_array_equal(got[index, s - 1] != 0, expected != 0)
-            np.testing.assert_allclose(got[index, s - 1], expected, atol=200 * EPS)
+            expected = orthogonal_mp(*as_numpy(problem), n_nonzero_coefs=s)
+            np.testing.assert_array_equal(got[s - 1] != 0, expected != 0)
+            np.testing.assert_allclose(got[s - 1], expected, atol=200 * EPS)
 
 
 def test_omp_stops_at_the_relative_residual():
-    problem, u0 = trial(25.0)
-    A, y = as_numpy(problem)
-    sol = ji.solve(ji.solvers.omp(25), problem, u0, tol=0.1)
+    A, y = as_numpy(trial(25.0)[0])
+    sol = solved("omp", "early")
     expected = orthogonal_mp(A, y, tol=0.01 * np.sum(y**2))
     np.testing.assert_allclose(sol.u, expected, atol=200 * EPS)
     assert int(sol.num_steps) == np.count_nonzero(expected) < 25
-    residual = np.linalg.norm(A @ np.asarray(sol.u, np.float64) - y) / np.linalg.norm(y)
+    residual = np.linalg.norm(A @ sol.u.astype(np.float64) - y) / np.linalg.norm(y)
     np.testing.assert_allclose(sol.error, residual, rtol=1e-4)
 
 
 def test_omp_stays_accurate_on_nearly_dependent_columns():
-    family = ji.problems.sparse(
-        M, N, num_nonzeros=20, condition_number=1e3, unit_columns=False, dtype=DTYPE
-    )
-    problem, u0 = jax.jit(family.sample)(KEY), family.initial(KEY)
-    state, _ = ji.trace(ji.solvers.omp(20), problem, u0, 25)
-    basis = np.asarray(state.basis, np.float64)
+    state = solved("omp", "ill-conditioned").state
+    assert int(state.num_chosen) == 20
+    basis = state.basis[:20].astype(np.float64)
     np.testing.assert_allclose(basis @ basis.T, np.eye(20), atol=50 * EPS)
-    A, y = as_numpy(problem)
-    chosen = A[:, state.support]
+    A, y = as_numpy(lanes("omp")["ill-conditioned"][2])
+    chosen = A[:, state.support[:20]]
+    assert np.linalg.cond(chosen) > 50
     best = np.linalg.norm(y - chosen @ np.linalg.lstsq(chosen, y, rcond=None)[0])
-    got = np.linalg.norm(y - A @ np.asarray(state.u, np.float64))
+    got = np.linalg.norm(y - A @ state.u.astype(np.float64))
     assert got <= best + 1e3 * EPS * np.linalg.norm(y)
 
 
 def test_omp_ends_when_no_independent_column_is_left():
-    A = np.repeat(np.random.default_rng(1).normal(size=(8, 3)), 4, axis=1)  # rank 3
-    y = np.random.default_rng(2).normal(size=8)
-    problem = ji.Problem(O.dense(jnp.asarray(A, DTYPE)), jnp.asarray(y, DTYPE))
-    sol = ji.solve(ji.solvers.omp(6), problem, jnp.zeros(12, DTYPE), tol=1e-6)
+    sol = solved("omp", "rank 3")
     assert (int(sol.status), int(sol.num_steps)) == (ji.Status.CONVERGED, 4)
     assert int(sol.state.num_chosen) == 3
+    A, y = as_numpy(lanes("omp")["rank 3"][2])
     best = np.linalg.lstsq(A, y, rcond=None)[0]
-    np.testing.assert_allclose(A @ np.asarray(sol.u), A @ best, atol=1000 * EPS)
+    np.testing.assert_allclose(A @ sol.u, A @ best, atol=1000 * EPS)
 
 
-def test_pursuits_take_any_linear_operator_and_prior():
-    mask = O.random_mask(KEY, (36,), 0.6)
-    operator, prior = O.mask(mask), O.dct((36,)).H
-    truth = jnp.zeros(36, DTYPE).at[jnp.asarray([3, 17, 30])].set(jnp.asarray([2.0, -1.0, 1.5]))
-    matrix = (operator @ prior).todense()
-    problem = ji.Problem(operator, matrix @ truth, prior)
-    for make in SOLVERS.values():
-        sol = ji.solve(make(3), problem, jnp.zeros(36, DTYPE), max_steps=3000)
-        np.testing.assert_allclose(sol.u, truth, atol=1e-4)
-        np.testing.assert_allclose(sol.x, prior @ truth, atol=1e-4)
+@each
+def test_complex_images_behind_a_fast_operator_and_a_prior_are_recovered(name):
+    shape = (6, 6)
+    mask = np.random.default_rng(0).random(shape) < 0.75
+    operator, prior = O.subsampled_fourier(jnp.asarray(mask)), O.dct(shape).H
+    places = tuple(jnp.asarray(v) for v in ((0, 2, 5), (1, 4, 3)))
+    truth = jnp.zeros(shape, COMPLEX).at[places].set(jnp.asarray([2j, -1.5, 1 + 1j]))
+    problem = ji.Problem(operator, operator(prior(truth)), prior)
+    sol = ji.solve(SOLVERS[name](3 / 36), problem, 0 * truth)  # a fraction means the same
+    np.testing.assert_allclose(sol.u, truth, atol=1e-4)
+    np.testing.assert_allclose(sol.x, prior(truth), atol=1e-4)
 
 
-@every
-def test_pursuits_recover_complex_signals(make):
-    operator = O.gaussian(KEY, 20, 30, dtype=COMPLEX)
-    truth = jnp.zeros(30, COMPLEX).at[jnp.asarray([2, 11, 29])].set(jnp.asarray([2j, -1, 1 + 1j]))
-    problem = ji.Problem(operator, operator @ truth)
-    sol = ji.solve(make(3), problem, jnp.zeros(30, COMPLEX))
+@pytest.mark.parametrize("name", ["omp", "cosamp"])
+def test_complex_measurements_of_a_real_signal_count_twice(name):
+    operator = O.subsampled_fourier(jnp.arange(16) < 5, real=True)
+    truth = jnp.zeros(16, DTYPE).at[jnp.asarray([3, 9])].set(jnp.asarray([1.0, -2.0], DTYPE))
+    problem = ji.Problem(operator, operator(truth))
+    sol = ji.solve(SOLVERS[name](2), problem, 0 * truth)
+    assert sol.u.dtype == DTYPE
     np.testing.assert_allclose(sol.u, truth, atol=1e-4)
 
 
 @pytest.mark.parametrize("make", [SOLVERS["omp"], SOLVERS["cosamp"]])
 def test_pursuits_say_what_they_cannot_take(make):
-    relu = ji.problems.generative((3, 20, 24), 18, dtype=DTYPE)
-    with pytest.raises(ValueError, match=r"linear operator \(and prior\), got Dense after Relu"):
-        ji.solve(make(2), relu.sample(KEY), relu.initial(KEY))
-    operator = O.gaussian(KEY, 20, 30, dtype=COMPLEX)
-    problem = ji.Problem(operator, operator @ jnp.ones(30, COMPLEX))
+    problem = trial()[0]
+    bent = problem._replace(operator=O.magnitude(problem.operator))
+    with pytest.raises(ValueError, match=r"linear operator \(and prior\), got Magnitude"):
+        ji.solve(make(2), bent, start())
+    wave = problem._replace(operator=O.dense(1j * problem.operator.matrix))
     with pytest.raises(ValueError, match="u0 must be complex"):
-        ji.solve(make(2), problem, jnp.zeros(30, DTYPE))
+        ji.solve(make(2), wave, start())
 
 
 def test_omp_says_when_its_room_does_not_fit():
-    problem, u0 = trial()
-    with pytest.raises(ValueError, match=r"must be at most 30 \(m = 30, n = 60\), got 31"):
-        ji.solve(ji.solvers.omp(31), problem, u0)
+    with pytest.raises(ValueError, match=r"max_nonzeros must be at most 30 \(m = 30, n = 60\)"):
+        ji.solve(ji.solvers.omp(0.1, max_nonzeros=31), trial()[0], start())
     with pytest.raises(ValueError, match=r"num_nonzeros must be at most 4 \(max_nonzeros\), got 5"):
         ji.solvers.omp(5, max_nonzeros=4)
 
@@ -304,8 +371,8 @@ def test_omp_says_when_its_room_does_not_fit():
 
 
 def test_cosamp_steps_are_those_of_the_paper():
-    for index in range(3):
-        problem, u0 = trial(20.0, index)
+    for seed in range(3):
+        problem, u0 = trial(20.0, seed)[0], start()
         A, y = as_numpy(problem)
         u, expected = np.zeros(N), []
         for _ in range(5):
@@ -318,32 +385,8 @@ def test_cosamp_steps_are_those_of_the_paper():
         np.testing.assert_allclose(got, expected, atol=1000 * EPS)
 
 
-@pytest.mark.parametrize("make", [SOLVERS[name] for name in ("niht", "omp", "cosamp")])
-def test_the_support_is_the_best_of_all_supports(make):
-    rng = np.random.default_rng(3)
-    A = rng.normal(size=(14, 18)) / np.sqrt(14)
-    truth = np.zeros(18)
-    truth[[4, 12]] = 1.5, -2.0
-    y = A @ truth + 0.05 * rng.normal(size=14)
-
-    def solved(support):
-        values, *_ = np.linalg.lstsq(A[:, support], y, rcond=None)
-        return np.sum((A[:, support] @ values - y) ** 2), support, values
-
-    _, support, values = min(
-        (solved(list(pair)) for pair in itertools.combinations(range(18), 2)), key=lambda r: r[0]
-    )
-    expected = np.zeros(18)
-    expected[support] = values
-    problem = ji.Problem(O.dense(jnp.asarray(A, DTYPE)), jnp.asarray(y, DTYPE))
-    sol = ji.solve(make(2), problem, jnp.zeros(18, DTYPE))
-    np.testing.assert_allclose(ji.solvers.debias(problem, sol.u), expected, atol=1000 * EPS)
-
-
 def test_cosamp_past_its_limit_ends_without_nan():
-    family = ji.problems.sparse(12, 40, num_nonzeros=8, dtype=DTYPE)
-    keys = jax.random.split(KEY, 8)
-    problems, u0 = family.batch(keys), jax.vmap(family.initial)(keys)
-    sol = jax.jit(jax.vmap(lambda p, u: ji.solve(ji.solvers.cosamp(8), p, u)))(problems, u0)
-    assert np.all(np.isfinite(sol.u))
-    assert set(np.unique(sol.status)) <= {ji.Status.CONVERGED, ji.Status.STALLED}
+    for seed in range(4):
+        sol = solved("cosamp", f"past{seed}")
+        assert np.all(np.isfinite(sol.u))
+        assert int(sol.status) in (ji.Status.CONVERGED, ji.Status.STALLED)

@@ -1,5 +1,7 @@
 """AMP, VAMP and LAMP against NumPy loops, scikit-learn, state evolution and each other."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,8 +20,13 @@ def family(**options):
     return ji.problems.sparse(M, N, 0.08, **{"snr_db": 30, "dtype": DTYPE, **options})
 
 
+@jax.jit
+def sample(family, key):
+    return family.sample(key)
+
+
 def drawn(key=3, **options):
-    return jax.jit(family(**options).sample)(jax.random.key(key))
+    return sample(family(**options), jax.random.key(key))
 
 
 def run(solver, problem, num_steps):
@@ -89,16 +96,20 @@ def test_vamp_is_the_form_with_inverses(snr_db):
     np.testing.assert_allclose(got, numpy_vamp(A, y, sigma, shrink, 5), atol=2e4 * EPS)
 
 
-def errors(solver, family, num_steps, num_trials, key=0):
-    """Squared errors and signal energies of independent problems, one after the other."""
-
+@partial(jax.jit, static_argnums=3)
+def squares(solver, family, keys, num_steps):
     def trial(key):
         problem = family.sample(key)
         state, _ = ji.trace(solver, problem, family.initial(key), num_steps)
         return jnp.sum((state.u - problem.truth.x) ** 2), jnp.sum(problem.truth.x**2)
 
-    keys = jax.random.split(jax.random.key(key), num_trials)
-    return (np.asarray(part) for part in jax.jit(lambda keys: jax.lax.map(trial, keys))(keys))
+    return jax.lax.map(trial, keys)
+
+
+def errors(solver, family, num_steps, num_trials):
+    """Squared errors and signal energies of independent problems, one after the other."""
+    keys = jax.random.split(jax.random.key(0), num_trials)
+    return (np.asarray(part) for part in squares(solver, family, keys, num_steps))
 
 
 @pytest.mark.parametrize(("snr_db", "expected"), [(40, -45.5), (20, -23.6)])
@@ -261,6 +272,16 @@ def test_bad_input_is_one_line():
         ji.unfolded.lamp(problem.operator.matrix.at[:, 3].set(0), 4)
     with pytest.warns(UserWarning, match=r"lamp: the columns of A have norms from 2 to 2"):
         ji.unfolded.lamp(2 * problem.operator.matrix, 4)
+    wave = ji.Problem(ji.operators.dense(1j * problem.operator.matrix), problem.y)
+    for name in ("amp", "vamp"):
+        solver = getattr(ji.solvers, name)()
+        with pytest.raises(ValueError, match=r"u0 must be real.*fista"):
+            ji.solve(solver, problem, jnp.zeros(N, complex))
+        with pytest.raises(ValueError, match=r"problem\.operator must be real.*fista"):
+            ji.solve(solver, wave, jnp.zeros(N, DTYPE))
+    for value in (2, -0.1, float("nan")):
+        with pytest.raises(ValueError, match=r"vamp: damping must be in \[0, 1\]"):
+            ji.solvers.vamp(damping=value)
     nonlinear = ji.Problem(ji.operators.magnitude(problem.operator), jnp.abs(problem.y))
     with pytest.raises(TypeError, match=r"amp: problem must have a linear model"):
         ji.solve(ji.solvers.amp(), nonlinear, jnp.zeros(N, DTYPE))

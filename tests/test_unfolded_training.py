@@ -192,6 +192,7 @@ def test_tuning_finds_constants_from_a_bad_start():
         family(),
         num_problems=64,
         num_candidates=48,
+        num_fresh=128,
         num_rounds=8,
         spread=6.0,
     )

@@ -8,6 +8,7 @@ from jaxinv.reproductions import (
     message_passing,
     noise_laws,
     nonexpansive,
+    real_images,
     step_lista,
     unfolded_recovery,
     unfolded_robustness,
@@ -26,6 +27,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         unfolded_recovery,
         unfolded_robustness,
         generalization,
+        real_images,
     )
     for entry in module.ENTRIES
 }

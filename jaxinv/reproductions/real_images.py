@@ -81,7 +81,8 @@ def _sensing(study: BlockStudy, settings: Settings) -> Outcome:
         scores = {name: float(psnr(jnp.asarray(found), image)) for name, found in images.items()}
         rows += [{"ratio": ratio, "method": name, "psnr": value} for name, value in scores.items()]
         count = min(trials(settings, len(errors["ISTA"])), len(errors["ISTA"]))
-        claims += _gains(f"ratio {ratio:g}", errors, count, "PSNR", "dB")
+        classical = [name for name in errors if name.split(",")[0] in _CLASSICAL]
+        claims += _gains(f"ratio {ratio:g}", errors, classical, count, "PSNR")
         if ratio == study.ratios[0]:
             shown = {f"{name}: {scores[name]:.2f} dB": images[name] for name in _SHOWN}
     title = f"{_TEST}, {study.block} x {study.block} blocks, ratio {study.ratios[0]:g}"
@@ -201,7 +202,8 @@ def _coding(study: CodingStudy, settings: Settings) -> Outcome:
         for penalty in study.penalties:
             excess = _coded(study, settings, train, test, penalty, count, counter)
             where = f"{name}, penalty {penalty:g}"
-            claims += _gains(where, excess, count, "excess of the objective", "dB")
+            # published are gains over ISTA; FISTA, which trains nothing, is shown beside
+            claims += _gains(where, excess, ("ISTA",), count, "excess of the objective")
             rows += [
                 {"images": name, "penalty": penalty, "method": method, "excess": float(each.mean())}
                 for method, each in excess.items()
@@ -272,17 +274,20 @@ def lasso_objective(penalty: Any, u: Array, problem: Any) -> Array:
 
 
 def _gains(
-    where: str, errors: Mapping[str, np.ndarray], count: int, measure: str, unit: str
+    where: str,
+    errors: Mapping[str, np.ndarray],
+    rivals: Sequence[str],
+    count: int,
+    measure: str,
 ) -> list[Claim]:
-    """Claim for each network that it beats the best classical method, over blocks or patches."""
-    classical = [name for name in errors if "ISTA" in name and name.split(",")[0] in _CLASSICAL]
+    """Claim for each network that it beats the rivals, over blocks or patches."""
     claims = []
     for name in errors:
-        if name in classical or name == "linear":
+        if name.split(",")[0] in _CLASSICAL or name == "linear":
             continue
-        for rival in classical:
+        for rival in rivals:
             gain, low, high = _gain(errors[rival][:count], errors[name][:count])
-            what = f"{where}: gain of {name} over {rival}, {measure} ({unit})"
+            what = f"{where}: gain of {name} over {rival}, {measure} (dB)"
             verdict = REPRODUCED if low > 0 else REFUTED
             rule = "99 % bootstrap interval over test patches above 0"
             claims.append(Claim(what, 0.0, gain, low, high, verdict, rule))
@@ -320,13 +325,13 @@ ENTRIES = (
         title="networks trained on blocks of photos against ISTA and FISTA at equal layers",
         source="Chen, Liu, Wang, Yin (2018), section 4.3: their ordering, on other images",
         run=partial(_sensing, BlockStudy()),
-        cost="3 minutes",
+        cost="2 minutes",
     ),
     Reproduction(
         name="patch-sparse-coding",
         title="networks that minimize the Lasso for patches against ISTA and FISTA",
         source="Gregor, LeCun (2010); Ablin, Moreau, Massias, Gramfort (2019), section 5",
         run=partial(_coding, CodingStudy()),
-        cost="1 minute",
+        cost="90 seconds",
     ),
 )

@@ -39,7 +39,7 @@ from jaxinv.reproductions._unfolded import Counter
 from jaxinv.viz.layers import Panel, plot_layers
 
 _SPARSE, _DENSE = 0.8, 0.1  # λ over the largest that leaves anything
-_LARGEST_GAP = 1e-5  # of the reference
+_LARGEST_GAP = 0.01  # of the reference, over the smallest F − F* that is measured
 _RESAMPLES = 1000
 
 
@@ -55,7 +55,11 @@ def _run(study: Study, settings: Settings) -> Outcome:
 
 
 def _step_claims(learned: Learned) -> list[Claim]:
-    """Compare the steps of the published small network with 1/L and 4/L."""
+    """Compare the steps of the published small network with 1/L and 4/L.
+
+    That range belongs to its supports S, of which 1/L_S is at most about 2/L. The sparser
+    solutions of the larger problem allow larger steps, which the table has.
+    """
     where = f"{STEP_LAYERS} layers, D {STEP_SHAPE[0]} × {STEP_SHAPE[1]}, λ = {STEP_PENALTY}"
     inside = float(np.mean((learned.steps >= 1) & (learned.steps <= 4)))
     above = float(np.mean(learned.steps > 1))
@@ -76,8 +80,14 @@ def _share(what: str, share: float) -> Claim:
 
 
 def _case_claims(penalty: float, case: Case) -> list[Claim]:
-    gap = case.gap
-    what = f"λ = {penalty}: largest duality gap of the reference"
+    """Compare with ISTA at every depth, and with the other networks at the largest.
+
+    ALISTA's weights are not D: no such network converges to the solution of the Lasso (theorem
+    4.4), so that it falls behind as depth grows. LISTA's are free, and win where the solutions
+    are too dense for large steps.
+    """
+    gap = case.gap / min(each.mean() for found in case.excess.values() for each in found.values())
+    what = f"λ = {penalty}: mean duality gap of the reference over the smallest mean F − F*"
     claims = [compare_at_most(what, gap, _LARGEST_GAP, low=gap, high=gap)]
     claims += [_below(penalty, case, ISTA, depth) for depth in case.excess[ISTA]]
     deepest = max(case.excess[STEP_LISTA])
@@ -94,9 +104,7 @@ def _below(penalty: float, case: Case, other: str, depth: int, *, holds: bool = 
     ratios = ours[chosen].mean(axis=1) / theirs[chosen].mean(axis=1)
     low, high = (float(value) for value in np.quantile(ratios, (0.005, 0.995)))
     order = "below" if holds else "above"
-    what = (
-        f"λ = {penalty}, {depth} layers: F − F* of {STEP_LISTA} over {other}, published {order} 1"
-    )
+    what = f"λ = {penalty}, {depth} layers: F − F* of {STEP_LISTA} over {other}, expected {order} 1"
     verdict = REPRODUCED if (high < 1 if holds else low > 1) else REFUTED
     rule = f"99 % bootstrap interval {order} 1"
     return Claim(what, 1.0, float(ours.mean() / theirs.mean()), low, high, verdict, rule)
@@ -141,9 +149,9 @@ def _draw(study: Study, cases: Mapping[float, Case], path: Path) -> str:
 ENTRIES = (
     Reproduction(
         name="step-lista",
-        title="learned step sizes beat ISTA, and larger networks where solutions are sparse",
-        source="Ablin, Moreau, Massias, Gramfort (2019), section 5, figures 4 and 5",
+        title="learned step sizes beat ISTA, and larger networks too where solutions are sparse",
+        source="Ablin, Moreau, Massias, Gramfort (2019), sections 4 and 5, theorem 4.4",
         run=partial(_run, Study()),
-        cost="3 minutes",
+        cost="2 minutes",
     ),
 )

@@ -6,9 +6,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-import jax
-import numpy as np
-
 from jaxinv import shrinkage
 from jaxinv._core import checks
 from jaxinv.solvers import Layers
@@ -21,7 +18,6 @@ from jaxinv.unfolded.iht_network import iht_network
 from jaxinv.unfolded.lamp import lamp
 from jaxinv.unfolded.lista_networks import lista, lista_ss
 from jaxinv.unfolded.neural_network import na_alista
-from jaxinv.unfolded.scoring import evaluate
 from jaxinv.unfolded.stagewise import fit_stagewise
 from jaxinv.unfolded.step_lista import step_lista
 from jaxinv.unfolded.training import Fit, fit
@@ -32,8 +28,6 @@ PROTOCOLS = ("joint", "stagewise")
 _BYPASS_GROWTH, _BYPASS_MARGIN = 0.12, 1.3  # of the sparsity: the published 1.2 % and 13 % at 10 %
 _KEPT = 1.5  # entries that hard thresholding keeps, of those expected
 _PENALTY = 0.1
-_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the way from the start to the tuned numbers
-_FRESH_PROBLEMS = 3000
 _HIGH_SNR = 45.0  # dB
 _RIDGES = (0.1, 8.0)  # of ALAMP without noise, and with much
 _NUMBERS, _MATRICES = 1000, 600  # steps to train numbers, and matrices
@@ -211,30 +205,10 @@ def train(
     """
     checks.choice("train", "protocol", protocol, PROTOCOLS)
     if chosen.num_steps == 0:
-        return Fit(_tuned(key, layers, family), None)  # pyright: ignore[reportArgumentType]
+        return Fit(tune(key, layers, family).layers, None)  # pyright: ignore[reportArgumentType]
     if protocol == "joint":
         steps = chosen.num_steps if num_steps is None else num_steps
         return fit(key, layers, family, num_steps=steps, **options)
     if num_steps is not None:
         options["max_steps"] = num_steps
     return fit_stagewise(key, layers, family, **options)
-
-
-def _tuned(key: Any, layers: Layers, family: Any) -> Layers:
-    """Tune, then choose between start and winner by fresh problems.
-
-    The winner of hundreds of candidates is often one that just solves every problem it was
-    scored on, and fails on one in a few hundred others.
-    """
-    tune_key, fresh_key = jax.random.split(key)
-    start, frozen = layers.partition()
-    winner = tune(tune_key, layers, family).layers.partition()[0]
-
-    def between(share: float) -> Layers:
-        return frozen.merge(jax.tree.map(lambda a, b: a ** (1 - share) * b**share, start, winner))
-
-    tried = [between(share) for share in _SHARES]
-    scores = [
-        evaluate(fresh_key, each, family, num_problems=_FRESH_PROBLEMS).nmse_db for each in tried
-    ]
-    return tried[int(np.argmin(scores))]
