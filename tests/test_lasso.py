@@ -83,8 +83,7 @@ def test_it_reaches_the_objective_of_scikit_learn(problem, share, working_set):
 def test_a_support_above_the_working_set_is_found_all_the_same(problem):
     penalty = 0.03 * ji.solvers.largest_penalty(problem)
     best = reference(problem, penalty)
-    size = 24
-    assert np.sum(best != 0) > size + 2
+    size = int(np.sum(best != 0)) - 3
     solver = ji.solvers.lasso(penalty, working_set=size)
     sol = ji.solve(solver, problem, ZERO, tol=1e-4, max_steps=1000)
     assert int(sol.status) == ji.Status.CONVERGED

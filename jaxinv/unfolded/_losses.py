@@ -13,7 +13,8 @@ from jaxinv.problems import Problem
 
 Array = jax.Array
 
-NAMES = ("log_nmse", "mean_log_nmse", "mse", "lasso")
+NAMES = ("log_nmse", "log_error", "mean_log_nmse", "mse", "lasso")
+LOGARITHMIC = ("log_nmse", "log_error", "mean_log_nmse")
 
 
 def check_loss(where: str, loss: Any, layers: Any) -> Any:
@@ -47,8 +48,10 @@ def batch_loss(
     tiny = jnp.finfo(errors.dtype).tiny
     if loss == "log_nmse":
         return jnp.log(jnp.sum(errors) + tiny) - jnp.log(jnp.sum(energies) + tiny)
-    ratio = numerics.safe_divide(errors, energies, default=1.0)
-    return jnp.mean(jnp.log(ratio + jnp.finfo(errors.dtype).eps ** 2))
+    ratio = numerics.safe_divide(errors, energies, default=1.0) + jnp.finfo(errors.dtype).eps ** 2
+    if loss == "log_error":
+        return 2 * jnp.log(jnp.mean(jnp.sqrt(ratio)))
+    return jnp.mean(jnp.log(ratio))
 
 
 def _energies(outputs: Any, problems: Problem) -> tuple[Array, Array]:

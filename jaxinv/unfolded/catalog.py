@@ -54,12 +54,14 @@ class Network(NamedTuple):
             decides random weights, where there are any.
         num_steps: steps that training needs at 250 x 500; 0 when it is tuned instead.
         needs_distribution: whether its shrinkage is that of the signals' distribution.
+        loss: what ``fit`` minimizes.
     """
 
     title: str
     make: Callable[[Any, Any, int, Signals], Layers]
     num_steps: int = _NUMBERS
     needs_distribution: bool = False
+    loss: str = "log_nmse"
 
 
 def _plain(
@@ -150,6 +152,7 @@ NETWORKS: dict[str, Network] = {
     "alista-momentum": Network(
         "ALISTA with momentum and symmetric weights",
         partial(_noise_aware, alista, momentum=True, symmetric=True),
+        loss="log_error",
     ),
     "alista-at": Network("ALISTA-AT: a threshold for each entry", partial(_selecting, alista_at)),
     "aglista": Network("AGLISTA: ALISTA with gates", partial(_selecting, aglista)),
@@ -208,7 +211,7 @@ def train(
         return Fit(tune(key, layers, family).layers, None)  # pyright: ignore[reportArgumentType]
     if protocol == "joint":
         steps = chosen.num_steps if num_steps is None else num_steps
-        return fit(key, layers, family, num_steps=steps, **options)
+        return fit(key, layers, family, num_steps=steps, **{"loss": chosen.loss, **options})
     if num_steps is not None:
         options["max_steps"] = num_steps
     return fit_stagewise(key, layers, family, **options)

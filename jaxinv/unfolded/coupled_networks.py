@@ -10,7 +10,14 @@ from jaxinv._core import checks
 from jaxinv.solvers import Layers
 from jaxinv.unfolded._matrix import Measurement, measurement
 from jaxinv.unfolded._shrink import bypass_schedule, threshold_schedule
-from jaxinv.unfolded._start import BYPASS_LIMIT, BYPASS_RATE, THRESHOLDS, first_weights
+from jaxinv.unfolded._start import (
+    BYPASS_LIMIT,
+    BYPASS_RATE,
+    MOMENTUM,
+    MOMENTUM_THRESHOLDS,
+    THRESHOLDS,
+    first_weights,
+)
 from jaxinv.unfolded.analytic_weights import analytic_weights
 from jaxinv.unfolded.coupled import Coupled
 
@@ -154,7 +161,7 @@ def alista(
     Args:
         A: the measurement matrix, shape (m, n), or a linear operator on vectors.
         num_layers: T >= 1.
-        momentum: add β_t (x_t − x_{t−1}), trained from 0.
+        momentum: add β_t (x_t − x_{t−1}), trained from 0.17, with noise from 0.
         symmetric: make WᵀA symmetric; best together with momentum.
         noise: ρ >= 0, see ``analytic_weights``: less coherence is traded for less gain of
             noise; 1 suits an SNR up to 45 dB.
@@ -182,10 +189,11 @@ def alista(
     given = measurement(where, A)
     num_layers = checks.count(where, "num_layers", num_layers)
     weights = analytic_weights(given.matrix, symmetric, noise=noise)
-    thresholds = threshold_schedule(num_layers, *THRESHOLDS)
+    quiet = momentum and checks.is_concrete(noise) and not noise > 0
+    thresholds = threshold_schedule(num_layers, *(MOMENTUM_THRESHOLDS if quiet else THRESHOLDS))
     shares = _shares(where, num_layers, bypass_rate, bypass_limit)
     trained = ("step_size", "threshold") + (("momentum",) if momentum else ())
-    start = 0.0 if momentum else None
+    start = (MOMENTUM if quiet else 0.0) if momentum else None
     return _layers(given, weights, thresholds, shares, start, ("weights",), trained)
 
 

@@ -15,7 +15,7 @@ from jax import lax
 from jaxinv._core import checks
 from jaxinv.problems import Family
 from jaxinv.solvers import Layers, unfold
-from jaxinv.unfolded._losses import batch_loss, check_loss
+from jaxinv.unfolded._losses import LOGARITHMIC, batch_loss, check_loss
 from jaxinv.unfolded._parameters import from_free, to_free
 
 Array = jax.Array
@@ -120,7 +120,9 @@ def fit(
         num_steps: steps of the optimizer, >= 1.
         optimizer: any optax transformation; default: Adam, gradients clipped to norm 1, rate
             0.02 for fields of one number a layer and 5e-4 for larger ones, with a cosine decay.
-        loss: ``"log_nmse"`` (above), ``"mean_log_nmse"`` (the mean of each sample's logarithm),
+        loss: ``"log_nmse"`` (above; a few bad samples decide it), ``"log_error"`` (twice the
+            logarithm of the mean ‖x_T − x‖/‖x‖, which weighs typical samples more),
+            ``"mean_log_nmse"`` (the mean of each sample's logarithm: typical samples only),
             ``"mse"``, ``"lasso"`` (the solver's own objective; needs no truth), or a function
             ``loss(u, problem) -> scalar`` of one sample, defined at module level.
         batch_size: problems a step.
@@ -324,7 +326,7 @@ def _require_finite(setting: _Setting, result: Fit, step: int) -> None:
     recent = np.asarray(result.history.loss[-setting.chunk :])
     values = np.asarray(result.history.validation)
     ceiling = values[0] + _GROWTH
-    if setting.loss not in ("log_nmse", "mean_log_nmse"):
+    if setting.loss not in LOGARITHMIC:
         ceiling = _GROWTH**4 * max(values[0], np.finfo(values.dtype).tiny)
     if np.isfinite(recent).any() and values[-1] < ceiling:
         return
