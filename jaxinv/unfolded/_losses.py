@@ -13,8 +13,8 @@ from jaxinv.problems import Problem
 
 Array = jax.Array
 
-NAMES = ("log_nmse", "log_error", "mean_log_nmse", "mse", "lasso")
-LOGARITHMIC = ("log_nmse", "log_error", "mean_log_nmse")
+LOGARITHMIC = ("log_nmse", "log_error", "balanced", "mean_log_nmse")
+NAMES = (*LOGARITHMIC, "mse", "lasso")
 
 
 def check_loss(where: str, loss: Any, layers: Any) -> Any:
@@ -46,12 +46,14 @@ def batch_loss(
     if loss == "mse":
         return jnp.mean(errors)
     tiny = jnp.finfo(errors.dtype).tiny
+    sums = jnp.log(jnp.sum(errors) + tiny) - jnp.log(jnp.sum(energies) + tiny)
     if loss == "log_nmse":
-        return jnp.log(jnp.sum(errors) + tiny) - jnp.log(jnp.sum(energies) + tiny)
+        return sums
     ratio = numerics.safe_divide(errors, energies, default=1.0) + jnp.finfo(errors.dtype).eps ** 2
-    if loss == "log_error":
-        return 2 * jnp.log(jnp.mean(jnp.sqrt(ratio)))
-    return jnp.mean(jnp.log(ratio))
+    if loss == "mean_log_nmse":
+        return jnp.mean(jnp.log(ratio))
+    means = 2 * jnp.log(jnp.mean(jnp.sqrt(ratio)))
+    return means if loss == "log_error" else (3 * sums + means) / 4
 
 
 def _energies(outputs: Any, problems: Problem) -> tuple[Array, Array]:

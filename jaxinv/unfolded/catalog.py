@@ -152,7 +152,7 @@ NETWORKS: dict[str, Network] = {
     "alista-momentum": Network(
         "ALISTA with momentum and symmetric weights",
         partial(_noise_aware, alista, momentum=True, symmetric=True),
-        loss="log_error",
+        loss="balanced",
     ),
     "alista-at": Network("ALISTA-AT: a threshold for each entry", partial(_selecting, alista_at)),
     "aglista": Network("AGLISTA: ALISTA with gates", partial(_selecting, aglista)),

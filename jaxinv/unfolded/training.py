@@ -122,6 +122,7 @@ def fit(
             0.02 for fields of one number a layer and 5e-4 for larger ones, with a cosine decay.
         loss: ``"log_nmse"`` (above; a few bad samples decide it), ``"log_error"`` (twice the
             logarithm of the mean ‖x_T − x‖/‖x‖, which weighs typical samples more),
+            ``"balanced"`` (three quarters of the first, one of the second),
             ``"mean_log_nmse"`` (the mean of each sample's logarithm: typical samples only),
             ``"mse"``, ``"lasso"`` (the solver's own objective; needs no truth), or a function
             ``loss(u, problem) -> scalar`` of one sample, defined at module level.
