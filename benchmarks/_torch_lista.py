@@ -29,28 +29,30 @@ class ListaCp(torch.nn.Module):
 
 
 def trainers(make: Callable[[], ListaCp], y: Any, x: Any, rate: float) -> dict[str, Any]:
-    """Return ``run(num_steps) -> loss`` for each way to train."""
+    """Return ``run(num_steps) -> loss`` for each way to train, with one thread and with all."""
     y, x = torch.tensor(np.array(y)), torch.tensor(np.array(x))
     energy = x.square().sum()
 
-    def trainer(compiled: bool, fused: bool) -> Callable[[int], float]:
+    def trainer(compiled: bool, fused: bool, threads: int) -> Callable[[int], float]:
         model = make()
         apply = torch.compile(model) if compiled else model
         optimizer = torch.optim.Adam(model.parameters(), rate, fused=fused)
 
         def run(num_steps: int) -> float:
+            torch.set_num_threads(threads)
             loss = torch.zeros(())
             for _ in range(num_steps):
                 optimizer.zero_grad(set_to_none=True)
                 loss = torch.log((apply(y) - x).square().sum() / energy)
                 loss.backward()
                 optimizer.step()
-            return float(loss)
+            return float(loss.detach())
 
         return run
 
+    ways = {"eager": (False, False), "fused Adam": (False, True), "compiled": (True, True)}
     return {
-        "eager": trainer(False, False),
-        "eager, fused Adam": trainer(False, True),
-        "compiled, fused Adam": trainer(True, True),
+        f"{way}, {threads} thread(s)": trainer(*switches, threads)
+        for way, switches in ways.items()
+        for threads in sorted({1, torch.get_num_threads()})
     }

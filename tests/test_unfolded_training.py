@@ -15,7 +15,8 @@ from jaxinv.unfolded.stagewise import _advance
 X64 = jax.config.jax_enable_x64
 DTYPE = jnp.float64 if X64 else jnp.float32
 M, N, T = 20, 40, 4
-SMALL = {"batch_size": 16, "validation_size": 64, "validate_every": 10}
+ADAM = optax.adam(2e-2)  # one object: the programs of most tests are then the same
+SMALL = {"batch_size": 16, "validation_size": 64, "validate_every": 10, "optimizer": ADAM}
 
 
 @functools.cache
@@ -135,7 +136,11 @@ def test_divergence_stops_with_the_last_good_weights():
     layers = ji.unfolded.lista_cp(family().operator, T)
     with pytest.raises(ji.unfolded.TrainingDivergedError, match=r"diverged by step \d+") as caught:
         ji.unfolded.fit(
-            jax.random.key(1), layers, family(), optimizer=optax.sgd(1e6), num_steps=40, **SMALL
+            jax.random.key(1),
+            layers,
+            family(),
+            num_steps=40,
+            **{**SMALL, "optimizer": optax.sgd(1e6)},
         )
     assert "\n" not in str(caught.value)
     assert abs(nmse_db(caught.value.fit.layers) - nmse_db(layers)) < 20
@@ -144,10 +149,10 @@ def test_divergence_stops_with_the_last_good_weights():
 def test_progress_is_told_between_chunks():
     seen = []
     ji.unfolded.fit(
-        jax.random.key(1), network(), family(), num_steps=25, progress=seen.append, **SMALL
+        jax.random.key(1), network(), family(), num_steps=20, progress=seen.append, **SMALL
     )
-    assert [report.step for report in seen] == [10, 20, 25]
-    assert all(report.num_steps == 25 and np.isfinite(report.validation) for report in seen)
+    assert [report.step for report in seen] == [10, 20]
+    assert all(report.num_steps == 20 and np.isfinite(report.validation) for report in seen)
 
 
 # --- stage by stage -----------------------------------------------------------------------------
@@ -201,11 +206,19 @@ def test_tuning_finds_constants_from_a_bad_start():
     np.testing.assert_allclose(10 / np.log(10) * result.best, nmse_db(result.layers), atol=6)
 
 
+def test_tuning_is_never_much_worse_than_its_start_on_fresh_problems():
+    """With one problem to tune on, the winner is a bad choice; fresh problems must overrule it."""
+    layers = ji.unfolded.hyperlista(family().operator, 8)
+    options = {"num_problems": 1, "num_fresh": 256, "num_candidates": 64, "num_rounds": 0}
+    result = ji.unfolded.tune(jax.random.key(3), layers, family(), **options)
+    assert nmse_db(result.layers) < nmse_db(layers) + 1.0
+
+
 def test_tuning_refuses_many_numbers_and_such_that_are_not_positive():
     with pytest.raises(ValueError, match="at most 12 trainable numbers"):
         ji.unfolded.tune(jax.random.key(0), network(16), family())
     with pytest.raises(ValueError, match="momentum must be"):
-        ji.unfolded.tune(jax.random.key(0), network(2, momentum=True), family())
+        ji.unfolded.tune(jax.random.key(0), network(2, momentum=True, noise=0.5), family())
 
 
 # --- files --------------------------------------------------------------------------------------
@@ -293,6 +306,41 @@ def test_notes_must_be_json_and_classes_of_this_package(tmp_path):
 def test_bad_training_options_are_one_clear_line(options, error, words):
     with pytest.raises(error, match=words):
         ji.unfolded.fit(jax.random.key(0), network(), family(), **options)
+
+
+OTHER = {
+    "one for each trial": (lambda: ji.problems.sparse(M, N, dtype=DTYPE), "for each trial"),
+    "another": (
+        lambda: ji.problems.sparse(
+            M, N, dtype=DTYPE, operator=ji.operators.dense(family().operator.matrix[:, ::-1])
+        ),
+        "another operator",
+    ),
+    "another shape": (
+        lambda: ji.problems.sparse(
+            10, N, dtype=DTYPE, operator=ji.operators.dense(family().operator.matrix[:10])
+        ),
+        "measure as the network",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHER)
+@pytest.mark.parametrize("run", ["fit", "fit_stagewise", "tune", "evaluate"])
+def test_a_family_with_another_operator_is_refused(run, name):
+    make, words = OTHER[name]
+    layers = ji.unfolded.hyperlista(family().operator, 2)
+    with pytest.raises(ValueError, match=words):
+        getattr(ji.unfolded, run)(jax.random.key(0), layers, make())
+
+
+def test_what_is_no_family_or_optimizer_or_report_is_refused():
+    with pytest.raises(TypeError, match="family must be a family of problems"):
+        ji.unfolded.fit(jax.random.key(0), network(), 3)
+    with pytest.raises(TypeError, match="optimizer must be an optax transformation"):
+        ji.unfolded.fit(jax.random.key(0), network(), family(), optimizer=optax.adam)
+    with pytest.raises(TypeError, match="progress must be a function"):
+        ji.unfolded.fit(jax.random.key(0), network(), family(), progress=3)
 
 
 def test_networks_without_anything_to_train_are_refused():

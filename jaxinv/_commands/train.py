@@ -172,6 +172,13 @@ def _out(options: argparse.Namespace) -> Path:
     checks.writable_folder(_WHERE, "out", out.parent)
     if out.exists() and not os.access(out, os.W_OK):
         checks.fail(_WHERE, "out", "be a file that can be written to", str(out))
+    if out.parent.is_dir():  # a folder may say that it can be written to, and refuse
+        draft = out.with_name(out.name + ".part")
+        try:
+            draft.touch()
+            draft.unlink()
+        except OSError as error:
+            checks.fail(_WHERE, "out", "be a file that can be written to", f"{out} ({error})")
     return out
 
 

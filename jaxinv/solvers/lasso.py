@@ -150,8 +150,8 @@ def lasso(
     Args:
         penalty: λ >= 0, scalar; from ``largest_penalty(problem)`` on the solution is 0.
         working_set: |W|, static. None: 5m/4, at most n, which has room for every support. About
-            twice the number of nonzero entries that is expected is several times faster; larger
-            supports are then still found, by blocks, but slowly.
+            twice the number of nonzero entries that is expected is several times faster; a
+            much smaller set can stop short of the solution, which its gap then tells.
         num_inner: FISTA steps per step, static. More for small penalties or columns that
             correlate strongly.
         shared: compute AᵀA once at the start, and take every working set from it: for many

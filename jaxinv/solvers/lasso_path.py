@@ -89,6 +89,8 @@ def lasso_path(
     smallest = checks.scalar(where, "smallest", smallest, low=0.0, high=1.0, open_low=True)
     if penalties is not None:
         penalties = checks.array(where, "penalties", penalties, ndim=1)
+        if penalties.size == 0:
+            checks.fail(where, "penalties", "hold at least one penalty", "none")
         if jnp.iscomplexobj(penalties):
             checks.fail(where, "penalties", "be real", penalties)
         checks.finite(where, "penalties", penalties)

@@ -14,7 +14,8 @@ from jaxinv.problems import Problem
 Array = jax.Array
 
 LOGARITHMIC = ("log_nmse", "log_error", "balanced", "mean_log_nmse")
-NAMES = (*LOGARITHMIC, "mse", "lasso")
+TRUTHFUL = (*LOGARITHMIC, "mse")
+NAMES = (*TRUTHFUL, "lasso")
 
 
 def check_loss(where: str, loss: Any, layers: Any) -> Any:

@@ -55,9 +55,9 @@ def _check_columns(where: str, matrix: np.ndarray) -> None:
     if np.max(np.abs(norms - 1)) > _UNIT:
         warnings.warn(
             f"{where}: the columns of A have norms from {norms.min():.3g} to {norms.max():.3g}, "
-            "not 1. The weights are normalized to w_i* a_i = 1, but one threshold serves all "
-            "entries of x; to give all the same signal-to-noise ratio, divide the columns by "
-            "their norms and multiply the signal by them.",
+            "not 1. Weights are normalized to w_i* a_i = 1, but thresholds and noise levels are "
+            "meant for columns of norm 1, and the network may fail: divide the columns by their "
+            "norms and multiply the signal by them.",
             UserWarning,
             stacklevel=4,
         )
@@ -66,5 +66,6 @@ def _check_columns(where: str, matrix: np.ndarray) -> None:
 def squared_norm(matrix: Array) -> Any:
     """Return ‖A‖², exactly where the matrix is concrete."""
     if checks.is_concrete(matrix):
-        return float(np.linalg.norm(np.asarray(matrix, np.float64), 2)) ** 2
+        wide = complex if jnp.iscomplexobj(matrix) else float
+        return float(np.linalg.norm(np.asarray(matrix, wide), 2)) ** 2
     return jnp.square(jnp.linalg.norm(matrix, 2))

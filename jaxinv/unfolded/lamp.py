@@ -69,9 +69,10 @@ def lamp(
         x_{t+1} = \eta_t(x_t + W_t^T v_t, \|v_t\| / \sqrt{m}), \qquad
         b_{t+1} = \frac{1}{m} \sum_i \eta_t'(\cdot)_i
 
-    Untrained it is ``solvers.amp``, which for a Gaussian A is hard to beat; training adapts it
-    to other matrices, and the shrinkage to the signals. With noisy measurements use
-    ``shrinkage.posterior_mean``; the network then comes within a dB of the Bayes error.
+    Untrained, and for columns of norm 1, it is ``solvers.amp``, which for a Gaussian A is hard to
+    beat; training adapts it to other matrices, and the shrinkage to the signals. With noisy
+    measurements use ``shrinkage.posterior_mean``; the network then comes within a dB of the
+    Bayes error.
 
     Args:
         A: the measurement matrix, shape (m, n), m <= n, or a linear operator on vectors; real.

@@ -12,6 +12,8 @@ import numpy as np
 from jaxinv._core import checks, numerics
 from jaxinv.problems import Family
 from jaxinv.solvers import Layers, unfold
+from jaxinv.unfolded._family import check_family
+from jaxinv.unfolded.training import check_callable
 
 Array = jax.Array
 
@@ -92,6 +94,11 @@ def evaluate(
     key = checks.key(where, key)
     if not isinstance(layers, Layers):
         checks.fail_type(where, "layers", "be a jaxinv.Layers", layers)
+    check_family(where, layers, family, truth=True)
+    check_callable(where, "progress", progress)
+    if not checks.is_concrete((key, layers)):
+        hint = "Call it outside jit and vmap: its sums are on the host."
+        checks.fail(where, "key and layers", "be concrete", "traced values", hint)
     count = checks.count(where, "num_problems", num_problems)
     threshold_db = float(checks.scalar(where, "threshold_db", threshold_db))
     num_chunks = math.ceil(count / _CHUNK)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,9 +15,16 @@ from jax import lax
 from jaxinv._core import checks
 from jaxinv.problems import Family, Problem
 from jaxinv.solvers import Layers, unfold
-from jaxinv.unfolded._losses import batch_loss, check_loss
+from jaxinv.unfolded._family import check_family
+from jaxinv.unfolded._losses import TRUTHFUL, batch_loss, check_loss
 from jaxinv.unfolded._parameters import from_free, to_free
-from jaxinv.unfolded.training import Fit, History, TrainingProgress, require_trainable
+from jaxinv.unfolded.training import (
+    Fit,
+    History,
+    TrainingProgress,
+    check_callable,
+    require_trainable,
+)
 
 Array = jax.Array
 
@@ -106,15 +113,18 @@ def fit_stagewise(
     where = "fit_stagewise"
     key = checks.key(where, key)
     require_trainable(where, layers)
+    loss = check_loss(where, loss, layers)
+    check_family(where, layers, family, truth=loss in TRUTHFUL)
+    check_callable(where, "progress", progress)
+    if not isinstance(rates, Sequence):
+        checks.fail_type(where, "rates", "be a tuple of rates", rates)
     if not rates:
         checks.fail(where, "rates", "have at least one rate", "none")
     rates = tuple(checks.positive(where, f"rates[{i}]", rate) for i, rate in enumerate(rates))
     chunk = checks.count(where, "validate_every", validate_every)
     patience = checks.count(where, "patience", patience)
     max_steps = checks.count(where, "max_steps", max_steps)
-    setting = _Setting(
-        check_loss(where, loss, layers), checks.count(where, "batch_size", batch_size), chunk
-    )
+    setting = _Setting(loss, checks.count(where, "batch_size", batch_size), chunk)
     validation_key, training_key = jax.random.split(key)
     size = checks.count(where, "validation_size", validation_size)
     problems = family.batch(jax.random.split(validation_key, size))

@@ -57,6 +57,8 @@ def save(path: Any, layers: Layers, *, notes: Mapping[str, Any] | None = None) -
         checks.fail_type(where, "layers", "be a jaxinv.Layers", layers)
     if not checks.is_concrete(layers):
         checks.fail(where, "layers", "hold numbers", "traced values", "Save outside jit and vmap.")
+    if notes is not None and not isinstance(notes, Mapping):
+        checks.fail_type(where, "notes", "be a dict", notes)
     arrays: dict[str, np.ndarray] = {}
     header = {
         "format": _FORMAT,
@@ -69,7 +71,7 @@ def save(path: Any, layers: Layers, *, notes: Mapping[str, Any] | None = None) -
     except (TypeError, ValueError) as error:
         hint = f"JSON says: {error}."
         checks.fail(where, "notes", "hold numbers, texts, lists and dicts only", "others", hint)
-    path = Path(path)
+    path = _path(where, path)
     path = path if path.suffix else path.with_suffix(".npz")
     checks.writable_folder(where, "path", path.parent)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -121,12 +123,24 @@ def load_notes(path: Any) -> dict[str, Any]:
     return _read(path)[0]["notes"]
 
 
+def _path(where: str, path: Any) -> Path:
+    if not isinstance(path, str | Path) or not str(path):
+        checks.fail_type(where, "path", "be the path of a file", path)
+    return Path(path)
+
+
 def _read(path: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    path = Path(path)
+    path = _path("load", path)
+    if not path.exists() and not path.suffix:
+        path = path.with_suffix(".npz")
     if not path.exists():
         raise FileNotFoundError(f"load: path must be a file, got {path}, which does not exist.")
+    if not zipfile.is_zipfile(path):
+        _damaged(path, "it is no npz archive")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
+            if _HEADER not in file.files:
+                _damaged(path, "it is an npz file, but not of a network")
             arrays = {name: file[name] for name in file.files}
         header = json.loads(str(arrays.pop(_HEADER)))
         version, stated = header["format"], header.pop("checksum")
@@ -140,7 +154,7 @@ def _read(path: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 
 def _damaged(path: Any, reason: str) -> NoReturn:
-    hint = "Save the network again."
+    hint = "Write one with jaxinv.unfolded.save."
     checks.fail("load", "path", "be a network file in order", f"{path}: {reason}", hint)
 
 

@@ -15,7 +15,8 @@ from jax import lax
 from jaxinv._core import checks
 from jaxinv.problems import Family
 from jaxinv.solvers import Layers, unfold
-from jaxinv.unfolded._losses import LOGARITHMIC, batch_loss, check_loss
+from jaxinv.unfolded._family import check_family
+from jaxinv.unfolded._losses import LOGARITHMIC, TRUTHFUL, batch_loss, check_loss
 from jaxinv.unfolded._parameters import from_free, to_free
 
 Array = jax.Array
@@ -116,7 +117,8 @@ def fit(
     Args:
         key: a JAX PRNG key; decides the data.
         layers: the network; its fields ``layers.trainable`` are changed.
-        family: where problems come from, with ``sample``, ``initial`` and ``axes``.
+        family: where problems come from, with ``sample``, ``batch`` and ``axes``. A network
+            with weights for one matrix needs a family that shares it: ``operator=A``.
         num_steps: steps of the optimizer, >= 1.
         optimizer: any optax transformation; default: Adam, gradients clipped to norm 1, rate
             0.02 for fields of one number a layer and 5e-4 for larger ones, with a cosine decay.
@@ -162,11 +164,17 @@ def fit(
     where = "fit"
     key = checks.key(where, key)
     require_trainable(where, layers)
+    loss = check_loss(where, loss, layers)
+    check_family(where, layers, family, truth=loss in TRUTHFUL)
+    check_callable(where, "progress", progress)
+    if optimizer is not None and not hasattr(optimizer, "update"):
+        hint = "Such as optax.adam(1e-3)."
+        checks.fail_type(where, "optimizer", "be an optax transformation", optimizer, hint)
     num_steps = checks.count(where, "num_steps", num_steps)
     chunk = min(checks.count(where, "validate_every", validate_every), num_steps)
     setting = _Setting(
         optimizer=_default_optimizer(num_steps) if optimizer is None else optimizer,
-        loss=check_loss(where, loss, layers),
+        loss=loss,
         batch_size=checks.count(where, "batch_size", batch_size),
         chunk=chunk,
         supervision=float(checks.nonnegative(where, "supervision", supervision)),
@@ -190,6 +198,12 @@ def fit(
             if progress is not None:
                 progress(_report(result, num_steps))
     return _result(layers, carry, losses, values, steps)
+
+
+def check_callable(where: str, argument: str, value: Any) -> None:
+    """Refuse a report that cannot be called, before any work."""
+    if value is not None and not callable(value):
+        checks.fail_type(where, argument, "be a function, or None", value)
 
 
 def require_trainable(where: str, layers: Any) -> None:
@@ -333,4 +347,6 @@ def _require_finite(setting: _Setting, result: Fit, step: int) -> None:
         return
     text = f"fit: training diverged by step {step}: validation loss {values[-1]:.4g}"
     hint = f"The weights of step {int(result.history.best_step)} are in error.fit; lower the rate."
+    if not np.isfinite(values[0]):
+        hint = "The untrained network has no finite loss: look at its output."
     raise TrainingDivergedError(f"{text}, at the start {values[0]:.4g}. {hint}", result)
