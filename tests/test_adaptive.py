@@ -173,6 +173,7 @@ def test_batches_equal_a_loop_and_keep_the_type(name):
     np.testing.assert_allclose(turned, turn * batch[0], atol=2000 * EPS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_training_lowers_the_loss(name):
     family = drawn()[0]

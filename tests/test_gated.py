@@ -142,6 +142,7 @@ NETWORKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_training_lowers_the_loss_and_opens_the_gates(name):
     family = drawn()[0]

@@ -142,6 +142,7 @@ def test_gradients_agree_with_finite_differences(options):
     np.testing.assert_allclose(slope, (ends[0] - ends[1]) / (2 * h), rtol=1e-5 if X64 else 0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{"num_nonzeros": 5}, {"ramp": 0.5}], ids=["largest", "ramp"])
 def test_training_lowers_the_loss(options):
     family = drawn()[0]

@@ -106,6 +106,7 @@ def test_noise_is_stated_in_pixels():
     assert not np.asarray(clean.truth.noise).any()
 
 
+@pytest.mark.slow
 def test_overcomplete_codes_have_no_truth_and_train_on_the_lasso():
     camera = ji.data.image("camera", size=64)
     family = patches(camera, 4, None, dct_dictionary(4, 6), normalize="patch")

@@ -61,6 +61,7 @@ def test_descent_never_raises_the_objective(family):
     assert value(more) < value(few) < value(layers)
 
 
+@pytest.mark.slow
 def test_small_run(tmp_path):
     pytest.importorskip("matplotlib")
     reports = []
