@@ -30,7 +30,9 @@ _KEPT = 1.5  # entries that hard thresholding keeps, of those expected
 _PENALTY = 0.1
 _HIGH_SNR = 45.0  # dB
 _RIDGES = (0.1, 8.0)  # of ALAMP without noise, and with much
-_NUMBERS, _MATRICES = 1000, 600  # steps to train numbers, and matrices
+_NUMBERS, _MATRICES = 600, 600  # steps to train numbers, and matrices
+# the tail of hard signals decides the ratio of sums: numbers need to see many signals
+_MANY = {"batch_size": 256, "validation_size": 4096}
 
 
 class Signals(NamedTuple):
@@ -55,6 +57,7 @@ class Network(NamedTuple):
         num_steps: steps that training needs at 250 x 500; 0 when it is tuned instead.
         needs_distribution: whether its shrinkage is that of the signals' distribution.
         loss: what ``fit`` minimizes.
+        few_numbers: whether only a few numbers a layer are trained: larger batches are cheap.
     """
 
     title: str
@@ -62,6 +65,7 @@ class Network(NamedTuple):
     num_steps: int = _NUMBERS
     needs_distribution: bool = False
     loss: str = "log_nmse"
+    few_numbers: bool = False
 
 
 def _plain(
@@ -147,12 +151,15 @@ NETWORKS: dict[str, Network] = {
         "Step-LISTA: ISTA with trained steps", partial(_plain, step_lista, penalty=_PENALTY)
     ),
     "alista": Network(
-        "ALISTA: computed matrix, two numbers a layer", partial(_noise_aware, alista)
+        "ALISTA: computed matrix, two numbers a layer",
+        partial(_noise_aware, alista),
+        few_numbers=True,
     ),
     "alista-momentum": Network(
         "ALISTA with momentum and symmetric weights",
         partial(_noise_aware, alista, momentum=True, symmetric=True),
         loss="balanced",
+        few_numbers=True,
     ),
     "alista-at": Network("ALISTA-AT: a threshold for each entry", partial(_selecting, alista_at)),
     "aglista": Network("AGLISTA: ALISTA with gates", partial(_selecting, aglista)),
@@ -211,7 +218,8 @@ def train(
         return Fit(tune(key, layers, family).layers, None)  # pyright: ignore[reportArgumentType]
     if protocol == "joint":
         steps = chosen.num_steps if num_steps is None else num_steps
-        return fit(key, layers, family, num_steps=steps, **{"loss": chosen.loss, **options})
+        usual = {"loss": chosen.loss, **(_MANY if chosen.few_numbers else {})}
+        return fit(key, layers, family, num_steps=steps, **{**usual, **options})
     if num_steps is not None:
         options["max_steps"] = num_steps
     return fit_stagewise(key, layers, family, **options)
