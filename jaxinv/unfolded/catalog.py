@@ -158,7 +158,7 @@ NETWORKS: dict[str, Network] = {
     "alista-momentum": Network(
         "ALISTA with momentum and symmetric weights",
         partial(_noise_aware, alista, momentum=True, symmetric=True),
-        loss="balanced",
+        loss="log_error",
         few_numbers=True,
     ),
     "alista-at": Network("ALISTA-AT: a threshold for each entry", partial(_selecting, alista_at)),
