@@ -1,4 +1,6 @@
-"""The registry behind the contract tests: one row per operator, generator, solver and family.
+"""The registry behind the contract tests: one row per generator, solver and family.
+
+The operators have theirs in ``operator_cases``.
 
 A row names a small instance and how to build it from a key; ``test_contracts_*.py`` gives every
 row of a section the same tests. Sections stand one after the other, each with its own row type.
@@ -11,7 +13,6 @@ import jax
 import jax.numpy as jnp
 import optax
 import pytest
-from jax.tree_util import Partial
 
 import jaxinv as ji
 
@@ -34,136 +35,9 @@ def complexes() -> Any:
     return jnp.result_type(complex)
 
 
-# --------------------------------------------------------------------------------- operators
-
-
-class OperatorCase(NamedTuple):
-    """One linear operator: ``make(key)`` builds it, its arrays random, its structure fixed.
-
-    ``real_signals`` marks maps from real signals to complex measurements, whose adjoint is that
-    of the real inner product.
-    """
-
-    name: str
-    make: Callable[[Array], O.LinearOperator]
-    real_signals: bool = False
-
-
-def _normal(key: Array, shape: tuple[int, ...], dtype: Any = None) -> Array:
+def normal(key: Array, shape: tuple[int, ...], dtype: Any = None) -> Array:
+    """Return Gaussian entries, by default of the default real type."""
     return jax.random.normal(key, shape, floats() if dtype is None else dtype)
-
-
-def _complex(key: Array, shape: tuple[int, ...]) -> Array:
-    return _normal(key, shape, complexes())
-
-
-def _boolean(key: Array, shape: tuple[int, ...]) -> Array:
-    return O.random_mask(key, shape, 0.5)
-
-
-def _weighted_sums(matrix: Array, x: Array) -> Array:
-    return jnp.stack([jnp.sum(matrix * x), x[0, 0] - x[1, 2], jnp.sum(jnp.flip(matrix) * x)])
-
-
-def _half_spectrum(x: Array) -> Array:
-    return jnp.fft.rfft(x)
-
-
-def _mixed_sum(key: Array) -> O.LinearOperator:
-    first, second = jax.random.split(key)
-    fourier = O.subsampled_fourier(_boolean(first, (6,)), real=True)
-    return fourier + O.dense(_complex(second, (6, 6)))
-
-
-def _chain(key: Array) -> O.LinearOperator:
-    first, second = jax.random.split(key)
-    fourier = O.subsampled_fourier(_boolean(first, (8,)))
-    return 0.5 * (fourier @ O.dense(_normal(second, (8, 5)))) - 2j * (
-        O.dense(_complex(key, (8, 5)))
-    )
-
-
-OPERATORS = [
-    OperatorCase("dense", lambda key: O.dense(_normal(key, (5, 7)))),
-    OperatorCase("dense-complex", lambda key: O.dense(_complex(key, (5, 7)))),
-    OperatorCase("gaussian", lambda key: O.gaussian(key, 4, 6, dtype=floats())),
-    OperatorCase("gaussian-complex", lambda key: O.gaussian(key, 6, 4, dtype=complexes())),
-    OperatorCase("identity", lambda key: O.identity((2, 3))),
-    OperatorCase("mask-boolean", lambda key: O.mask(_boolean(key, (3, 4)))),
-    OperatorCase("mask-integer", lambda key: O.mask(jax.random.randint(key, (6,), -2, 3))),
-    OperatorCase("mask-real", lambda key: O.mask(_normal(key, (6,)))),
-    OperatorCase("mask-complex", lambda key: O.mask(_complex(key, (6,)))),
-    OperatorCase("fourier", lambda key: O.subsampled_fourier(_boolean(key, (4, 6)))),
-    OperatorCase("fourier-weights", lambda key: O.subsampled_fourier(_complex(key, (7,)))),
-    OperatorCase(
-        "fourier-real", lambda key: O.subsampled_fourier(_normal(key, (3, 4)), real=True), True
-    ),
-    OperatorCase("hadamard", lambda key: O.subsampled_hadamard(key, 5, 8)),
-    OperatorCase("hadamard-padded", lambda key: O.subsampled_hadamard(key, 6, (3, 4))),
-    OperatorCase("dct", lambda key: O.dct(7)),
-    OperatorCase("dct-2d", lambda key: O.dct((4, 5))),
-    OperatorCase("convolution", lambda key: O.convolution(_normal(key, (4,)), 7)),
-    OperatorCase("convolution-2d", lambda key: O.convolution(_normal(key, (3, 2)), (4, 5))),
-    OperatorCase("convolution-complex", lambda key: O.convolution(_complex(key, (3,)), 6)),
-    OperatorCase("downsample", lambda key: O.downsample(3, 9)),
-    OperatorCase("downsample-2d", lambda key: O.downsample((2, 1), (4, 3))),
-    OperatorCase("finite_difference", lambda key: O.finite_difference(6)),
-    OperatorCase("finite_difference-2d", lambda key: O.finite_difference((4, 5))),
-    OperatorCase("wavelet", lambda key: O.wavelet(16, "db2", 3)),
-    OperatorCase("wavelet-2d", lambda key: O.wavelet((36, 4), "haar", 2)),
-    OperatorCase(
-        "from_function",
-        lambda key: O.from_function(
-            Partial(_weighted_sums, _normal(key, (3, 4))), (3, 4), floats()
-        ),
-    ),
-    OperatorCase(
-        "from_function-spectrum", lambda key: O.from_function(_half_spectrum, 6, floats()), True
-    ),
-    OperatorCase("adjoint", lambda key: O.dense(_complex(key, (3, 5))).H),
-    OperatorCase("transpose", lambda key: O.dense(_complex(key, (3, 5))).T),
-    OperatorCase("scaled", lambda key: (1 - 2j) * O.dct(6)),
-    OperatorCase("product", lambda key: O.downsample(2, (2, 4)) @ O.mask(_normal(key, (2, 4)))),
-    OperatorCase("chain", _chain),
-    OperatorCase("sum-mixed", _mixed_sum, True),
-    OperatorCase(
-        "scaled-real-signals",
-        lambda key: (2 - 1j) * O.subsampled_fourier(_boolean(key, (6,)), real=True),
-        True,
-    ),
-]
-
-
-class NonlinearCase(NamedTuple):
-    """One nonlinear operator; ``smooth`` says whether its gradient can be checked numerically."""
-
-    name: str
-    make: Callable[[Array], O.Operator]
-    smooth: bool = True
-
-
-def _scaled_tanh(scale: Array, v: Array) -> Array:
-    return jnp.tanh(v) * scale
-
-
-NONLINEAR_OPERATORS = [
-    NonlinearCase("magnitude", lambda key: O.magnitude(O.dense(_normal(key, (6, 4))))),
-    NonlinearCase(
-        "magnitude-complex",
-        lambda key: O.magnitude(O.subsampled_fourier(_boolean(key, (4,)), real=True)),
-    ),
-    NonlinearCase("sign", lambda key: O.sign(O.dense(_normal(key, (6, 4)))), False),
-    NonlinearCase(
-        "sign-dither", lambda key: O.sign(O.dense(_normal(key, (6, 4))), _normal(key, (6,))), False
-    ),
-    NonlinearCase(
-        "single_index", lambda key: O.single_index(O.dense(_normal(key, (6, 4))), jnp.tanh)
-    ),
-    NonlinearCase(
-        "single_index-partial",
-        lambda key: O.single_index(O.identity(4), Partial(_scaled_tanh, _normal(key, ()))),
-    ),
-]
 
 
 # -------------------------------------------------------------------------------- generators
@@ -182,7 +56,7 @@ def _sine(params: dict[str, Array], z: Array) -> Array:
 
 
 def _sine_params(key: Array) -> dict[str, Array]:
-    return {"in": _normal(key, (6, 3)), "out": _normal(jax.random.fold_in(key, 1), (5, 6))}
+    return {"in": normal(key, (6, 3)), "out": normal(jax.random.fold_in(key, 1), (5, 6))}
 
 
 def _linen(key: Array) -> Any:
@@ -236,7 +110,7 @@ def _shared_operator() -> Any:
 
 
 def _patches() -> Any:
-    images = _normal(jax.random.key(4), (3, 9, 11))
+    images = normal(jax.random.key(4), (3, 9, 11))
     dictionary = ji.problems.dct_dictionary(4, dtype=floats())
     operator = O.gaussian(jax.random.key(5), 10, 16, dtype=floats())
     return ji.problems.patches(images, 4, operator, dictionary, snr_db=20)

@@ -173,26 +173,6 @@ def test_batches_equal_a_loop_and_keep_the_type(name):
     np.testing.assert_allclose(turned, turn * batch[0], atol=2000 * EPS)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NETWORKS)
-def test_training_lowers_the_loss(name):
-    family = drawn()[0]
-    layers = NETWORKS[name](family.operator)
-    result = ji.unfolded.fit(
-        jax.random.key(5),
-        layers,
-        family,
-        num_steps=30,
-        batch_size=32,
-        validation_size=128,
-        validate_every=15,
-    )
-    values = result.history.validation
-    assert values[-1] < values[0] - 0.02
-    for field in layers.trainable:
-        assert np.any(getattr(result.layers.solver, field) != getattr(layers.solver, field)), field
-
-
 def test_the_untrained_networks_of_the_error_agree():
     # a silent LSTM leaves the offsets: step 1 and threshold 3.75 ‖W'r‖₁ / n
     A = drawn()[0].operator

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import NONLINEAR_OPERATORS, OPERATORS, complexes, floats, rows
+from cases import complexes, floats, rows
+from operator_cases import NONLINEAR_OPERATORS, OPERATORS
 
 KEYS = jax.random.split(jax.random.key(7), 2)
 linear = pytest.mark.parametrize("case", rows(OPERATORS))

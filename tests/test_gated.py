@@ -142,27 +142,6 @@ NETWORKS = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NETWORKS)
-def test_training_lowers_the_loss_and_opens_the_gates(name):
-    family = drawn()[0]
-    layers = NETWORKS[name](family.operator)
-    result = ji.unfolded.fit(
-        jax.random.key(5),
-        layers,
-        family,
-        num_steps=30,
-        batch_size=32,
-        validation_size=128,
-        validate_every=15,
-    )
-    values = result.history.validation
-    assert values[-1] < values[0] - 0.1
-    for field in layers.trainable:
-        assert np.any(getattr(result.layers.solver, field) != getattr(layers.solver, field)), field
-    assert np.all(result.layers.solver.threshold > 0)
-
-
 def test_shapes_batches_zero_and_complex():
     family, problems = drawn()
     layers = opened(ji.unfolded.gated_lista(family.operator, T))

@@ -142,26 +142,6 @@ def test_gradients_agree_with_finite_differences(options):
     np.testing.assert_allclose(slope, (ends[0] - ends[1]) / (2 * h), rtol=1e-5 if X64 else 0.05)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("options", [{"num_nonzeros": 5}, {"ramp": 0.5}], ids=["largest", "ramp"])
-def test_training_lowers_the_loss(options):
-    family = drawn()[0]
-    layers = ji.unfolded.iht_network(family.operator, T, **options)
-    result = ji.unfolded.fit(
-        jax.random.key(5),
-        layers,
-        family,
-        num_steps=30,
-        batch_size=32,
-        validation_size=128,
-        validate_every=15,
-    )
-    values = result.history.validation
-    assert values[-1] < values[0] - 0.1
-    for name in layers.trainable:
-        assert np.any(getattr(result.layers.solver, name) != getattr(layers.solver, name))
-
-
 def test_keeping_the_largest_is_equivariant_to_scale_and_maps_zero_to_zero():
     layers = ji.unfolded.iht_network(drawn()[0].operator, T, 0.1, tied=True)
     problem = one()

@@ -78,3 +78,17 @@ def test_networks_of_the_catalog_are_ready_to_run(name):
     assert better < 1
     if getattr(layers.solver, "bypass", None) is not None:
         np.testing.assert_allclose(layers.solver.bypass, [0.006, 0.012, 0.018], rtol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(set(catalog.NETWORKS) - {"hyperlista"}))
+def test_training_improves_every_network_and_moves_each_trained_field(name):
+    layers = catalog.network("test", name).make(KEY, OPERATOR, 3, catalog.Signals(0.1))
+    sizes = {"num_steps": 30, "batch_size": 32, "validation_size": 128, "validate_every": 15}
+    loss = "lasso" if name == "step-lista" else "log_nmse"
+    result = ji.unfolded.fit(jax.random.key(5), layers, FAMILY, loss=loss, **sizes)
+    assert result.history.validation[-1] < result.history.validation[0] - 1e-3
+    for field, value in layers.partition()[0].items():
+        trained = jax.tree.leaves(getattr(result.layers.solver, field))
+        for before, after in zip(jax.tree.leaves(value), trained, strict=True):
+            assert np.any(before != after), field

@@ -39,6 +39,26 @@ def safe_divide(numerator: Any, denominator: Any, default: float = 0.0) -> Array
     return jnp.where(nonzero, numerator / jnp.where(nonzero, denominator, 1), default)
 
 
+def magnitude(v: Array) -> Array:
+    """Return |v|, with derivative 0 at 0 also for complex ``v``."""
+    return safe_sqrt(jnp.real(v * jnp.conj(v))) if jnp.iscomplexobj(v) else jnp.abs(v)
+
+
+def safe_sqrt(squares: Array) -> Array:
+    """Return the root of numbers >= 0, with derivative 0 at 0."""
+    positive = squares > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, squares, 1)), 0)
+
+
+def soft_threshold(v: Array, threshold: Array) -> Array:
+    """Return v (|v| − threshold)₊ / |v|: every entry moved towards 0, complex ones too."""
+    size = magnitude(v)
+    shrunk = jax.nn.relu(size - threshold)
+    if jnp.iscomplexobj(v):
+        return v * safe_divide(shrunk, size)
+    return jnp.sign(v) * shrunk
+
+
 def inner(a: Array, b: Array) -> Array:
     """Return ``Σ conj(a) b``."""
     return jnp.sum(jnp.conj(a) * b)

@@ -64,18 +64,6 @@ def _fits(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
     return len(shape) <= len(target) and all(a in (1, b) for a, b in pairs)
 
 
-def magnitude(v: Array) -> Array:
-    """Return |v|, with derivative 0 at 0 also for complex ``v``."""
-    if not jnp.iscomplexobj(v):
-        return jnp.abs(v)
-    return root(jnp.real(v * jnp.conj(v)))
-
-
-def root(squares: Array) -> Array:
-    positive = squares > 0
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, squares, 1)), 0)
-
-
 def penalty_weight(where: str, penalty: Any) -> Any:
     """Return a weight >= 0: a float, a tracer, or an array of weights."""
     if not jnp.ndim(penalty):

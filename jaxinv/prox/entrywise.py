@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxinv._core import checks, numerics, pytree
-from jaxinv.prox._base import Prox, magnitude, penalty_weight, require_fit, scaled_penalty
+from jaxinv.prox._base import Prox, penalty_weight, require_fit, scaled_penalty
 
 Array = jax.Array
 
@@ -21,16 +21,11 @@ class Soft(Prox):
     penalty: Any
 
     def _apply(self, v: Array, step_size: Any) -> Array:
-        threshold = scaled_penalty("soft", self.penalty, step_size, v)
-        size = magnitude(v)
-        shrunk = jax.nn.relu(size - threshold)
-        if jnp.iscomplexobj(v):
-            return v * numerics.safe_divide(shrunk, size)
-        return jnp.sign(v) * shrunk
+        return numerics.soft_threshold(v, scaled_penalty("soft", self.penalty, step_size, v))
 
     def value(self, w: Any) -> Array:
         w = checks.array("soft", "w", w)
-        return jnp.sum(scaled_penalty("soft", self.penalty, 1.0, w) * magnitude(w))
+        return jnp.sum(scaled_penalty("soft", self.penalty, 1.0, w) * numerics.magnitude(w))
 
 
 def soft(penalty: Any) -> Soft:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxinv._core import checks, numerics, pytree, static
-from jaxinv.prox._base import Prox, penalty_weight, root, scaled_penalty
+from jaxinv.prox._base import Prox, penalty_weight, scaled_penalty
 
 Array = jax.Array
 
@@ -24,7 +24,7 @@ class Group(Prox):
         axes = self.axis if isinstance(self.axis, tuple) else (self.axis,)
         if any(not -v.ndim <= axis < v.ndim for axis in axes):
             checks.fail("group", "v", f"have the axis (axes) {self.axis}", v)
-        return root(jnp.sum(jnp.real(v * jnp.conj(v)), axis=self.axis, keepdims=True))
+        return numerics.safe_sqrt(jnp.sum(jnp.real(v * jnp.conj(v)), axis=self.axis, keepdims=True))
 
     def _apply(self, v: Array, step_size: Any) -> Array:
         sizes = self._sizes(v)

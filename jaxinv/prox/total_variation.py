@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxinv._core import checks, numerics, pytree, static
-from jaxinv.prox._base import Prox, root, scaled_penalty
+from jaxinv.prox._base import Prox, scaled_penalty
 
 Array = jax.Array
 
@@ -46,7 +46,7 @@ class TotalVariation(Prox):
         squares = jnp.real(slopes * jnp.conj(slopes))
         if self.isotropic:
             squares = jnp.sum(squares, axis=0, keepdims=True)
-        return root(squares)
+        return numerics.safe_sqrt(squares)
 
     def _project(self, dual: Array, radius: Array) -> Array:
         sizes = self._sizes(dual)

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxinv._core import checks, pytree
+from jaxinv._core import checks, numerics, pytree
 from jaxinv.shrinkage._base import Shrinkage, parameter
 
 Array = jax.Array
@@ -23,7 +23,7 @@ class Soft(Shrinkage):
 
     def _apply(self, v: Array, noise_std: Array) -> Array:
         threshold = parameter(self.multiplier, v) * noise_std
-        return jnp.sign(v) * jax.nn.relu(jnp.abs(v) - threshold)
+        return numerics.soft_threshold(v, threshold)
 
     def _derivative(self, v: Array, noise_std: Array) -> Array:
         threshold = parameter(self.multiplier, v) * noise_std

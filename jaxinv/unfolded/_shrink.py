@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxinv import prox
 from jaxinv._core import checks, numerics
 from jaxinv._core.selection import kth_largest
 
@@ -20,10 +19,8 @@ _ROUNDING = 1e-3  # of an entry: 0.012 * 500 is 6, also in float32
 
 def soft(v: Array, threshold: Any) -> Array:
     """Return sign(v) max(|v| − threshold, 0); a negative threshold counts as 0."""
-    threshold = jnp.maximum(jnp.asarray(threshold), 0).astype(numerics.real_dtype(v.dtype))
-    if jnp.iscomplexobj(v):
-        return prox.Soft(threshold)._apply(v, 1.0)
-    return v - jnp.clip(v, -threshold, threshold)
+    threshold = jnp.maximum(jnp.asarray(threshold), 0)
+    return numerics.soft_threshold(v, threshold.astype(numerics.real_dtype(v.dtype)))
 
 
 def soft_with_bypass(v: Array, threshold: Any, bypass: Any) -> Array:
@@ -51,6 +48,7 @@ def bypass_count(bypass: Any, size: int) -> Array:
 
 def bypass_schedule(where: str, num_layers: int, rate: Any, limit: Any) -> Array:
     """Return min(rate (t + 1), limit) for each layer; both are shares of the entries."""
+    num_layers = checks.count(where, "num_layers", num_layers)
     rate = checks.scalar(where, "bypass_rate", rate, low=0.0, high=1.0)
     limit = checks.scalar(where, "bypass_limit", limit, low=0.0, high=1.0)
     return jnp.minimum(rate * jnp.arange(1, num_layers + 1), limit)

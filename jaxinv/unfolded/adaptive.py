@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.problems import Problem
 from jaxinv.solvers import Info, Layers, Solver
+from jaxinv.unfolded._layer import correlate, relative_change
 from jaxinv.unfolded._matrix import measurement
 from jaxinv.unfolded._shrink import bypass_schedule, soft_with_bypass, threshold_schedule
 from jaxinv.unfolded._start import BYPASS_LIMIT, BYPASS_RATE, THRESHOLDS
@@ -68,7 +69,7 @@ class AdaptiveThreshold(Solver):
     ) -> tuple[AdaptiveThresholdState, Info]:
         u = state.u
         residual = -problem.residual(u)
-        direction = jnp.conj(numerics.matmul(jnp.conj(residual), self.weights))
+        direction = correlate(self.weights, residual)
         real = numerics.real_dtype(u.dtype)
         threshold = jnp.asarray(self.threshold).astype(real)
         if self.rule == "entry":
@@ -77,8 +78,7 @@ class AdaptiveThreshold(Solver):
             threshold *= jnp.sum(jnp.abs(direction))
         following = u + jnp.asarray(self.step_size).astype(u.dtype) * direction
         following = soft_with_bypass(following, threshold, self.bypass)
-        change = numerics.safe_norm(following - u)
-        error = numerics.safe_divide(change, numerics.safe_norm(following))
+        error = relative_change(following, u)
         info = Info(0.5 * numerics.sum_squares(residual), error)
         return AdaptiveThresholdState(following), info
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxinv._core import numerics, pytree, static
 from jaxinv.problems import Problem
 from jaxinv.solvers import Info, Solver
+from jaxinv.unfolded._layer import correlate, relative_change
 from jaxinv.unfolded._shrink import soft_with_bypass
 
 Array = jax.Array
@@ -57,13 +58,11 @@ class Coupled(Solver):
     def step(self, problem: Problem, state: CoupledState) -> tuple[CoupledState, Info]:
         u = state.u
         residual = -problem.residual(u)
-        # r* W reads the rows of W and needs no transposed copy
-        direction = jnp.conj(numerics.matmul(jnp.conj(residual), self.weights))
+        direction = correlate(self.weights, residual)
         following = u + jnp.asarray(self.step_size).astype(u.dtype) * direction
         if state.previous is not None:
             following += jnp.asarray(self.momentum).astype(u.dtype) * (u - state.previous)
         following = soft_with_bypass(following, self.threshold, self.bypass)
-        change = numerics.safe_norm(following - u)
-        error = numerics.safe_divide(change, numerics.safe_norm(following))
+        error = relative_change(following, u)
         info = Info(0.5 * numerics.sum_squares(residual), error)
         return CoupledState(following, None if state.previous is None else u), info

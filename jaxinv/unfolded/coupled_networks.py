@@ -97,7 +97,7 @@ def lista_cpss(
 
     Source: Chen, Liu, Wang, Yin (2018), equations (16) to (18).
     """
-    shares = _shares("lista_cpss", num_layers, bypass_rate, bypass_limit)
+    shares = bypass_schedule("lista_cpss", num_layers, bypass_rate, bypass_limit)
     return _trained("lista_cpss", A, num_layers, tied, start, noise, bypass=shares)
 
 
@@ -135,7 +135,7 @@ def tilista(
     where = "tilista"
     given = measurement(where, A)
     weights, thresholds = first_weights(where, given, num_layers, start, noise)
-    shares = _shares(where, num_layers, bypass_rate, bypass_limit)
+    shares = bypass_schedule(where, num_layers, bypass_rate, bypass_limit)
     trained = ("weights", "step_size", "threshold")
     return _layers(given, weights, thresholds, shares, None, ("weights",), trained)
 
@@ -191,7 +191,7 @@ def alista(
     weights = analytic_weights(given.matrix, symmetric, noise=noise)
     quiet = momentum and checks.is_concrete(noise) and not noise > 0
     thresholds = threshold_schedule(num_layers, *(MOMENTUM_THRESHOLDS if quiet else THRESHOLDS))
-    shares = _shares(where, num_layers, bypass_rate, bypass_limit)
+    shares = bypass_schedule(where, num_layers, bypass_rate, bypass_limit)
     trained = ("step_size", "threshold") + (("momentum",) if momentum else ())
     start = (MOMENTUM if quiet else 0.0) if momentum else None
     return _layers(given, weights, thresholds, shares, start, ("weights",), trained)
@@ -204,11 +204,6 @@ def _trained(
     weights, thresholds = first_weights(where, given, num_layers, start, noise)
     shared = ("weights",) if checks.boolean(where, "tied", tied) else ()
     return _layers(given, weights, thresholds, bypass, None, shared, ("weights", "threshold"))
-
-
-def _shares(where: str, num_layers: int, rate: Any, limit: Any) -> Any:
-    num_layers = checks.count(where, "num_layers", num_layers)
-    return bypass_schedule(where, num_layers, rate, limit)
 
 
 def _layers(

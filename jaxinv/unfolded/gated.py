@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxinv._core import numerics, pytree, static
 from jaxinv.problems import Problem
 from jaxinv.solvers import Info, Solver
+from jaxinv.unfolded._layer import correlate, relative_change
 from jaxinv.unfolded._shrink import soft_with_bypass
 
 Array = jax.Array
@@ -74,15 +75,14 @@ class Gated(Solver):
         u = state.u
         gained = u if self.gain is None else self._gain(u) * u
         residual = -problem.residual(gained)
-        direction = jnp.conj(numerics.matmul(jnp.conj(residual), self.weights))
+        direction = correlate(self.weights, residual)
         following = gained + jnp.asarray(self.step_size).astype(u.dtype) * direction
         following = soft_with_bypass(following, self.threshold, self.bypass)
         if self.overshoot is not None:
             move = following - u
             excess = self._strength("overshoot", u) / (jnp.abs(move) + self.margin)
             following += excess.astype(u.dtype) * move
-        change = numerics.safe_norm(following - u)
-        error = numerics.safe_divide(change, numerics.safe_norm(following))
+        error = relative_change(following, u)
         return GatedState(following), Info(problem.loss(u), error)
 
     def _gain(self, u: Array) -> Array:

@@ -11,6 +11,7 @@ from jax import lax
 from jaxinv._core import numerics, pytree, static
 from jaxinv.problems import Problem
 from jaxinv.solvers import Info, Solver
+from jaxinv.unfolded._layer import correlate
 from jaxinv.unfolded._shrink import soft_with_bypass
 
 Array = jax.Array
@@ -88,6 +89,6 @@ class HyperLista(Solver):
 
     def _products(self, residual: Array) -> tuple[Array, Array]:
         """Return W* r and A⁺ r."""
-        both = jnp.conj(numerics.matmul(jnp.conj(residual), self.weights))
+        both = correlate(self.weights, residual)
         size = both.size // 2
         return both[:size], both[size:]

@@ -12,6 +12,7 @@ from jaxinv._core import checks, numerics, pytree, static
 from jaxinv._core.selection import largest_mask
 from jaxinv.problems import Problem
 from jaxinv.solvers import Info, Layers, Solver
+from jaxinv.unfolded._layer import correlate, relative_change
 from jaxinv.unfolded._matrix import measurement
 from jaxinv.unfolded._shrink import bypass_count, threshold_schedule
 from jaxinv.unfolded._start import first_weights
@@ -59,14 +60,13 @@ class UnfoldedIht(Solver):
     def step(self, problem: Problem, state: UnfoldedIhtState) -> tuple[UnfoldedIhtState, Info]:
         u = state.u
         residual = -problem.residual(u)
-        v = u + jnp.conj(numerics.matmul(jnp.conj(residual), self.weights))
+        v = u + correlate(self.weights, residual)
         if self.share is None:
             following = ramp_threshold(v, self.threshold, self.width)
         else:
             kept = largest_mask(v, bypass_count(self.share, v.size))
             following = jnp.where(kept, v, 0)
-        change = numerics.safe_norm(following - u)
-        error = numerics.safe_divide(change, numerics.safe_norm(following))
+        error = relative_change(following, u)
         info = Info(0.5 * numerics.sum_squares(residual), error)
         return UnfoldedIhtState(following), info
 

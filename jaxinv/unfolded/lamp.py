@@ -13,6 +13,7 @@ from jaxinv.problems import Problem
 from jaxinv.shrinkage import Shrinkage
 from jaxinv.solvers import Info, Layers, Solver
 from jaxinv.solvers._message_passing import MessageState, first_state, message_step
+from jaxinv.unfolded._layer import relative_change
 from jaxinv.unfolded._matrix import measurement
 
 Array = jax.Array
@@ -50,8 +51,7 @@ class Lamp(Solver):
             return numerics.matmul(residual, self.weights)
 
         update = message_step(problem, state, self.shrinkage, backward, problem.y.size)
-        change = numerics.safe_norm(update.u - state.u)
-        error = numerics.safe_divide(change, numerics.safe_norm(update.u))
+        error = relative_change(update.u, state.u)
         return MessageState(update.u, update.residual, update.onsager), Info(update.loss, error)
 
 

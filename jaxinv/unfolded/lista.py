@@ -9,6 +9,7 @@ import jax
 from jaxinv._core import numerics, pytree, static
 from jaxinv.problems import Problem
 from jaxinv.solvers import Info, Solver
+from jaxinv.unfolded._layer import relative_change
 from jaxinv.unfolded._shrink import soft_with_bypass
 
 Array = jax.Array
@@ -53,6 +54,5 @@ class Lista(Solver):
         u = state.u
         following = numerics.matmul(self.recurrent, u) + state.encoded
         following = soft_with_bypass(following, self.threshold, self.bypass)
-        change = numerics.safe_norm(following - u)
-        error = numerics.safe_divide(change, numerics.safe_norm(following))
+        error = relative_change(following, u)
         return ListaState(following, state.encoded), Info(problem.loss(u), error)

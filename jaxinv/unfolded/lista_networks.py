@@ -82,7 +82,6 @@ def lista_ss(
 
     Source: Chen, Liu, Wang, Yin (2018), equation (16).
     """
-    num_layers = checks.count("lista_ss", "num_layers", num_layers)
     shares = bypass_schedule("lista_ss", num_layers, bypass_rate, bypass_limit)
     return _lista("lista_ss", A, num_layers, tied, start, shares)
 

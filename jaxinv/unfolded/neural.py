@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxinv._core import numerics, pytree
 from jaxinv.problems import Problem
 from jaxinv.solvers import Info, Solver
+from jaxinv.unfolded._layer import correlate
 from jaxinv.unfolded._shrink import soft_with_bypass
 
 Array = jax.Array
@@ -80,7 +81,7 @@ class NeuralAlista(Solver):
 
     def _products(self, residual: Array) -> tuple[Array, Array]:
         """Return W* r, and the 1-norms of r and of that."""
-        direction = jnp.conj(numerics.matmul(jnp.conj(residual), self.weights))
+        direction = correlate(self.weights, residual)
         norms = [jnp.sum(jnp.abs(v)) for v in (residual, direction)]
         return direction, jnp.stack(norms).astype(self.cell.dtype)
 

@@ -14,6 +14,7 @@ from jaxinv.operators import LinearOperator, dense
 from jaxinv.problems import Problem
 from jaxinv.solvers import Info, Layers, Solver
 from jaxinv.solvers._proximal import linear_model
+from jaxinv.unfolded._layer import relative_change
 from jaxinv.unfolded._shrink import soft
 
 Array = jax.Array
@@ -137,8 +138,7 @@ class Orthogonal(Solver):
         step_size = jnp.asarray(self.step_size).astype(z.dtype)
         following = z + step_size * numerics.matmul(residual, maps.product)
         following = soft(following, self.threshold)
-        change = numerics.safe_norm(following - z)
-        error = numerics.safe_divide(change, numerics.safe_norm(following))
+        error = relative_change(following, z)
         info = Info(0.5 * numerics.sum_squares(residual), error)
         return OrthogonalState(following, maps.readout, state.output_bound), info
 

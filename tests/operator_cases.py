@@ -1,0 +1,135 @@
+"""The rows of the operators; see ``cases``."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from cases import complexes, floats, normal
+from jax.tree_util import Partial
+
+import jaxinv as ji
+
+Array = jax.Array
+O = ji.operators
+
+
+class OperatorCase(NamedTuple):
+    """One linear operator: ``make(key)`` builds it, its arrays random, its structure fixed.
+
+    ``real_signals`` marks maps from real signals to complex measurements, whose adjoint is that
+    of the real inner product.
+    """
+
+    name: str
+    make: Callable[[Array], O.LinearOperator]
+    real_signals: bool = False
+
+
+def _complex(key: Array, shape: tuple[int, ...]) -> Array:
+    return normal(key, shape, complexes())
+
+
+def _boolean(key: Array, shape: tuple[int, ...]) -> Array:
+    return O.random_mask(key, shape, 0.5)
+
+
+def _weighted_sums(matrix: Array, x: Array) -> Array:
+    return jnp.stack([jnp.sum(matrix * x), x[0, 0] - x[1, 2], jnp.sum(jnp.flip(matrix) * x)])
+
+
+def _half_spectrum(x: Array) -> Array:
+    return jnp.fft.rfft(x)
+
+
+def _mixed_sum(key: Array) -> O.LinearOperator:
+    first, second = jax.random.split(key)
+    fourier = O.subsampled_fourier(_boolean(first, (6,)), real=True)
+    return fourier + O.dense(_complex(second, (6, 6)))
+
+
+def _chain(key: Array) -> O.LinearOperator:
+    first, second = jax.random.split(key)
+    fourier = O.subsampled_fourier(_boolean(first, (8,)))
+    return 0.5 * (fourier @ O.dense(normal(second, (8, 5)))) - 2j * (O.dense(_complex(key, (8, 5))))
+
+
+OPERATORS = [
+    OperatorCase("dense", lambda key: O.dense(normal(key, (5, 7)))),
+    OperatorCase("dense-complex", lambda key: O.dense(_complex(key, (5, 7)))),
+    OperatorCase("gaussian", lambda key: O.gaussian(key, 4, 6, dtype=floats())),
+    OperatorCase("gaussian-complex", lambda key: O.gaussian(key, 6, 4, dtype=complexes())),
+    OperatorCase("identity", lambda key: O.identity((2, 3))),
+    OperatorCase("mask-boolean", lambda key: O.mask(_boolean(key, (3, 4)))),
+    OperatorCase("mask-integer", lambda key: O.mask(jax.random.randint(key, (6,), -2, 3))),
+    OperatorCase("mask-real", lambda key: O.mask(normal(key, (6,)))),
+    OperatorCase("mask-complex", lambda key: O.mask(_complex(key, (6,)))),
+    OperatorCase("fourier", lambda key: O.subsampled_fourier(_boolean(key, (4, 6)))),
+    OperatorCase("fourier-weights", lambda key: O.subsampled_fourier(_complex(key, (7,)))),
+    OperatorCase(
+        "fourier-real", lambda key: O.subsampled_fourier(normal(key, (3, 4)), real=True), True
+    ),
+    OperatorCase("hadamard", lambda key: O.subsampled_hadamard(key, 5, 8)),
+    OperatorCase("hadamard-padded", lambda key: O.subsampled_hadamard(key, 6, (3, 4))),
+    OperatorCase("dct", lambda key: O.dct(7)),
+    OperatorCase("dct-2d", lambda key: O.dct((4, 5))),
+    OperatorCase("convolution", lambda key: O.convolution(normal(key, (4,)), 7)),
+    OperatorCase("convolution-2d", lambda key: O.convolution(normal(key, (3, 2)), (4, 5))),
+    OperatorCase("convolution-complex", lambda key: O.convolution(_complex(key, (3,)), 6)),
+    OperatorCase("downsample", lambda key: O.downsample(3, 9)),
+    OperatorCase("downsample-2d", lambda key: O.downsample((2, 1), (4, 3))),
+    OperatorCase("finite_difference", lambda key: O.finite_difference(6)),
+    OperatorCase("finite_difference-2d", lambda key: O.finite_difference((4, 5))),
+    OperatorCase("wavelet", lambda key: O.wavelet(16, "db2", 3)),
+    OperatorCase("wavelet-2d", lambda key: O.wavelet((36, 4), "haar", 2)),
+    OperatorCase(
+        "from_function",
+        lambda key: O.from_function(Partial(_weighted_sums, normal(key, (3, 4))), (3, 4), floats()),
+    ),
+    OperatorCase(
+        "from_function-spectrum", lambda key: O.from_function(_half_spectrum, 6, floats()), True
+    ),
+    OperatorCase("adjoint", lambda key: O.dense(_complex(key, (3, 5))).H),
+    OperatorCase("transpose", lambda key: O.dense(_complex(key, (3, 5))).T),
+    OperatorCase("scaled", lambda key: (1 - 2j) * O.dct(6)),
+    OperatorCase("product", lambda key: O.downsample(2, (2, 4)) @ O.mask(normal(key, (2, 4)))),
+    OperatorCase("chain", _chain),
+    OperatorCase("sum-mixed", _mixed_sum, True),
+    OperatorCase(
+        "scaled-real-signals",
+        lambda key: (2 - 1j) * O.subsampled_fourier(_boolean(key, (6,)), real=True),
+        True,
+    ),
+]
+
+
+class NonlinearCase(NamedTuple):
+    """One nonlinear operator; ``smooth`` says whether its gradient can be checked numerically."""
+
+    name: str
+    make: Callable[[Array], O.Operator]
+    smooth: bool = True
+
+
+def _scaled_tanh(scale: Array, v: Array) -> Array:
+    return jnp.tanh(v) * scale
+
+
+NONLINEAR_OPERATORS = [
+    NonlinearCase("magnitude", lambda key: O.magnitude(O.dense(normal(key, (6, 4))))),
+    NonlinearCase(
+        "magnitude-complex",
+        lambda key: O.magnitude(O.subsampled_fourier(_boolean(key, (4,)), real=True)),
+    ),
+    NonlinearCase("sign", lambda key: O.sign(O.dense(normal(key, (6, 4)))), False),
+    NonlinearCase(
+        "sign-dither", lambda key: O.sign(O.dense(normal(key, (6, 4))), normal(key, (6,))), False
+    ),
+    NonlinearCase(
+        "single_index", lambda key: O.single_index(O.dense(normal(key, (6, 4))), jnp.tanh)
+    ),
+    NonlinearCase(
+        "single_index-partial",
+        lambda key: O.single_index(O.identity(4), Partial(_scaled_tanh, normal(key, ()))),
+    ),
+]
