@@ -26,7 +26,7 @@ RATE = 1e-4
 def main() -> None:
     options = _machine.parser(__doc__).parse_args()
     m, n, num_layers = (64, 128, 4) if options.quick else (250, 500, 16)
-    batches, num_steps, rounds = ((16,), 5, 2) if options.quick else ((64, 512), 10, 9)
+    batches, num_steps, rounds = ((16,), 5, 2) if options.quick else ((64, 512, 1024), 10, 9)
     results = [compare(m, n, num_layers, size, num_steps, rounds) for size in batches]
     _machine.write(options.out, "lista_training", {"results": results})
 

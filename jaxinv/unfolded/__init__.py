@@ -3,6 +3,7 @@
 from jaxinv.unfolded.adaptive import AdaptiveThreshold, alista_at
 from jaxinv.unfolded.alamp import Alamp, alamp
 from jaxinv.unfolded.analytic_weights import analytic_weights
+from jaxinv.unfolded.conjugate import ConjugateHyperLista
 from jaxinv.unfolded.convolutional import convolutional_analytic_weights
 from jaxinv.unfolded.coupled import Coupled
 from jaxinv.unfolded.coupled_networks import alista, lista_cp, lista_cpss, tilista
@@ -27,6 +28,7 @@ from jaxinv.unfolded.tuning import Tune, tune
 __all__ = [
     "AdaptiveThreshold",
     "Alamp",
+    "ConjugateHyperLista",
     "Coupled",
     "Evaluation",
     "Fit",

@@ -58,36 +58,39 @@ class HyperLista(Solver):
         default=("threshold_rate", "momentum_rate", "bypass_rate", "step_size")
     )
 
-    def init(self, problem: Problem, u0: Array) -> HyperListaState:
-        _, direction = self._products(problem.y)
+    def init(self, problem: Problem, u0: Array) -> Any:
+        _, direction = self.products(problem.y)
         return HyperListaState(u0, u0, jnp.sum(jnp.abs(direction)))
 
-    def step(self, problem: Problem, state: HyperListaState) -> tuple[HyperListaState, Info]:
-        u = state.u
-        real = numerics.real_dtype(u.dtype)
-        c1, c2, c3, step_size = (
-            jnp.asarray(value).astype(real)
-            for value in (
-                self.threshold_rate,
-                self.momentum_rate,
-                self.bypass_rate,
-                self.step_size,
-            )
-        )
-        residual = -problem.residual(u)
-        direction, error = self._products(residual)
+    def step(self, problem: Problem, state: Any) -> tuple[Any, Info]:
+        residual = -problem.residual(state.u)
+        direction, error = self.products(residual)
         misfit = jnp.sum(jnp.abs(error))
         relative = numerics.safe_divide(misfit, state.scale)
-        threshold = c1 * step_size * misfit
-        momentum = c2 * jnp.sum(u != 0).astype(real)
-        tiny = jnp.finfo(real).tiny
-        bypass = jnp.clip(-c3 * jnp.log(jnp.maximum(relative, tiny)), 0, 1)
-        following = u + step_size * direction + momentum * (u - state.previous)
-        following = soft_with_bypass(following, threshold, lax.stop_gradient(bypass))
+        following = self.follow(state.u, state.previous, direction, misfit, state.scale)
         info = Info(0.5 * numerics.sum_squares(residual), relative)
-        return HyperListaState(following, u, state.scale), info
+        return HyperListaState(following, state.u, state.scale), info
 
-    def _products(self, residual: Array) -> tuple[Array, Array]:
+    def follow(
+        self, u: Array, previous: Array, direction: Array, misfit: Array, scale: Array
+    ) -> Array:
+        """Return the estimate after ``u``, by the three rules."""
+        real = numerics.real_dtype(u.dtype)
+        step_size = jnp.asarray(self.step_size).astype(real)
+        momentum = jnp.asarray(self.momentum_rate).astype(real) * jnp.sum(u != 0).astype(real)
+        progress = jnp.maximum(numerics.safe_divide(misfit, scale), jnp.finfo(real).tiny)
+        bypass = -jnp.asarray(self.bypass_rate).astype(real) * jnp.log(progress)
+        following = u + step_size * direction + momentum * (u - previous)
+        return soft_with_bypass(
+            following, self.threshold(misfit), lax.stop_gradient(jnp.clip(bypass, 0, 1))
+        )
+
+    def threshold(self, misfit: Array) -> Array:
+        """Return θ = c₁ γ ‖A⁺(A x − y)‖₁."""
+        rate = jnp.asarray(self.threshold_rate) * jnp.asarray(self.step_size)
+        return rate.astype(misfit.dtype) * misfit
+
+    def products(self, residual: Array) -> tuple[Array, Array]:
         """Return W* r and A⁺ r."""
         both = correlate(self.weights, residual)
         size = both.size // 2

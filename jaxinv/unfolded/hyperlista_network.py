@@ -12,6 +12,7 @@ from jaxinv._core import checks
 from jaxinv.solvers import Layers
 from jaxinv.unfolded._matrix import Measurement, measurement
 from jaxinv.unfolded.analytic_weights import analytic_weights
+from jaxinv.unfolded.conjugate import ConjugateHyperLista
 from jaxinv.unfolded.hyperlista import HyperLista
 
 # c1 n, c2 n, c3: tuned once on 250 x 500, one signal entry in ten, no noise
@@ -25,6 +26,7 @@ def hyperlista(
     *,
     symmetric: bool = True,
     layered: bool = False,
+    finish: int = 0,
 ) -> Layers:
     r"""Make HyperLISTA: three numbers for the whole network, all else from the sample.
 
@@ -40,6 +42,8 @@ def hyperlista(
             entry in ten. ``tune`` finds them for another family. May be traced.
         symmetric: the symmetric analytic weights, as published; otherwise the plain ones.
         layered: three numbers for every layer, to be trained by ``fit`` from these.
+        finish: j > 0 lets each sample end with conjugate gradients once its support has not
+            changed for j layers (``ConjugateHyperLista``); 0 never does.
 
     Returns:
         ``Layers``; trained are ``threshold_rate``, ``momentum_rate``, ``bypass_rate``. The
@@ -47,9 +51,14 @@ def hyperlista(
 
     Raises:
         ValueError: A with a zero column or more rows than columns, or without full row rank;
-            not three constants, or negative ones.
+            not three constants, or negative ones; a finish without symmetric weights.
 
-    Cost: a layer takes 3 m n multiplications.
+    Cost: a layer takes 3 m n multiplications, with or without conjugate gradients.
+
+    Notes: conjugate gradients end after finitely many steps on the true support, but the tuned
+        momentum is nearly as fast, and the switch costs a layer: at 250 x 500 with one entry in
+        ten, finish=2 is 3 dB behind at 16 layers and level at 20; with one in 33 it is 5 dB
+        ahead at 20 layers, at the rounding level of float32. In noise it changes .1 dB.
 
     Example:
         >>> import jax, jaxinv as ji
@@ -69,12 +78,20 @@ def hyperlista(
         checks.fail(where, "constants", "be three numbers (c1, c2, c3)", constants)
     rates = [checks.nonnegative(where, f"constants[{i}]", c) for i, c in enumerate(constants)]
     real = jnp.finfo(given.matrix.dtype).dtype
-    solver = HyperLista(
-        _weights(given, checks.boolean(where, "symmetric", symmetric)),
-        *(jnp.asarray(rate, real) for rate in rates),
-        step_size=jnp.ones((), real),
-        operator=given.operator,
-    )
+    symmetric = checks.boolean(where, "symmetric", symmetric)
+    finish = checks.count(where, "finish", finish, minimum=0)
+    if finish and not symmetric:
+        hint = "Conjugate gradients need W^T A symmetric."
+        checks.fail(where, "finish", "be 0 without symmetric weights", finish, hint)
+    fields = {
+        "weights": _weights(given, symmetric),
+        "threshold_rate": jnp.asarray(rates[0], real),
+        "momentum_rate": jnp.asarray(rates[1], real),
+        "bypass_rate": jnp.asarray(rates[2], real),
+        "step_size": jnp.ones((), real),
+        "operator": given.operator,
+    }
+    solver = ConjugateHyperLista(**fields, num_stable=finish) if finish else HyperLista(**fields)
     trained = ("threshold_rate", "momentum_rate", "bypass_rate")
     shared = ("weights", "step_size", "operator")
     if checks.boolean(where, "layered", layered):
