@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 import pytest
+from jax.tree_util import Partial
 
 import jaxinv as ji
 
@@ -180,6 +181,10 @@ def _sparse_family() -> Any:
     return ji.problems.sparse(16, 24, num_nonzeros=3, dtype=floats())
 
 
+def _threshold(multiplier: Any, v: Array, noise_std: Array) -> Array:
+    return ji.shrinkage.soft(multiplier)(v, noise_std)
+
+
 _INJECTED = optax.inject_hyperparams(optax.sgd)(learning_rate=0.1)
 
 
@@ -264,6 +269,12 @@ SOLVERS = [
         _sparse_family,
     ),
     SolverCase(
+        "primal_dual",
+        lambda penalty: ji.solvers.primal_dual(ji.prox.soft(penalty), O.identity(24)),
+        (0.1, 0.05),
+        _sparse_family,
+    ),
+    SolverCase(
         "basis_pursuit",
         lambda augmentation: ji.solvers.basis_pursuit(augmentation=augmentation),
         (10.0, 5.0),
@@ -279,6 +290,12 @@ SOLVERS = [
         "vamp",
         lambda multiplier: ji.solvers.vamp(ji.shrinkage.soft(multiplier), 0.1),
         (1.0, 1.5),
+        _sparse_family,
+    ),
+    SolverCase(
+        "damp",
+        lambda multiplier: ji.solvers.damp(Partial(_threshold, multiplier)),
+        (2.0, 1.5),
         _sparse_family,
     ),
     SolverCase(

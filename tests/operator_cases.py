@@ -69,6 +69,16 @@ OPERATORS = [
     OperatorCase(
         "fourier-real", lambda key: O.subsampled_fourier(normal(key, (3, 4)), real=True), True
     ),
+    OperatorCase("mri", lambda key: O.mri(_boolean(key, (4, 5)))),
+    OperatorCase("mri-real", lambda key: O.mri(_boolean(key, (5, 4)), real=True), True),
+    OperatorCase(
+        "multicoil_mri",
+        lambda key: O.multicoil_mri(_boolean(key, (4, 3)), _complex(key, (2, 4, 3))),
+    ),
+    OperatorCase(
+        "multicoil_mri-no-maps",
+        lambda key: O.multicoil_mri(_boolean(key, (4, 3)), num_coils=2),
+    ),
     OperatorCase("hadamard", lambda key: O.subsampled_hadamard(key, 5, 8)),
     OperatorCase("hadamard-padded", lambda key: O.subsampled_hadamard(key, 6, (3, 4))),
     OperatorCase("dct", lambda key: O.dct(7)),

@@ -20,6 +20,7 @@ FLOORS = {
     "prox": 1,
     "shrinkage": 1,
     "metrics": 1,
+    "denoisers": 1,
     "problems": 2,
     "ntk": 2,
     "solvers": 3,
@@ -45,6 +46,7 @@ NAMESPACES = (
     "data",
     "prox",
     "shrinkage",
+    "denoisers",
     "metrics",
 )
 

@@ -15,7 +15,7 @@ from jaxinv.experiments.reconstruct import reconstruct
 from jaxinv.viz import plot_reconstruction
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "reconstruct_photo.py"
-module = importlib.import_module("jaxinv.experiments.reconstruct")
+module = importlib.import_module("jaxinv.experiments._path")
 
 
 @pytest.fixture(scope="module")

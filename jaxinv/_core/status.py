@@ -49,6 +49,11 @@ class Status(enum.IntEnum):
         "the start cannot be used: it is exactly zero where the prior is a ReLU network (a "
         "fixed point of every descent), or not finite. Draw it from `family.initial(key)`.",
     )
+    STOPPED = (
+        6,
+        "the stopping rule ended the fit before it could follow the noise: the estimate is the "
+        "iterate that the rule preferred.",
+    )
 
 
 def describe(status: Any) -> str:

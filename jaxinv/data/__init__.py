@@ -2,5 +2,6 @@
 
 from jaxinv.data._files import save_image
 from jaxinv.data._images import digits, image, image_names
+from jaxinv.data.fastmri import FastMRI, fastmri
 
-__all__ = ["digits", "image", "image_names", "save_image"]
+__all__ = ["FastMRI", "digits", "fastmri", "image", "image_names", "save_image"]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,29 +10,22 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from jaxinv import data, metrics, problems
-from jaxinv._core import Status, checks, numerics, replace
+from jaxinv._core import Status, checks, numerics
 from jaxinv.data._images import to_unit
 from jaxinv.experiments._measuring import OPERATORS, Measuring, Window, make_operator, minimum_norm
+from jaxinv.experiments._path import MARGIN, STEPS, Progress, follow, signal_of, silent
 from jaxinv.experiments._shrinking import PRIORS, Shrinking, make_prior
 from jaxinv.problems import Problem
 from jaxinv.prox import Prox
 from jaxinv.solvers import fista
-from jaxinv.solvers.fista import Fista
 
 Array = jax.Array
-Progress = Callable[[str, float], None]
 
 _WHERE = "reconstruct"
-_FIRST, _LAST = 0.5, 1e-3  # thresholds, in units of the image's range
-_STAGES = 24  # thresholds from first to last
-_HOLD = 6  # further stages at the last one
-_STEPS = 10  # steps a stage
 _DECIBELS = 150.0  # beyond, float32 holds the signal or the noise only
 _SMALLEST_SIDE = 16
-_MARGIN = 1.01  # on ‖A‖², which power iteration estimates from below
 
 
 class Reconstruction(NamedTuple):
@@ -142,7 +133,7 @@ def reconstruct(
         noise_db = checks.scalar(_WHERE, "noise_db", noise_db, low=-_DECIBELS, high=_DECIBELS)
     key = jax.random.key(0) if key is None else checks.key(_WHERE, key)
     pixels = _pixels(image, size, gray)
-    report = _silent if progress is None else progress
+    report = silent if progress is None else progress
     report("measuring", 0.0)
     operator_key, prior_key, noise_key = jax.random.split(key, 3)
     measuring = make_operator(operator, pixels.shape[:2], ratio, operator_key)
@@ -198,10 +189,10 @@ def _channel(
     shown = problem.y if measuring.shows_image else minimum_norm(operator, problem.y)
     step_size, state = _start(problem, shrinking.prox)
     solver = fista(step_size, prox=shrinking.prox)
-    end = _follow(solver, problem, state, float(noise_norm), report)
-    estimate = np.asarray(_signal(problem, end.unknown)).reshape(measuring.shape)
+    end = follow(solver, problem, state, float(noise_norm), report)
+    estimate = np.asarray(signal_of(problem, end.unknown)).reshape(measuring.shape)
     baseline = np.asarray(shown).reshape(measuring.shape)
-    return _Channel(estimate, baseline, end.threshold, _STEPS * end.num_stages, end.status)
+    return _Channel(estimate, baseline, end.threshold, STEPS * end.num_stages, end.status)
 
 
 @jax.jit
@@ -221,62 +212,9 @@ def _measure(
 @jax.jit
 def _start(problem: Problem, prox: Prox) -> tuple[Array, Any]:
     """Return a safe step size, and the solver's state at zero."""
-    step_size = 1 / (_MARGIN * jnp.square(problem.operator.norm()))
+    step_size = 1 / (MARGIN * jnp.square(problem.operator.norm()))
     u0 = jnp.zeros(problem.prior.in_shape, jnp.float32)
     return step_size, fista(step_size, prox=prox).init(problem, u0)
-
-
-@jax.jit
-def _signal(problem: Problem, u: Array) -> Array:
-    return problem.signal(u)
-
-
-class _End(NamedTuple):
-    """Where a path of penalties ended."""
-
-    unknown: Array
-    threshold: float
-    num_stages: int
-    status: Status
-
-
-def _follow(
-    solver: Fista, problem: Problem, state: Any, noise_norm: float, report: Progress
-) -> _End:
-    """Lower the penalty stage by stage until the measurements are fitted to their noise."""
-    thresholds = [_FIRST * (_LAST / _FIRST) ** (i / (_STAGES - 1)) for i in range(_STAGES)]
-    thresholds += [_LAST] * _HOLD
-    step_size = float(solver.step_size)
-    status = Status.MAX_STEPS if noise_norm > 0 else Status.CONVERGED
-    unknown, threshold, stage = state.u, _FIRST, 0
-    for stage, threshold in enumerate(thresholds, start=1):
-        prox = replace(solver.prox, penalty=threshold / step_size)
-        state, unknown, misfit = _stage(replace(solver, prox=prox), problem, state)
-        misfit = float(misfit)
-        report(f"threshold {threshold:.3g}, misfit {misfit:.3g}", stage / len(thresholds))
-        if not math.isfinite(misfit):
-            status = Status.NONFINITE
-            break
-        if misfit <= noise_norm:
-            status = Status.CONVERGED
-            break
-    return _End(unknown, threshold, stage, status)
-
-
-@jax.jit
-def _stage(solver: Fista, problem: Problem, state: Any) -> tuple[Any, Array, Array]:
-    """Take the steps of one stage; also return the mean u of the steps, and ‖A x(u) − y‖.
-
-    Random shifts keep the iterates moving about the solution; their mean is closer to it.
-    """
-
-    def body(carry: tuple[Any, Array], _: None) -> tuple[tuple[Any, Array], None]:
-        state = solver.step(problem, carry[0])[0]
-        return (state, carry[1] + state.u), None
-
-    (state, total), _ = lax.scan(body, (state, jnp.zeros_like(state.u)), None, length=_STEPS)
-    mean = total / _STEPS
-    return state, mean, numerics.safe_norm(problem.residual(mean))
 
 
 def _pixels(image: Any, size: Any, gray: bool) -> np.ndarray:
@@ -302,10 +240,6 @@ def _share(report: Progress, index: int, count: int, text: str, fraction: float)
     """Report the progress of one channel as a part of the whole."""
     prefix = f"channel {index + 1} of {count}, " if count > 1 else ""
     report(prefix + text, (index + fraction) / count)
-
-
-def _silent(text: str, fraction: float) -> None:
-    """Report nothing."""
 
 
 @jax.jit

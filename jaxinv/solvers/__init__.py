@@ -6,6 +6,7 @@ from jaxinv.solvers.admm import Admm, admm
 from jaxinv.solvers.amp import Amp, amp
 from jaxinv.solvers.basis_pursuit import BasisPursuit, basis_pursuit
 from jaxinv.solvers.cosamp import Cosamp, cosamp
+from jaxinv.solvers.damp import Damp, damp
 from jaxinv.solvers.duality import DualityGap, duality_gap, kkt_residual, largest_penalty
 from jaxinv.solvers.fista import Fista, fista
 from jaxinv.solvers.gradient import Gradient, gradient
@@ -16,6 +17,7 @@ from jaxinv.solvers.lasso_path import LassoPath, lasso_path
 from jaxinv.solvers.least_squares import debias, oracle
 from jaxinv.solvers.levenberg_marquardt import LevenbergMarquardt, levenberg_marquardt
 from jaxinv.solvers.omp import Omp, omp
+from jaxinv.solvers.primal_dual import PrimalDual, primal_dual
 from jaxinv.solvers.restarts import Restarts, with_restarts
 from jaxinv.solvers.subgradient import Subgradient, subgradient
 from jaxinv.solvers.unfold import Layers, unfold
@@ -26,6 +28,7 @@ __all__ = [
     "Amp",
     "BasisPursuit",
     "Cosamp",
+    "Damp",
     "DualityGap",
     "Fista",
     "Gradient",
@@ -37,6 +40,7 @@ __all__ = [
     "Layers",
     "LevenbergMarquardt",
     "Omp",
+    "PrimalDual",
     "Restarts",
     "Solution",
     "Solver",
@@ -46,6 +50,7 @@ __all__ = [
     "amp",
     "basis_pursuit",
     "cosamp",
+    "damp",
     "debias",
     "duality_gap",
     "fista",
@@ -59,6 +64,7 @@ __all__ = [
     "levenberg_marquardt",
     "omp",
     "oracle",
+    "primal_dual",
     "raise_if_failed",
     "solve",
     "subgradient",

@@ -45,12 +45,15 @@ class Gradient(Solver):
 
     def objective(self, problem: Problem, u: Any) -> Array:
         loss = problem.loss(u)
+        return loss + self._regularization(u).astype(loss.dtype)
+
+    def _regularization(self, u: Any) -> Array:
         if self.regularizer is None:
-            return loss
+            return jnp.zeros(())
         penalty = jnp.asarray(self.regularizer(u))
         if penalty.ndim or jnp.iscomplexobj(penalty):
             checks.fail("gradient", "regularizer", "return a real scalar", penalty)
-        return loss + penalty.astype(loss.dtype)
+        return penalty
 
     def init(self, problem: Problem, u0: Any) -> GradientState:
         optimizer = self.transform.init(u0)
@@ -59,18 +62,42 @@ class Gradient(Solver):
         return GradientState(u0, optimizer, gradient_scale(problem, u0))
 
     def step(self, problem: Problem, state: GradientState) -> tuple[GradientState, Info]:
-        def objective(u: Any) -> Array:
-            return self.objective(problem, u)
+        state, info, _ = self.descend(problem, state)
+        return state, info
 
-        loss, gradient = jax.value_and_grad(objective)(state.u)
+    def descend(
+        self,
+        problem: Problem,
+        state: GradientState,
+        penalty: Callable[[Array], Array] | None = None,
+    ) -> tuple[GradientState, Info, Array]:
+        """Take a step; also return the signal x where it started, which costs nothing more.
+
+        Args:
+            problem: as in ``step``.
+            state: as in ``step``.
+            penalty: a real function of the signal, added to the objective.
+        """
+
+        def objective(u: Any) -> tuple[Array, Array]:
+            x = problem.signal(u)
+            loss = problem._replace(prior=None).loss(x)
+            if penalty is not None:
+                loss = loss + jnp.asarray(penalty(x)).astype(loss.dtype)
+            return loss + self._regularization(u).astype(loss.dtype), x
+
+        def value(u: Any) -> Array:
+            return objective(u)[0]
+
+        (loss, x), gradient = jax.value_and_grad(objective, has_aux=True)(state.u)
         gradient = jax.tree.map(jnp.conj, gradient)  # of steepest ascent, as optax expects it
         updates, optimizer = self.transform.update(
-            gradient, state.optimizer, state.u, value=loss, grad=gradient, value_fn=objective
+            gradient, state.optimizer, state.u, value=loss, grad=gradient, value_fn=value
         )
         u = jax.tree.map(lambda a, b: (a + b).astype(a.dtype), state.u, updates)
         optimizer = jax.tree.map(_in_type_of, state.optimizer, optimizer)
         info = Info(loss, tree_norm(gradient) / state.scale)
-        return GradientState(u, optimizer, state.scale), info
+        return GradientState(u, optimizer, state.scale), info, x
 
 
 def _in_type_of(old: Array, new: Array) -> Array:
