@@ -2,9 +2,11 @@
 
 from jaxinv import (
     data,
+    denoisers,
     experiments,
     generators,
     metrics,
+    ntk,
     operators,
     problems,
     prox,
@@ -12,6 +14,7 @@ from jaxinv import (
     solvers,
     theory,
     unfolded,
+    untrained,
     viz,
 )
 from jaxinv._core import Status, describe
@@ -24,10 +27,12 @@ __all__ = [
     "Solution",
     "Status",
     "data",
+    "denoisers",
     "describe",
     "experiments",
     "generators",
     "metrics",
+    "ntk",
     "operators",
     "problems",
     "prox",
@@ -39,6 +44,7 @@ __all__ = [
     "trace",
     "unfold",
     "unfolded",
+    "untrained",
     "viz",
 ]
 __version__ = "0.1.0"

@@ -48,6 +48,9 @@ NAMESPACES = (
     "shrinkage",
     "denoisers",
     "metrics",
+    "ntk",
+    "unfolded",
+    "untrained",
 )
 
 

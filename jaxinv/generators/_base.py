@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from jaxinv._core import checks, pytree, replace
 
@@ -74,6 +76,34 @@ class Untrained:
     def params(self) -> Any:
         """The generator's own parameters: a start for the fit."""
         return self.generator.params
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of parameters."""
+        return sum(math.prod(jnp.shape(leaf)) for leaf in jax.tree.leaves(self.params))
+
+    def init(self, key: Any) -> Any:
+        """Return the generator's own parameters: how to draw fresh ones, only its maker knows."""
+        checks.key("Untrained.init", key)
+        return self.params
+
+    def draw(self, key: Any) -> Untrained:
+        """Return this prior itself: its input and parameters come from outside."""
+        checks.key("Untrained.draw", key)
+        return self
+
+    def with_input(self, z: Any) -> Untrained:
+        """Return the prior for another fixed input."""
+        return replace(self, z=z)
+
+    def plain(self) -> Untrained:
+        """Return this prior itself."""
+        return self
+
+    @property
+    def out_shape(self) -> tuple[int, ...]:
+        """Shape of ``x``."""
+        return jax.eval_shape(self.__call__, self.params).shape
 
     def __call__(self, params: Any) -> Array:
         """Return the signal for these parameters."""

@@ -1,0 +1,116 @@
+"""Layers of untrained networks on (*size, channels) arrays, as plain matrix products.
+
+``lax.conv`` inside a loop is up to 40 times slower on a CPU than outside it, and a batch of
+kernels becomes a grouped convolution; products have neither fault.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from jaxinv._core import numerics
+from jaxinv.generators._resampling import resampling_matrix
+
+Array = jax.Array
+
+EPSILON = 1e-5  # added to the variance, as batch normalization does
+
+
+def mix(x: Array, weight: Array, precision: str = "highest") -> Array:
+    """Combine channels: a 1x1 convolution with ``weight`` of shape (c_in, c_out)."""
+    return numerics.matmul(x, weight, precision)
+
+
+def channel_norm(x: Array, scale: Array, offset: Array) -> Array:
+    """Normalize every channel to mean 0 and variance 1 over space, then scale and shift."""
+    axes = tuple(range(x.ndim - 1))
+    mean = jnp.mean(x, axes)
+    variance = jnp.mean(jnp.square(x - mean), axes)
+    gain = scale * jax.lax.rsqrt(variance + EPSILON)
+    return (x - mean) * gain + offset
+
+
+def resample(x: Array, size: tuple[int, ...], method: str | tuple[float, ...]) -> Array:
+    """Interpolate the spatial axes to ``size``, or filter them: one small matrix per axis."""
+    for axis, target in enumerate(size):
+        if target != x.shape[axis] or not isinstance(method, str):
+            matrix = jnp.asarray(resampling_matrix(x.shape[axis], target, method), x.dtype)
+            product = jnp.tensordot(matrix, x, axes=(1, axis), precision="highest")
+            x = jnp.moveaxis(product, 0, axis)
+    return x
+
+
+def convolve(x: Array, weight: Array, *, stride: int = 1, padding: str = "zero") -> Array:
+    """Correlate (h, w, c_in) with ``weight`` of shape (kh, kw, c_in, c_out); size / stride.
+
+    The patches are gathered side by side, so that one matrix product does the work.
+    """
+    height, width, _, num_outputs = weight.shape
+    if (height, width) == (1, 1) and stride == 1:
+        return mix(x, weight[0, 0])
+    x = pad(x, ((height - 1) // 2, height // 2), ((width - 1) // 2, width // 2), padding)
+    return numerics.matmul(
+        patches(x, (height, width), stride), weight.reshape(-1, num_outputs), "highest"
+    )
+
+
+def patches(x: Array, window: tuple[int, int], stride: int = 1) -> Array:
+    """Return every window of ``x`` as one vector: (h', w', kh kw c)."""
+    rows, columns = ((side - w) // stride + 1 for side, w in zip(x.shape, window, strict=False))
+    last_row, last_column = stride * (rows - 1) + 1, stride * (columns - 1) + 1
+    shifted = [
+        x[i : i + last_row : stride, j : j + last_column : stride]
+        for i in range(window[0])
+        for j in range(window[1])
+    ]
+    return jnp.concatenate(shifted, -1)
+
+
+def pad(x: Array, rows: tuple[int, int], columns: tuple[int, int], mode: str) -> Array:
+    """Pad the two spatial axes with zeros or by reflection (repetition where too small)."""
+    if mode == "zero":
+        return jnp.pad(x, (rows, columns, (0, 0)))
+    for axis, widths in enumerate((rows, columns)):
+        amounts = [(0, 0)] * 3
+        amounts[axis] = widths
+        if any(widths):
+            x = jnp.pad(x, amounts, mode="reflect" if x.shape[axis] > max(widths) else "edge")
+    return x
+
+
+def transposed_convolve(x: Array, weight: Array, *, stride: int = 1, padding: int = 0) -> Array:
+    r"""Return the transposed convolution with ``weight`` of shape (k, k, c_in, c_out).
+
+    .. math:: y_o = \sum_i x_i w_{o + p - s i}, \qquad \text{size } s (n - 1) + k - 2 p
+
+    A stride of two is one 3x3 convolution at low resolution with four output phases.
+    """
+    kernel_size = weight.shape[0]
+    if x.shape[:2] == (1, 1) and padding == 0:
+        return jnp.einsum("c,hwcd->hwd", x[0, 0], weight, precision="highest")
+    if stride == 1:
+        width = kernel_size - 1 - padding
+        x = pad(x, (width, width), (width, width), "zero")
+        flipped = weight[::-1, ::-1].reshape(-1, weight.shape[-1])
+        return numerics.matmul(patches(x, (kernel_size, kernel_size)), flipped, "highest")
+    return _phases(x, weight, padding)
+
+
+def _phases(x: Array, weight: Array, padding: int) -> Array:
+    """Double the size: kernels of 2p + 2 <= 6 taps a side, as 6 taps with padding 2."""
+    around = (2 - padding, 4 + padding - weight.shape[0])
+    weight = jnp.pad(weight, (around, around, (0, 0), (0, 0)))
+    c_in, c_out = weight.shape[2:]
+    # Tap 2 (j - i) + r + 2 reaches output 2 j + r from input i: three inputs for either phase r.
+    taps = weight.reshape(3, 2, 3, 2, c_in, c_out)[::-1, :, ::-1]
+    kernel = taps.transpose(0, 2, 4, 1, 3, 5).reshape(3, 3, c_in, 4 * c_out)
+    y = convolve(x, kernel)
+    rows, columns = x.shape[:2]
+    y = y.reshape(rows, columns, 2, 2, c_out).transpose(0, 2, 1, 3, 4)
+    return y.reshape(2 * rows, 2 * columns, c_out)
+
+
+def leaky_relu(x: Array, slope: float = 0.2) -> Array:
+    """Return x where positive, ``slope`` x elsewhere."""
+    return jnp.where(x > 0, x, slope * x)

@@ -1,0 +1,36 @@
+"""Untrained priors: fit a network to one measurement, and stop without the truth."""
+
+from jaxinv.untrained.fitting import Fit, FitHistory, FitProgress, fit
+from jaxinv.untrained.learned import LearnedRegularizer, learned_regularizer, regularizer_from
+from jaxinv.untrained.penalties import total_variation
+from jaxinv.untrained.stopping import (
+    ExponentialVariance,
+    HeldOut,
+    StoppingRule,
+    Sure,
+    WindowedVariance,
+    exponential_variance,
+    held_out,
+    sure,
+    windowed_variance,
+)
+
+__all__ = [
+    "ExponentialVariance",
+    "Fit",
+    "FitHistory",
+    "FitProgress",
+    "HeldOut",
+    "LearnedRegularizer",
+    "StoppingRule",
+    "Sure",
+    "WindowedVariance",
+    "exponential_variance",
+    "fit",
+    "held_out",
+    "learned_regularizer",
+    "regularizer_from",
+    "sure",
+    "total_variation",
+    "windowed_variance",
+]

@@ -1,0 +1,283 @@
+"""The compiled part of ``fit``: a chunk of steps, then a look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxinv._core import Status, checks, numerics, pytree, static
+from jaxinv.problems import Problem
+from jaxinv.untrained.stopping import StoppingRule, Unstopped
+
+Array = jax.Array
+
+_WARM = 20  # steps before a jump of the loss is called a spike
+_MEMORY = 0.9  # of the average loss that a spike is compared with
+_SHORTER, _LONGER = 0.5, 1.01  # of the steps after a spike; they grow back to full length
+_DECAY_EVERY = 500
+
+
+class Numbers(NamedTuple):
+    """Numbers of ``fit`` that may change without another compilation."""
+
+    average: Any
+    input_noise: Any
+    input_noise_decay: Any
+    spike: Any
+    tol: Any
+    num_steps: Any
+
+
+class Model(NamedTuple):
+    """What all fits of a batch share."""
+
+    solver: Any
+    rule: StoppingRule
+    penalty: Callable[[Array], Any] | None
+    numbers: Numbers
+
+
+class Setting(NamedTuple):
+    """What is fixed at compile time; ``batch`` holds the problem's axes, None for one fit."""
+
+    chunk: int
+    dtype: Any
+    batch: Problem | None
+    is_noisy: bool
+
+
+class Lane(NamedTuple):
+    """What one fit has to itself and never changes."""
+
+    prior: Any
+    memory_key: Array
+    noise_key: Array
+
+
+class Carry(NamedTuple):
+    """What changes from step to step in one fit."""
+
+    state: Any
+    twin: Any
+    mean: Array
+    twin_mean: Array
+    weight: Array
+    memory: Any
+    step: Array
+    typical_loss: Array
+    step_scale: Array
+    best_params: Any
+    best_x: Array
+    best_score: Array
+    best_step: Array
+    num_spikes: Array
+    status: Array
+
+
+class Look(NamedTuple):
+    """What a chunk reports."""
+
+    loss: Array
+    score: Array
+    residual: Array
+
+
+@pytree
+class Cast:
+    """A prior evaluated in another floating type; its parameters and signals keep theirs."""
+
+    prior: Any
+    dtype: Any = static()
+
+    @property
+    def in_shape(self) -> None:
+        """The unknown is a tree of parameters."""
+        return None
+
+    def __call__(self, params: Any) -> Array:
+        """Return the signal, in the type of the parameters."""
+        own = jax.tree.leaves(params)[0].dtype
+        prior = self.prior if self.prior.z is None else self._lowered()
+        x = prior(jax.tree.map(lambda leaf: leaf.astype(self.dtype), params))
+        wide = jnp.result_type(own, jnp.complex64) if jnp.iscomplexobj(x) else own
+        return x.astype(wide)
+
+    def _lowered(self) -> Any:
+        return self.prior.with_input(self.prior.z.astype(self.dtype))
+
+
+def begin(
+    setting: Setting, model: Model, key: Array, prior: Any, problem: Problem, params: Any
+) -> tuple[Lane, Carry]:
+    """Draw the networks and make the state before the first step."""
+    if setting.batch is None:
+        return _begin(setting, model, key, prior, problem, params)
+    run = jax.vmap(_begin, in_axes=(None, None, 0, None, setting.batch, None))
+    return run(setting, model, key, prior, problem, params)
+
+
+@partial(jax.jit, static_argnums=0)
+def _begin(
+    setting: Setting, model: Model, key: Array, prior: Any, problem: Problem, params: Any
+) -> tuple[Lane, Carry]:
+    draw_key, memory_key, noise_key = jax.random.split(key, 3)
+    drawn = prior.draw(draw_key) if params is None else prior
+    u = drawn.params if params is None else params
+    lane = Lane(drawn, memory_key, noise_key)
+    x = _cast(setting, drawn)(u)
+    memory = model.rule.begin(memory_key, problem, x)
+    target = model.rule.fitted(memory, problem)._replace(prior=_cast(setting, drawn))
+    state = model.solver.init(target, u)
+    has_twin = model.rule.has_twin
+    real = numerics.real_dtype(x.dtype)
+    zero, none = jnp.zeros((), jnp.int32), jnp.zeros((), real)
+    infinity = jnp.full((), jnp.inf, real)
+    blank = jnp.zeros_like(x)
+    return lane, Carry(
+        state=state,
+        twin=state if has_twin else (),
+        mean=blank,
+        twin_mean=blank if has_twin else none,
+        weight=none,
+        memory=memory,
+        step=zero,
+        typical_loss=infinity,
+        step_scale=jnp.ones((), real),
+        best_params=u,
+        best_x=x,
+        best_score=infinity,
+        best_step=zero,
+        num_spikes=zero,
+        status=jnp.asarray(Status.RUNNING, jnp.int32),
+    )
+
+
+def advance(
+    setting: Setting, model: Model, problem: Problem, lane: Lane, carry: Carry
+) -> tuple[Carry, Look]:
+    """Take ``setting.chunk`` steps in every fit that is running, then look."""
+    run = _donating if checks.is_concrete((problem, lane, carry)) else _keeping
+    return run(setting, model, problem, lane, carry)
+
+
+def _advance(
+    setting: Setting, model: Model, problem: Problem, lane: Lane, carry: Carry
+) -> tuple[Carry, Look]:
+    if setting.batch is None:
+        return _chunk(setting, model, problem, lane, carry)
+    run = jax.vmap(partial(_chunk, setting, model), in_axes=(setting.batch, 0, 0))
+    return run(problem, lane, carry)
+
+
+_donating = jax.jit(_advance, static_argnums=0, donate_argnums=4)
+_keeping = jax.jit(_advance, static_argnums=0)  # under vmap donated buffers cannot be reused
+
+
+def _chunk(
+    setting: Setting, model: Model, problem: Problem, lane: Lane, carry: Carry
+) -> tuple[Carry, Look]:
+    start = carry
+
+    def body(carry: Carry, _: None) -> tuple[Carry, Array]:
+        return _step(setting, model, problem, lane, start, carry)
+
+    after, losses = lax.scan(body, carry, None, length=setting.chunk)
+    after, score, residual = _look(model, problem, after)
+    running = start.status == Status.RUNNING
+    after = jax.tree.map(partial(jnp.where, running), after, start)
+    return after, Look(jnp.where(running, losses, jnp.nan), score, residual)
+
+
+def _step(
+    setting: Setting, model: Model, problem: Problem, lane: Lane, backup: Carry, carry: Carry
+) -> tuple[Carry, Array]:
+    """Take one step, or go back to the start of the chunk where the loss jumps."""
+    numbers, rule = model.numbers, model.rule
+    prior = _cast(setting, _perturbed(setting, numbers, lane, carry.step))
+    target = rule.fitted(carry.memory, problem)._replace(prior=prior)
+    state, info, x = model.solver.descend(target, carry.state, model.penalty)
+    state = _shortened(carry.state, state, carry.step_scale)
+    loss = info.loss.astype(carry.typical_loss.dtype)
+    jumped = (carry.step >= _WARM) & (loss > numbers.spike * carry.typical_loss)
+    spiked = ~jnp.isfinite(loss) | jumped
+    keep = jnp.asarray(numbers.average, carry.weight.dtype)
+    following = carry._replace(
+        state=state,
+        mean=keep * carry.mean + (1 - keep) * x,
+        weight=keep * carry.weight + (1 - keep),
+        memory=rule.observe(carry.memory, x),
+        typical_loss=jnp.where(
+            jnp.isfinite(carry.typical_loss),
+            _MEMORY * carry.typical_loss + (1 - _MEMORY) * loss,
+            loss,
+        ),
+        step_scale=jnp.minimum(_LONGER * carry.step_scale, 1),
+    )
+    if rule.has_twin:
+        twin_target = rule.twin(carry.memory, problem)._replace(prior=prior)
+        twin, _, twin_x = model.solver.descend(twin_target, carry.twin, model.penalty)
+        twin = _shortened(carry.twin, twin, carry.step_scale)
+        mean = keep * carry.twin_mean + (1 - keep) * twin_x
+        following = following._replace(twin=twin, twin_mean=mean)
+    back = carry._replace(
+        state=backup.state,
+        twin=backup.twin,
+        step_scale=_SHORTER * carry.step_scale,
+        num_spikes=carry.num_spikes + 1,
+    )
+    chosen = jax.tree.map(partial(jnp.where, spiked), back, following)
+    return chosen._replace(step=carry.step + 1), loss
+
+
+def _look(model: Model, problem: Problem, carry: Carry) -> tuple[Carry, Array, Array]:
+    """Judge the averaged estimate; keep it where it is the best so far."""
+    numbers, rule = model.numbers, model.rule
+    x = numerics.safe_divide(carry.mean, carry.weight)
+    twin = numerics.safe_divide(carry.twin_mean, carry.weight)
+    misfit = numerics.safe_norm(problem.operator(x) - problem.y)
+    residual = numerics.safe_divide(misfit, numerics.safe_norm(problem.y))
+    ready = carry.step >= rule.min_steps
+    score = jnp.where(ready, rule.score(carry.memory, problem, x, twin), jnp.inf)
+    score = score.astype(carry.best_score.dtype)
+    better = (score < carry.best_score) | isinstance(rule, Unstopped) | ~ready
+    finite = jnp.isfinite(residual)
+    better = better & finite
+    carry = carry._replace(
+        best_params=jax.tree.map(partial(jnp.where, better), carry.state.u, carry.best_params),
+        best_x=jnp.where(better, x, carry.best_x),
+        best_score=jnp.where(better, score, carry.best_score),
+        best_step=jnp.where(better, carry.step, carry.best_step),
+    )
+    late = carry.step - carry.best_step >= rule.patience
+    status = jnp.where(carry.step >= numbers.num_steps, Status.MAX_STEPS, Status.RUNNING)
+    if not isinstance(rule, Unstopped):
+        status = jnp.where(ready & late, Status.STOPPED, status)
+    status = jnp.where(residual <= numbers.tol, Status.CONVERGED, status)
+    status = jnp.where(finite, status, Status.NONFINITE).astype(jnp.int32)
+    return carry._replace(status=status), score, residual
+
+
+def _perturbed(setting: Setting, numbers: Numbers, lane: Lane, step: Array) -> Any:
+    """Return the prior with noise on its input."""
+    prior = lane.prior
+    if not setting.is_noisy:
+        return prior
+    key = jax.random.fold_in(lane.noise_key, step)
+    size = numbers.input_noise * numbers.input_noise_decay ** (step // _DECAY_EVERY)
+    noise = jax.random.normal(key, prior.z.shape, prior.z.dtype)
+    return prior.with_input(prior.z + size.astype(prior.z.dtype) * noise)
+
+
+def _shortened(before: Any, after: Any, scale: Array) -> Any:
+    """Return the state after a step whose update is scaled."""
+    u = jax.tree.map(lambda a, b: a + scale.astype(a.dtype) * (b - a), before.u, after.u)
+    return after._replace(u=u)
+
+
+def _cast(setting: Setting, prior: Any) -> Any:
+    return prior if setting.dtype is None else Cast(prior, setting.dtype)

@@ -1,0 +1,115 @@
+"""Layers of untrained networks against loops, stencils, SciPy and ``jax.image``."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import signal
+
+from jaxinv.generators import _layers, _resampling
+
+X64 = jax.config.jax_enable_x64
+DTYPE = jnp.float64 if X64 else jnp.float32
+TOL = 1e-12 if X64 else 1e-5
+
+
+def draw(seed, *shape):
+    return jax.random.normal(jax.random.key(seed), shape, DTYPE)
+
+
+def exact(x):
+    return np.asarray(x, np.float64)
+
+
+def test_channel_norm_is_written_with_mean_and_variance():
+    x, scale, offset = 3 + draw(0, 5, 7, 4), draw(1, 4), draw(2, 4)
+    flat = exact(x).reshape(-1, 4)
+    expected = (exact(x) - flat.mean(0)) / np.sqrt(flat.var(0) + 1e-5)
+    expected = expected * exact(scale) + exact(offset)
+    np.testing.assert_allclose(_layers.channel_norm(x, scale, offset), expected, atol=10 * TOL)
+
+
+def test_channel_norm_keeps_its_digits_far_from_zero():
+    x = 300 + draw(0, 40, 40, 2)
+    flat = exact(x).reshape(-1, 2)
+    expected = (exact(x) - flat.mean(0)) / np.sqrt(flat.var(0) + 1e-5)
+    got = _layers.channel_norm(x, jnp.ones(2, DTYPE), jnp.zeros(2, DTYPE))
+    np.testing.assert_allclose(got, expected, atol=1e-3 if not X64 else 1e-10)
+
+
+@pytest.mark.parametrize("sizes", [(8, 16), (16, 28), (7, 13), (1, 3), (9, 9)])
+def test_bilinear_matrix_is_the_interpolation_of_jax_image(sizes):
+    source, target = sizes
+    x = draw(0, source)
+    got = _resampling.resampling_matrix(source, target, "bilinear") @ exact(x)
+    np.testing.assert_allclose(got, jax.image.resize(x, (target,), "bilinear"), atol=TOL)
+
+
+def test_doubling_weighs_three_to_one_and_repeats_the_border():
+    matrix = _resampling.resampling_matrix(3, 6, "bilinear")
+    expected = [[4, 0, 0], [3, 1, 0], [1, 3, 0], [0, 3, 1], [0, 1, 3], [0, 0, 4]]
+    np.testing.assert_array_equal(4 * matrix, expected)
+    taps = _resampling.resampling_matrix(3, 6, (0.25, 0.75, 0.75, 0.25))
+    np.testing.assert_array_equal(taps, matrix)
+
+
+def test_nearest_repeats_pixels():
+    x = draw(0, 3, 2, 2)
+    got = _layers.resample(x, (6, 6), "nearest")
+    np.testing.assert_array_equal(got, np.repeat(np.repeat(exact(x), 2, 0), 3, 1))
+
+
+def test_fixed_kernel_of_full_size_is_the_published_padding_and_correlation():
+    taps = np.array([1, 3, 3, 1]) / 4
+    x = exact(draw(0, 6, 5))
+    padded = np.pad(np.pad(x, ((1, 0), (1, 0)), mode="reflect"), 1)
+    expected = signal.correlate2d(padded, np.outer(taps, taps), mode="valid")
+    got = _layers.resample(jnp.asarray(x, DTYPE)[..., None], (6, 5), tuple(taps))
+    np.testing.assert_allclose(got[..., 0], expected, atol=10 * TOL)
+
+
+@pytest.mark.parametrize(("side", "stride", "padding"), [(3, 1, "zero"), (5, 2, "reflect")])
+def test_convolution_is_scipys_correlation(side, stride, padding):
+    x, weight = draw(0, 7, 6, 2), draw(1, side, side, 2, 3)
+    around = ((side // 2,) * 2,) * 2
+    mode = {"zero": "constant", "reflect": "reflect"}[padding]
+    planes = [np.pad(exact(x)[..., c], around, mode=mode) for c in range(2)]
+    expected = [
+        sum(signal.correlate2d(planes[c], exact(weight)[:, :, c, d], "valid") for c in range(2))
+        for d in range(3)
+    ]
+    expected = np.stack(expected, -1)[::stride, ::stride]
+    got = _layers.convolve(x, weight, stride=stride, padding=padding)
+    np.testing.assert_allclose(got, expected, atol=30 * TOL)
+
+
+@pytest.mark.parametrize(
+    ("size", "side", "stride", "padding"),
+    [((1, 1), 4, 1, 0), ((2, 3), 4, 1, 0), ((3, 2), 3, 1, 1), ((3, 2), 6, 2, 2), ((3, 4), 4, 2, 1)],
+)
+def test_transposed_convolution_is_the_sum_over_inputs(size, side, stride, padding):
+    x, weight = draw(0, *size, 2), draw(1, side, side, 2, 3)
+    full = np.zeros([stride * (n - 1) + side for n in size] + [3])
+    for i, j in np.ndindex(*size):
+        rows, columns = slice(stride * i, stride * i + side), slice(stride * j, stride * j + side)
+        full[rows, columns] += np.einsum("c,hwcd->hwd", exact(x)[i, j], exact(weight))
+    height, width = full.shape[:2]
+    expected = full[padding : height - padding, padding : width - padding]
+    got = _layers.transposed_convolve(x, weight, stride=stride, padding=padding)
+    np.testing.assert_allclose(got, expected, atol=10 * TOL)
+
+
+def test_a_single_pixel_is_padded_by_repetition():
+    got = _layers.pad(jnp.ones((1, 2, 1), DTYPE), (1, 1), (1, 1), "reflect")
+    np.testing.assert_array_equal(got, np.ones((3, 4, 1)))
+
+
+def test_sizes_grow_by_equal_factors_rounded_up():
+    sizes = _resampling.growing_sizes((256,), (16,), 5)
+    assert sizes == ((28,), (49,), (85,), (148,), (256,))
+    assert _resampling.growing_sizes((640, 368), (16, 16), 10)[-3:] == (
+        (307, 197),
+        (443, 269),
+        (640, 368),
+    )
+    assert _resampling.doubling_sizes((17,), 3) == ((3,), (5,), (9,), (17,))

@@ -1,0 +1,275 @@
+"""Fitting a network to one measurement: the loop against loops, the guards, the refusals."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import jaxinv as ji
+
+X64 = jax.config.jax_enable_x64
+DTYPE = jnp.float64 if X64 else jnp.float32
+EPS = float(jnp.finfo(DTYPE).eps)
+KEY = jax.random.key(0)
+SHAPE = (16, 16)
+SGD = optax.sgd(0.3)
+ADAM = optax.adam(0.01)
+
+
+@functools.cache
+def decoder():
+    return ji.generators.deep_decoder(SHAPE, 6, 2, dtype=DTYPE)
+
+
+@functools.cache
+def photo():
+    x = np.outer(np.hanning(16), np.hanning(16)) + 0.2 * (np.arange(16) > 8)
+    noise = 0.05 * np.random.default_rng(0).normal(size=SHAPE)
+    return jnp.asarray(x, DTYPE), jnp.asarray(x + noise, DTYPE)
+
+
+def denoising():
+    return ji.Problem(ji.operators.identity(SHAPE), photo()[1])
+
+
+def scaled(params, z):
+    return params * z
+
+
+def line(size=12):
+    """A prior that is linear in its parameters: x = params."""
+    start = jnp.zeros(size, DTYPE)
+    return ji.generators.from_function(scaled, start).untrained(jnp.ones(size, DTYPE))
+
+
+def test_it_is_the_loop_that_one_writes_with_optax():
+    prior, problem = decoder(), denoising()
+    found = ji.untrained.fit(
+        KEY, prior, problem, optimizer=ADAM, num_steps=30, stop=None, average=0.8, look_every=8
+    )
+    own = found.prior
+    params, mean, weight, losses = own.params, 0.0, 0.0, []
+    moments = ADAM.init(params)
+
+    @jax.jit
+    def step(params, moments):
+        def loss(params):
+            x = own(params)
+            return 0.5 * jnp.sum((x - problem.y) ** 2), x
+
+        (value, x), gradient = jax.value_and_grad(loss, has_aux=True)(params)
+        updates, moments = ADAM.update(gradient, moments)
+        return optax.apply_updates(params, updates), moments, value, x
+
+    for _ in range(30):
+        params, moments, value, x = step(params, moments)
+        mean, weight = 0.8 * mean + 0.2 * np.asarray(x), 0.8 * weight + 0.2
+        losses.append(value)
+    np.testing.assert_allclose(found.history.loss, losses, rtol=1e-3)
+    np.testing.assert_allclose(found.x, mean / weight, atol=2e-3)
+    jax.tree.map(functools.partial(np.testing.assert_allclose, atol=5e-3), found.params, params)
+    assert found.status == ji.Status.MAX_STEPS
+    assert found.num_steps == found.history.best_step == 30
+    residual = np.linalg.norm(found.x - problem.y) / np.linalg.norm(problem.y)
+    np.testing.assert_allclose(found.history.residual[-1], residual, rtol=1e-4)
+
+
+def test_a_batch_of_keys_is_a_loop_of_fits():
+    keys = jax.random.split(KEY, 3)
+    options = {"num_steps": 12, "stop": None, "look_every": 6}
+    together = ji.untrained.fit(keys, decoder(), denoising(), **options)
+    for index, key in enumerate(keys):
+        alone = ji.untrained.fit(key, decoder(), denoising(), **options)
+        np.testing.assert_allclose(together.x[index], alone.x, atol=2e-4)
+        np.testing.assert_allclose(together.history.loss[index], alone.history.loss, rtol=1e-3)
+    assert together.status.shape == (3,)
+    assert float(jnp.max(jnp.abs(together.x[0] - together.x[1]))) > 1e-2  # other networks
+
+
+def test_a_batch_of_images_shares_the_operator_and_vmap_agrees():
+    x = photo()[0]
+    y = jnp.stack([x, 1 - x])
+    problems = ji.Problem(ji.operators.identity(SHAPE), y)
+    keys = jax.random.split(KEY, 2)
+    axes = ji.Problem(None, 0, None, None)
+    options = {"num_steps": 12, "stop": None, "look_every": 6}
+    found = ji.untrained.fit(keys, decoder(), problems, axes=axes, **options)
+
+    def one(key, y):
+        problem = ji.Problem(problems.operator, y)
+        return ji.untrained.fit(key, decoder(), problem, **options).x
+
+    np.testing.assert_allclose(found.x, jax.vmap(one)(keys, y), atol=2e-4)
+
+
+def test_the_fit_of_a_linear_prior_has_the_closed_form():
+    y = jnp.asarray(np.random.default_rng(1).normal(size=12), DTYPE)
+    problem = ji.Problem(ji.operators.identity((12,)), y)
+    options = {"optimizer": SGD, "stop": None, "average": 0.0, "look_every": 7}
+    found = ji.untrained.fit(KEY, line(), problem, num_steps=21, **options)
+    # x is that of the start of the last step; params are those after it
+    np.testing.assert_allclose(found.x, (1 - 0.7**20) * y, rtol=1e-5)
+    np.testing.assert_allclose(found.params, (1 - 0.7**21) * y, rtol=1e-5)
+    found = ji.untrained.fit(KEY, line(), problem, num_steps=500, tol=1e-3, **options)
+    assert found.status == ji.Status.CONVERGED
+    assert 20 < found.num_steps < 35  # 0.7^t = 1e-3 at t = 19.4, looked at every 7
+
+
+def test_penalties_on_the_signal_and_on_the_parameters_enter_the_objective():
+    y = jnp.asarray(np.random.default_rng(1).normal(size=12), DTYPE)
+    problem = ji.Problem(ji.operators.identity((12,)), y)
+    options = {"optimizer": SGD, "num_steps": 200, "stop": None, "average": 0.0, "tol": 0}
+    found = ji.untrained.fit(KEY, line(), problem, penalty=half_energy, **options)
+    np.testing.assert_allclose(found.x, y / 2, rtol=1e-4)
+    regularizer = jax.tree_util.Partial(weighted_energy, jnp.asarray(3.0, DTYPE))
+    found = ji.untrained.fit(KEY, line(), problem, regularizer=regularizer, **options)
+    np.testing.assert_allclose(found.x, y / 4, rtol=1e-4)
+
+
+def half_energy(x):
+    return 0.5 * jnp.sum(x**2)
+
+
+def weighted_energy(weight, params):
+    return 0.5 * weight * jnp.sum(params**2)
+
+
+def jump(count):
+    return jnp.where(count == 30, 1e4, 0.1)  # a step 1e5 times too long
+
+
+@pytest.mark.parametrize("spike", [10.0, float("inf")])
+def test_a_spike_is_taken_back(spike):
+    y = jnp.asarray(np.random.default_rng(1).normal(size=12), DTYPE)
+    problem = ji.Problem(ji.operators.identity((12,)), y)
+    found = ji.untrained.fit(
+        KEY,
+        line(),
+        problem,
+        optimizer=optax.sgd(jump),
+        num_steps=40,
+        stop=None,
+        average=0.0,
+        look_every=10,
+        spike=spike,
+        tol=0,
+    )
+    guarded = spike < 100
+    assert (found.history.num_spikes > 0) == guarded
+    error = np.linalg.norm(found.params - y) / np.linalg.norm(y)
+    assert (error < 0.1) if guarded else (error > 10)
+
+
+def test_numbers_that_overflow_are_reported_and_the_last_good_estimate_kept():
+    y = jnp.asarray(np.random.default_rng(1).normal(size=12), DTYPE)
+    problem = ji.Problem(ji.operators.identity((12,)), y)
+    found = ji.untrained.fit(
+        KEY, line(), problem, optimizer=optax.sgd(1e30), num_steps=60, stop=None, look_every=5,
+        spike=float("inf"),
+    )  # fmt: skip
+    assert found.status in (ji.Status.NONFINITE, ji.Status.MAX_STEPS)
+    assert np.isfinite(found.x).all()
+
+
+def test_a_start_can_be_given_and_a_fit_continued():
+    first = ji.untrained.fit(KEY, decoder(), denoising(), num_steps=40, stop=None)
+    loss = first.history.loss
+    again = ji.untrained.fit(
+        jax.random.key(7), first.prior, denoising(), num_steps=10, stop=None, params=first.params
+    )
+    assert again.history.loss[0] < 1.2 * loss[-1] < 0.5 * loss[0]
+    np.testing.assert_array_equal(again.prior.z, first.prior.z)
+
+
+def test_noise_on_the_input_is_fresh_and_decays():
+    options = {"num_steps": 8, "stop": None, "look_every": 4}
+    calm = ji.untrained.fit(KEY, decoder(), denoising(), **options)
+    noisy = ji.untrained.fit(KEY, decoder(), denoising(), input_noise=0.1, **options)
+    gone = ji.untrained.fit(
+        KEY, decoder(), denoising(), input_noise=0.1, input_noise_decay=0.0, **options
+    )
+    assert float(jnp.max(jnp.abs(calm.history.loss - noisy.history.loss))) > 1e-4
+    np.testing.assert_allclose(gone.history.loss, noisy.history.loss)  # decays from step 500 on
+    np.testing.assert_array_equal(noisy.prior.z, calm.prior.z)
+
+
+def test_half_precision_finds_about_the_same_and_keeps_the_types():
+    options = {"num_steps": 60, "stop": None}
+    full = ji.untrained.fit(KEY, decoder(), denoising(), **options)
+    half = ji.untrained.fit(KEY, decoder(), denoising(), compute_dtype=jnp.bfloat16, **options)
+    assert half.x.dtype == DTYPE
+    assert all(leaf.dtype == DTYPE for leaf in jax.tree.leaves(half.params))
+    assert 0 < float(ji.metrics.relative_error(half.x, full.x)) < 0.1
+
+
+def test_progress_and_looks_are_reported():
+    seen = []
+    found = ji.untrained.fit(
+        KEY, decoder(), denoising(), num_steps=25, stop=None, look_every=10, progress=seen.append
+    )
+    assert [report.step for report in seen] == [10, 20, 25] == found.history.look_steps.tolist()
+    assert seen[-1].num_running == 0
+    assert seen[0].loss == pytest.approx(float(found.history.loss[9]))
+    assert found.history.loss.shape == (25,)
+
+
+def test_the_truth_is_not_read():
+    problem = denoising()
+    wrong = problem._replace(truth=ji.problems.Truth(None, jnp.full(SHAPE, jnp.nan), None))
+    a = ji.untrained.fit(KEY, decoder(), problem, num_steps=600, stop="auto")
+    b = ji.untrained.fit(KEY, decoder(), wrong, num_steps=600, stop="auto")
+    np.testing.assert_array_equal(a.x, b.x)
+
+
+BAD = [
+    ({"num_steps": 0}, "num_steps"),
+    ({"stop": "never"}, "stop must be one of"),
+    ({"average": 1.0}, "average must be below 1"),
+    ({"spike": 0.5}, "spike"),
+    ({"input_noise": -1.0}, "input_noise"),
+    ({"tol": -1.0}, "tol"),
+    ({"num_steps": 100, "stop": ji.untrained.windowed_variance(100, 50)}, "at least 150"),
+    ({"look_every": 0}, "look_every"),
+]
+
+
+@pytest.mark.parametrize(("options", "words"), BAD)
+def test_bad_values_are_refused(options, words):
+    with pytest.raises(ValueError, match=words):
+        ji.untrained.fit(KEY, decoder(), denoising(), **options)
+
+
+def test_bad_problems_and_priors_are_refused():
+    fit, problem = ji.untrained.fit, denoising()
+    with pytest.raises(TypeError, match="prior must be an untrained prior"):
+        fit(KEY, ji.generators.relu(KEY, (2, 4)), problem)
+    with pytest.raises(ValueError, match=r"prior must make signals of shape \(8, 8\)"):
+        fit(KEY, decoder(), ji.Problem(ji.operators.identity((8, 8)), jnp.zeros((8, 8))))
+    with pytest.raises(ValueError, match=r"problem\.y"):
+        fit(KEY, decoder(), problem._replace(y=jnp.zeros((8, 8))))
+    with pytest.raises(ValueError, match=r"problem\.y must be finite"):
+        fit(KEY, decoder(), problem._replace(y=problem.y.at[0, 0].set(jnp.nan)))
+    with pytest.raises(ValueError, match=r"problem\.y must be real"):
+        fit(KEY, decoder(), problem._replace(y=problem.y + 0j))
+    with pytest.raises(TypeError, match="stop must be"):
+        fit(KEY, decoder(), problem, stop=0.5)
+    with pytest.raises(TypeError, match="transform must be an optax"):
+        fit(KEY, decoder(), problem, optimizer=0.1)
+    with pytest.raises(TypeError, match="penalty must be a function"):
+        fit(KEY, decoder(), problem, penalty=3)
+    with pytest.raises((TypeError, ValueError), match="key"):
+        fit(0, decoder(), problem)
+    matrix = ji.operators.gaussian(KEY, 10, 12, dtype=DTYPE)
+    with pytest.raises(ValueError, match="operator must be the identity, as stop=sure needs"):
+        fit(KEY, line(), ji.Problem(matrix, jnp.zeros(10, DTYPE)), stop=ji.untrained.sure(0.1))
+
+
+def test_more_parameters_than_memory_are_refused_with_their_number():
+    keys = jax.random.split(KEY, 1)
+    from jaxinv.untrained._memory import require_memory
+
+    with pytest.raises(ValueError, match=r"100000000000000 parameters.* GiB"):
+        require_memory("fit", 10**14, len(keys), 4)
