@@ -57,6 +57,25 @@ def test_own_network():
     assert errors["garrote"] < errors["soft threshold"] - 2
 
 
+def test_denoise_photo():
+    sizes = {"size": 32, "num_channels": 24, "num_layers": 2}
+    scores = load("denoise_photo").main(**sizes, num_steps=400, patience=100)
+    assert scores["deep decoder"] > scores["noisy"] + 2
+
+
+def test_mri_fewer_lines():
+    scores = load("mri_fewer_lines").main(size=32, num_channels=24, num_layers=2, num_steps=300)
+    assert scores["total variation"] > scores["zero-filled"]
+    assert scores["deep decoder"] > scores["zero-filled"]
+
+
+def test_predict_run():
+    predicted, measured = load("predict_run").main(size=64, num_channels=2048, num_steps=60)
+    best = int(predicted.argmin())
+    assert 0 < best < 30
+    np.testing.assert_allclose(predicted[: 3 * best], measured[: 3 * best], rtol=0.05)
+
+
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda p: p.stem)
 def test_examples_are_short_and_say_what_they_show(path):
     lines = path.read_text().splitlines()

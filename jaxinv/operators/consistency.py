@@ -103,7 +103,7 @@ def measured_scale(operator: LinearOperator, y: Any, like: Any = None) -> Array:
     Example:
         >>> import jax.numpy as jnp
         >>> from jaxinv.operators import mri
-        >>> A = mri(jnp.ones((4, 4), bool))
+        >>> A = mri(jnp.ones((4, 4), bool).at[0, 0].set(False))
         >>> y = A @ jnp.full((4, 4), 50.0)
         >>> round(float(measured_scale(A, y)), 5)
         0.02
