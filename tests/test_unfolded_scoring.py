@@ -92,3 +92,14 @@ def test_training_improves_every_network_and_moves_each_trained_field(name):
         trained = jax.tree.leaves(getattr(result.layers.solver, field))
         for before, after in zip(jax.tree.leaves(value), trained, strict=True):
             assert np.any(before != after), field
+
+
+def test_alista_trains_on_slightly_denser_signals_unless_there_is_noise(monkeypatch):
+    seen = []
+    monkeypatch.setattr(catalog, "fit", lambda key, layers, family, **_: seen.append(family))
+    for snr_db in (None, 30.0):
+        family = ji.problems.sparse(20, 40, 0.1, snr_db, operator=OPERATOR)
+        for name in ("alista", "lista"):
+            catalog.train(KEY, catalog.network("test", name), LAYERS, family)
+    found = [round(float(family.sparsity), 6) for family in seen]
+    assert found == [0.107, 0.1, 0.1, 0.1]
