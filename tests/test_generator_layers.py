@@ -37,6 +37,28 @@ def test_channel_norm_keeps_its_digits_far_from_zero():
     np.testing.assert_allclose(got, expected, atol=1e-3 if not X64 else 1e-10)
 
 
+def test_folded_channel_norm_is_the_channel_norm():
+    x, scale, offset = draw(0, 17, 9, 4), draw(1, 4), draw(2, 4)
+    x = 5 + x.at[0, 0].add(200)  # one row far from the rest
+    gain, shift = _layers.normalizer(jnp.moveaxis(x, -1, 0), scale, offset)
+    expected = _layers.channel_norm(x, scale, offset)
+    np.testing.assert_allclose(gain * x + shift, expected, atol=10 * TOL)
+
+
+def test_relu_has_its_derivative_in_both_modes():
+    x = jnp.asarray([-2.0, 0.0, 3.0], DTYPE)
+    np.testing.assert_array_equal(_layers.relu(x), [0, 0, 3])
+    np.testing.assert_array_equal(jax.jacfwd(_layers.relu)(x), np.diag([0, 0, 1]))
+    np.testing.assert_array_equal(jax.jacrev(_layers.relu)(x), np.diag([0, 0, 1]))
+
+
+def test_doubling_planes_by_sums_is_the_matrix_product():
+    x = draw(0, 2, 5, 4)
+    expected = jax.image.resize(x, (2, 10, 8), "bilinear")
+    got = _layers.resample(x, (10, 8), "bilinear", first=1)
+    np.testing.assert_allclose(got, expected, atol=TOL)
+
+
 @pytest.mark.parametrize("sizes", [(8, 16), (16, 28), (7, 13), (1, 3), (9, 9)])
 def test_bilinear_matrix_is_the_interpolation_of_jax_image(sizes):
     source, target = sizes

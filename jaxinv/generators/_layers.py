@@ -31,14 +31,65 @@ def channel_norm(x: Array, scale: Array, offset: Array) -> Array:
     return (x - mean) * gain + offset
 
 
-def resample(x: Array, size: tuple[int, ...], method: str | tuple[float, ...]) -> Array:
-    """Interpolate the spatial axes to ``size``, or filter them: one small matrix per axis."""
-    for axis, target in enumerate(size):
-        if target != x.shape[axis] or not isinstance(method, str):
-            matrix = jnp.asarray(resampling_matrix(x.shape[axis], target, method), x.dtype)
-            product = jnp.tensordot(matrix, x, axes=(1, axis), precision="highest")
-            x = jnp.moveaxis(product, 0, axis)
+@jax.custom_jvp
+def relu(x: Array) -> Array:
+    """Return max(x, 0), whose derivative is read off the output: x need not be kept."""
+    return jnp.maximum(x, 0)
+
+
+@relu.defjvp
+def _relu_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    y = relu(primals[0])
+    return y, jnp.where(y > 0, tangents[0], 0)
+
+
+def normalizer(x: Array, scale: Array, offset: Array) -> tuple[Array, Array]:
+    """Return (gain, shift) with ``channel_norm = gain x + shift``, for x of shape (c, *size).
+
+    Mean and variance take one pass. The variance is taken about the mean of every eighth row,
+    which lies within three deviations of the true one, so no digits cancel.
+    """
+    rows = x[:, ::8]
+    centre = jax.lax.stop_gradient(jnp.mean(rows.reshape(x.shape[0], -1), 1))
+    distance = x.reshape(x.shape[0], -1) - centre[:, None]
+    mean = jnp.mean(distance, 1)
+    variance = jax.nn.relu(jnp.mean(jnp.square(distance), 1) - jnp.square(mean))
+    gain = scale * jax.lax.rsqrt(variance + EPSILON)
+    return gain, offset - (centre + mean) * gain
+
+
+def resample(
+    x: Array, size: tuple[int, ...], method: str | tuple[float, ...], first: int = 0
+) -> Array:
+    """Interpolate the spatial axes, from axis ``first`` on, to ``size``, or filter them.
+
+    One small matrix product per axis; doubling the rows of (c, h, w) is faster as sums.
+    """
+    for axis, target in enumerate(size, first):
+        source = x.shape[axis]
+        if target == source and isinstance(method, str):
+            continue
+        if method == "bilinear" and target == 2 * source and 0 < first == axis < x.ndim - 1:
+            x = _double(x, axis)
+            continue
+        matrix = jnp.asarray(resampling_matrix(source, target, method), x.dtype)
+        if axis == x.ndim - 1:
+            x = numerics.matmul(x, matrix.T)
+        else:
+            before, after = x.shape[:axis], x.shape[axis + 1 :]
+            x = numerics.matmul(matrix, x.reshape(*before, source, -1))
+            x = x.reshape(*before, target, *after)
     return x
+
+
+def _double(x: Array, axis: int) -> Array:
+    """Interpolate to twice the size: quarters of the neighbours, the border repeated."""
+    size = x.shape[axis]
+    first, last = (jax.lax.slice_in_dim(x, i, i + 1, axis=axis) for i in (0, size - 1))
+    before = jnp.concatenate([first, jax.lax.slice_in_dim(x, 0, size - 1, axis=axis)], axis)
+    after = jnp.concatenate([jax.lax.slice_in_dim(x, 1, size, axis=axis), last], axis)
+    pairs = jnp.stack([0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after], axis + 1)
+    return pairs.reshape(*x.shape[:axis], 2 * size, *x.shape[axis + 1 :])
 
 
 def convolve(x: Array, weight: Array, *, stride: int = 1, padding: str = "zero") -> Array:

@@ -79,7 +79,7 @@ class UntrainedPrior:
         return replace(self, z=z)
 
     def plain(self) -> Self:
-        """Return an equal prior that forward-mode derivatives can pass through."""
+        """Return an equal prior that forward mode can differentiate: here, the prior itself."""
         return self
 
     def generator(self, params: Any = None) -> NetworkGenerator:
