@@ -98,7 +98,7 @@ def test_alista_trains_on_slightly_denser_signals_unless_there_is_noise(monkeypa
     seen = []
     monkeypatch.setattr(catalog, "fit", lambda key, layers, family, **_: seen.append(family))
     for snr_db in (None, 30.0):
-        family = ji.problems.sparse(20, 40, 0.1, snr_db, operator=OPERATOR)
+        family = ji.problems.sparse(16, 32, 0.1, snr_db, operator=OPERATOR)
         for name in ("alista", "lista"):
             catalog.train(KEY, catalog.network("test", name), LAYERS, family)
     found = [round(float(family.sparsity), 6) for family in seen]
