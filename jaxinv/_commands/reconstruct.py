@@ -12,6 +12,7 @@ from jaxinv._commands import _options
 _EXAMPLE = """\
 example:
   jaxinv reconstruct camera --operator hadamard --ratio 0.25 --prior wavelet --out camera.png
+  jaxinv reconstruct camera --operator identity --noise-std 0.098 --prior deep-decoder --size 128
 """
 
 
@@ -30,7 +31,8 @@ def add_parser(commands: Any) -> None:
         "--operator",
         default="hadamard",
         metavar="NAME",
-        help="hadamard, fourier, gaussian, mask, blur or downsample",
+        help="hadamard, fourier, gaussian, mask, blur, downsample, identity (denoising), mri or "
+        "multicoil",
     )
     parser.add_argument(
         "--ratio",
@@ -39,14 +41,50 @@ def add_parser(commands: Any) -> None:
         metavar="R",
         help="measurements per pixel, in (0, 1]; for blur it sets the width, 1/√R",
     )
-    parser.add_argument("--prior", default="wavelet", metavar="NAME", help="dct, wavelet or tv")
+    parser.add_argument(
+        "--prior",
+        default="wavelet",
+        metavar="NAME",
+        help="dct, wavelet or tv, or an untrained network: deep-decoder, dip, convdecoder, dcgan "
+        "or coordinate",
+    )
     parser.add_argument("--noise-db", type=float, metavar="DB", help="SNR of the measurements")
+    parser.add_argument(
+        "--noise-std",
+        type=float,
+        metavar="S",
+        help="instead: standard deviation of their noise, in units of the image's range",
+    )
+    _add_network_options(parser)
     parser.add_argument("--size", type=int, metavar="N", help="shrink the longer side to N")
     parser.add_argument("--gray", action="store_true", help="reconstruct the luminance only")
     parser.add_argument("--out", metavar="FILE", help="write the estimate as an image")
     parser.add_argument("--plot", metavar="FILE", help="figure to write (png, pdf, svg)")
     _options.add_seed(parser)
     parser.set_defaults(run=run)
+
+
+def _add_network_options(parser: Any) -> None:
+    group = parser.add_argument_group("for networks")
+    group.add_argument("--seeds", type=int, metavar="N", help="fits to average, run as one batch")
+    group.add_argument(
+        "--stop",
+        type=_stop,
+        metavar="auto|N",
+        help="auto (default): where left out measurements are predicted best; N: after N steps",
+    )
+    group.add_argument("--steps", type=int, metavar="N", help="most steps, for --stop auto")
+    group.add_argument(
+        "--channels", type=int, metavar="N", help="width of the layers; fewer are faster"
+    )
+
+
+def _stop(text: str) -> Any:
+    """Return a number of steps, or the text for ``reconstruct`` to judge."""
+    try:
+        return int(text)
+    except ValueError:
+        return text
 
 
 def run(options: argparse.Namespace) -> int:
@@ -75,6 +113,11 @@ def run(options: argparse.Namespace) -> int:
             ratio=options.ratio,
             prior=options.prior,
             noise_db=options.noise_db,
+            noise_std=options.noise_std,
+            num_seeds=options.seeds,
+            stop=options.stop,
+            num_steps=options.steps,
+            num_channels=options.channels,
             key=key,
             size=options.size,
             gray=options.gray,
@@ -97,14 +140,48 @@ def _show(name: str, found: Any) -> None:
 
     settings = found.settings
     table = Table("", "PSNR", "SSIM", title=f"{name} {found.truth.shape}", title_justify="left")
-    baseline = f"{found.baseline_psnr:.2f} dB", f"{found.baseline_ssim:.3f}"
-    table.add_row("without a prior", *baseline)
-    table.add_row(
-        f"{settings['prior']} prior", f"{found.psnr:.2f} dB", f"{found.ssim:.3f}", style="bold"
-    )
+    first = "noisy image" if settings["operator"] == "identity" else "without a prior"
+    table.add_row(first, *_scores(found.baseline_psnr, found.baseline_ssim))
+    for rival in found.rivals:
+        table.add_row(rival.name, *_scores(rival.psnr, rival.ssim))
+    prior, num_seeds = f"{settings['prior']} prior", len(found.seed_psnr)
+    if num_seeds > 1:
+        spread = _spread(found.seed_psnr, "{:.2f} ± {:.2f} dB"), _spread(found.seed_ssim)
+        table.add_row(f"{prior}, mean of {num_seeds} seeds", *spread)
+        prior = f"average of the {num_seeds} estimates"
+    table.add_row(prior, *_scores(found.psnr, found.ssim), style="bold")
     Console().print(table)
     print(f"measurements: {settings['measurements']} ({settings['ratio']:.3g} per pixel)")
     print(f"prior: {settings['prior_detail']}")
-    if found.status != Status.CONVERGED:
+    if num_seeds:
+        print(f"stopped: {_ending(settings)}")
+    elif found.status != Status.CONVERGED:
         print(describe(found.status))
     print(f"{found.num_steps} steps in {found.seconds:.1f} s")
+
+
+def _scores(psnr: float, ssim: float) -> tuple[str, str]:
+    return f"{psnr:.2f} dB", f"{ssim:.3f}"
+
+
+def _spread(values: Any, form: str = "{:.3f} ± {:.3f}") -> str:
+    """Return the mean and the sample standard deviation."""
+    import numpy as np
+
+    return form.format(np.mean(values), np.std(values, ddof=1))
+
+
+def _ending(settings: Any) -> str:
+    """Say what ended the fits of a network."""
+    by_hand = settings["stop"] != "auto"
+    texts = {
+        "STOPPED": "by the left out measurements",
+        "CONVERGED": "the measurements are met",
+        "MAX_STEPS": "after the steps asked for" if by_hand else "by the most steps (--steps)",
+        "NONFINITE": "NaN or infinity appeared",
+    }
+    names = settings["seed_status"]
+    if len(set(names)) == 1:
+        return texts[names[0]]
+    counts = [(names.count(name), text) for name, text in texts.items() if name in names]
+    return ", ".join(f"{count} of {len(names)} {text}" for count, text in counts)

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv import operators
-from jaxinv._core import checks, pytree, static
+from jaxinv import operators, problems
+from jaxinv._core import Status, checks, numerics, pytree, static
 from jaxinv.operators import LinearOperator
+from jaxinv.problems import Problem
 
 Array = jax.Array
 
-OPERATORS = ("hadamard", "fourier", "gaussian", "mask", "blur", "downsample")
+OPERATORS = (
+    "hadamard",
+    "fourier",
+    "gaussian",
+    "mask",
+    "blur",
+    "downsample",
+    "identity",
+    "mri",
+    "multicoil",
+)
+_NUM_COILS = 8
+_CENTER = 0.08  # share of the columns of k-space about frequency 0, down to a ratio of 1/4
+_CENTER_OF_KEPT = 0.32  # below: 0.04 at 1/8, as published
 _LARGEST_GAUSSIAN = 2 * 2**30  # bytes; larger ones take minutes, where they fit at all
 _WHERE = "reconstruct"
 
@@ -51,6 +66,64 @@ class Window(LinearOperator):
         return jnp.ones((), self.in_dtype)
 
 
+@pytree
+class Real(LinearOperator):
+    """An operator on complex signals, as one on real signals."""
+
+    operator: LinearOperator
+
+    @property
+    def in_shape(self) -> tuple[int, ...]:
+        return self.operator.in_shape
+
+    @property
+    def out_shape(self) -> tuple[int, ...]:
+        return self.operator.out_shape
+
+    @property
+    def in_dtype(self) -> Any:
+        return numerics.real_dtype(self.operator.in_dtype)
+
+    def _apply(self, x: Array) -> Array:
+        return self.operator._apply(jnp.real(x))
+
+    def _adjoint(self, y: Array) -> Array:
+        return jnp.real(self.operator._adjoint(y))
+
+
+@pytree
+class Channelwise(LinearOperator):
+    """An operator for one channel, on an image (h, w) or on each channel of (h, w, c) at once."""
+
+    operator: LinearOperator
+    shape: tuple[int, ...] = static()
+
+    @property
+    def in_shape(self) -> tuple[int, ...]:
+        return self.shape
+
+    @property
+    def out_shape(self) -> tuple[int, ...]:
+        return (*self.operator.out_shape, *self.shape[2:])
+
+    @property
+    def in_dtype(self) -> Any:
+        return self.operator.in_dtype
+
+    def _apply(self, x: Array) -> Array:
+        x = x.reshape(*self.operator.in_shape, *self.shape[2:])
+        return self._each(self.operator._apply)(x)
+
+    def _adjoint(self, y: Array) -> Array:
+        return self._each(self.operator._adjoint)(y).reshape(self.shape)
+
+    def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Array:
+        return self.operator.norm(tol=tol, max_steps=max_steps)
+
+    def _each(self, function: Callable[[Array], Array]) -> Callable[[Array], Array]:
+        return jax.vmap(function, -1, -1) if len(self.shape) == 3 else function
+
+
 class Measuring(NamedTuple):
     """A measurement operator for an image.
 
@@ -60,6 +133,7 @@ class Measuring(NamedTuple):
         ratio: measurements per pixel.
         text: what it is, in words.
         shows_image: whether the measurements look like the image.
+        is_scan: whether they come in units of their own, as those of a scanner.
     """
 
     operator: LinearOperator
@@ -67,6 +141,26 @@ class Measuring(NamedTuple):
     ratio: float
     text: str
     shows_image: bool = False
+    is_scan: bool = False
+
+
+class Noise(NamedTuple):
+    """How much noise the measurements get; at most one is not None."""
+
+    db: float | None
+    std: float | None
+
+
+class Found(NamedTuple):
+    """What a prior made of the measurements; ``seeds`` has one image per fit of a network."""
+
+    estimate: np.ndarray
+    baseline: np.ndarray
+    num_steps: int
+    status: Status
+    settings: dict[str, Any]
+    seeds: Array | None = None
+    rivals: tuple[tuple[str, np.ndarray], ...] = ()
 
 
 def make_operator(name: str, shape: tuple[int, int], ratio: float, key: Array) -> Measuring:
@@ -78,6 +172,10 @@ def make_operator(name: str, shape: tuple[int, int], ratio: float, key: Array) -
         operator = operators.convolution(_gaussian_kernel(width, min(shape)), shape)
         text = f"a Gaussian blur of {width:.3g} pixels"
         return Measuring(operator, shape, 1.0, text, shows_image=True)
+    if name == "identity":
+        return Measuring(operators.identity(shape), shape, 1.0, "every pixel", shows_image=True)
+    if name in ("mri", "multicoil"):
+        return _scan(name, shape, ratio, key)
     num_pixels = math.prod(shape)
     count = max(1, round(ratio * num_pixels))
     if name == "hadamard":
@@ -95,6 +193,20 @@ def make_operator(name: str, shape: tuple[int, int], ratio: float, key: Array) -
         operator = operators.gaussian(key, count, num_pixels)
         text = f"a {count} x {num_pixels} Gaussian matrix"
     return Measuring(operator, shape, count / num_pixels, text)
+
+
+def _scan(name: str, shape: tuple[int, int], ratio: float, key: Array) -> Measuring:
+    """Return columns of the k-space of a real image, seen by one coil or by several."""
+    width = shape[1]
+    center = max(min(_CENTER, _CENTER_OF_KEPT * ratio), 1 / width)
+    mask = operators.fourier_lines(key, shape, 1 / ratio, center)
+    kept = int(jnp.sum(mask[0]))
+    text = f"{kept} of {width} columns of k-space"
+    if name == "mri":
+        return Measuring(operators.mri(mask, real=True), shape, kept / width, text, is_scan=True)
+    maps = operators.coil_maps(shape, _NUM_COILS, dtype=jnp.complex64)
+    operator = Real(operators.multicoil_mri(mask, maps))
+    return Measuring(operator, shape, kept / width, f"{text}, {_NUM_COILS} coils", is_scan=True)
 
 
 def _downsampling(shape: tuple[int, int], ratio: float) -> Measuring:
@@ -119,6 +231,22 @@ def _gaussian_kernel(width: float, largest: int) -> Array:
     profile = np.exp(-(offsets**2) / (2 * width**2))
     kernel = np.outer(profile, profile)
     return jnp.asarray(kernel / kernel.sum(), jnp.float32)
+
+
+@jax.jit
+def measure(
+    signal: Array, operator: LinearOperator, noise: Noise, key: Array, prior: Any = None
+) -> tuple[Problem, Array]:
+    """Return the problem without its truth, and σ√m."""
+    family = problems.image(signal, operator, noise_db=noise.db, noise_std=noise.std, prior=prior)
+    problem = family.sample(key)._replace(truth=None)
+    if noise.db is not None:
+        # the energy of the noisy measurements is that of the signal and of the noise
+        energy = numerics.sum_squares(jnp.where(family.measured, problem.y, 0))
+        return problem, jnp.sqrt(energy / (1 + 10 ** (noise.db / 10)))
+    if noise.std is not None:
+        return problem, noise.std * jnp.sqrt(jnp.sum(family.measured).astype(jnp.float32))
+    return problem, jnp.zeros((), jnp.float32)
 
 
 @jax.jit

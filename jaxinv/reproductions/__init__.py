@@ -12,6 +12,12 @@ from jaxinv.reproductions import (
     step_lista,
     unfolded_recovery,
     unfolded_robustness,
+    untrained_fitting,
+    untrained_jacobian,
+    untrained_mri,
+    untrained_recovery,
+    untrained_regularization,
+    untrained_theory,
 )
 from jaxinv.reproductions._registry import Claim, Outcome, Reproduction, Settings, overall, write
 
@@ -28,6 +34,12 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         unfolded_robustness,
         generalization,
         real_images,
+        untrained_theory,
+        untrained_jacobian,
+        untrained_fitting,
+        untrained_recovery,
+        untrained_regularization,
+        untrained_mri,
     )
     for entry in module.ENTRIES
 }

@@ -13,6 +13,7 @@ from jaxinv.viz._figure import INK, MEASURED, figure, save
 _PANEL = 3.4  # inches a side
 _NARROWEST = 2.3  # so that neighboring titles stay apart
 _TITLES = 0.62
+_SHOWN = {"blur": "Blurred", "identity": "Noisy"}
 
 
 def plot_reconstruction(reconstruction: Any, path: str | os.PathLike[str]) -> str:
@@ -34,7 +35,7 @@ def plot_reconstruction(reconstruction: Any, path: str | os.PathLike[str]) -> st
     panel = max(scale * width, _NARROWEST)
     # four panels and a color bar
     drawing, axes = figure(4 * panel + 1.0, scale * height + _TITLES, columns=4)
-    first = "Blurred" if found.settings["operator"] == "blur" else "Without a prior"
+    first = _SHOWN.get(found.settings["operator"], "Without a prior")
     panels = (
         (found.truth, "Truth", f"{height} x {width}"),
         (found.baseline, first, _score(found.baseline_psnr, found.baseline_ssim)),

@@ -1,0 +1,158 @@
+"""What the reproductions of untrained priors share: claims, oracle curves, scores."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxinv import operators
+from jaxinv._core import numerics, pytree
+from jaxinv.ntk import frequency_order, trigonometric_basis
+from jaxinv.operators import LinearOperator
+from jaxinv.problems import Problem
+from jaxinv.prox import Soft
+from jaxinv.reproductions._registry import REFUTED, REPRODUCED, Claim, half_width
+from jaxinv.solvers import fista, trace
+from jaxinv.untrained.stopping import Unstopped
+
+Array = jax.Array
+
+
+@pytree
+class OracleCurve(Unstopped):
+    """No stopping; records the averaged estimate's mean squared error, which needs the truth.
+
+    The truth is looked at only: the last estimate is kept, wherever the error was least.
+    """
+
+    truth: Any = None
+
+    def score(self, memory: Any, problem: Problem, x: Array, twin: Any) -> Array:
+        return numerics.sum_squares(x - self.truth.astype(x.dtype)) / x.size
+
+
+def decibels(squared_error: Any) -> np.ndarray:
+    """Return the PSNR for images in [0, 1] of these mean squared errors."""
+    return -10 * np.log10(np.maximum(np.asarray(squared_error, float), 1e-12))
+
+
+def psnr_db(estimate: Any, truth: Any) -> float:
+    """Return the PSNR of an estimate with values clipped to [0, 1]; complex ones by magnitude."""
+    estimate = np.asarray(estimate)
+    estimate = np.abs(estimate) if np.iscomplexobj(estimate) else estimate
+    error = np.mean(np.square(np.clip(estimate, 0, 1) - np.asarray(truth)))
+    return float(decibels(error))
+
+
+def at_least(what: str, samples: Any, bound: float, *, certain: bool = True) -> Claim:
+    """Claim that a mean is at least a bound, given its samples.
+
+    ``certain``: the whole 99 % interval must lie above, as where an ordering is claimed; else
+    the mean must, as where a number was set as a target.
+    """
+    mean, low, high = _interval(samples)
+    verdict = REPRODUCED if (low if certain else mean) >= bound else REFUTED
+    rule = f"{'99 % interval' if certain else 'mean'} at least this"
+    return Claim(what, bound, mean, low, high, verdict, rule)
+
+
+def at_most(what: str, samples: Any, bound: float, *, certain: bool = True) -> Claim:
+    """Claim that a mean is at most a bound; as ``at_least``."""
+    mean, low, high = _interval(samples)
+    verdict = REPRODUCED if (high if certain else mean) <= bound else REFUTED
+    rule = f"{'99 % interval' if certain else 'mean'} at most this"
+    return Claim(what, bound, mean, low, high, verdict, rule)
+
+
+def within_factor(what: str, samples: Any, published: float, factor: float) -> Claim:
+    """Claim that the geometric mean of positive samples is published up to a factor."""
+    mean, low, high = (math.exp(value) for value in _interval(np.log(np.asarray(samples, float))))
+    close = low <= published * factor and high >= published / factor
+    rule = f"99 % interval against published within a factor {factor:g}"
+    return Claim(what, published, mean, low, high, REPRODUCED if close else REFUTED, rule)
+
+
+def equals(what: str, value: float, published: float, tolerance: float) -> Claim:
+    """Claim that a computed number is the published one within a relative tolerance."""
+    value = float(value)
+    close = abs(value - published) <= tolerance * max(abs(published), 1e-30)
+    rule = f"equal within {tolerance:g} (relative)"
+    return Claim(what, published, value, value, value, REPRODUCED if close else REFUTED, rule)
+
+
+def _interval(samples: Any) -> tuple[float, float, float]:
+    """Return the mean and its 99 % interval; a single number stands for itself."""
+    samples = np.atleast_1d(np.asarray(samples, float))
+    mean = float(samples.mean())
+    half = half_width(samples) if samples.size > 1 else 0.0
+    return mean, mean - half, mean + half
+
+
+def mean_error(samples: Any) -> float:
+    """Return the standard error of a mean; 0 for a single number."""
+    samples = np.atleast_1d(np.asarray(samples, float))
+    return float(samples.std(ddof=1) / math.sqrt(samples.size)) if samples.size > 1 else 0.0
+
+
+def triangle(size: int, width: int) -> np.ndarray:
+    """Return the triangular kernel of norm 1 that the theory's figures use, centered."""
+    taps = np.maximum(width - np.abs(np.arange(size) - size // 2), 0.0)
+    return taps / np.linalg.norm(taps)
+
+
+def gaussian_kernel(size: int, width: float) -> np.ndarray:
+    """Return the published Gaussian kernel of norm 1; ``width`` is a share of the size."""
+    offsets = np.arange(size) - size // 2
+    taps = np.exp(-((offsets / (width * size)) ** 2))
+    return taps / np.linalg.norm(taps)
+
+
+def gaussian_pixels(key: Any, num_measurements: int, shape: tuple[int, ...]) -> LinearOperator:
+    """Draw a Gaussian matrix that measures images; entries N(0, 1/m)."""
+    pixels = operators.from_function(jnp.ravel, shape)
+    return operators.gaussian(key, num_measurements, math.prod(shape)) @ pixels
+
+
+@lru_cache(maxsize=1)
+def published_descent() -> Any:
+    """Return the update rule of CS-DIP: RMSprop as PyTorch defines it; one object, one trace."""
+    import optax
+
+    return optax.rmsprop(
+        0.001, decay=0.99, eps=1e-8, eps_in_sqrt=False, momentum=0.9, initial_scale=0.0
+    )
+
+
+def color_lasso(operator: LinearOperator, y: Any) -> np.ndarray:
+    """Return the Lasso estimate of a color image in the cosine basis, without noise.
+
+    A path of falling penalties as ``experiments.baselines`` follows for gray images; it ends at
+    a thousandth of the range, 2. The mean is not penalized.
+    """
+    basis = operators.dct(operator.in_shape).T
+    problem = Problem(operator, y, basis)
+    step = float(1 / (1.01 * operator.norm() ** 2))
+    weights = jnp.ones(operator.in_shape).at[(0,) * len(operator.in_shape)].set(0)
+    u = jnp.zeros(operator.in_shape)
+    for threshold in 2 * np.geomspace(0.5, 1e-3, 30):
+        solver = fista(step, prox=Soft(threshold / step * weights))
+        u = trace(solver, problem, u, 10)[0].u
+    return np.asarray(basis(u))
+
+
+def first_below(values: Any, level: float) -> int:
+    """Return the number of steps after which values first are below a level, or all of them."""
+    below = np.flatnonzero(np.asarray(values) < level)
+    return int(below[0]) + 1 if below.size else len(np.asarray(values))
+
+
+def smooth_signal(key: Any, size: int, num_functions: int) -> Array:
+    """Return a combination of the trigonometric functions of lowest frequency, of norm √size."""
+    basis = trigonometric_basis(size)[:, frequency_order(size)[:num_functions]]
+    signal = basis @ jax.random.normal(key, (num_functions,), basis.dtype)
+    return math.sqrt(size) * signal / jnp.linalg.norm(signal)
