@@ -14,3 +14,21 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ or _OURS in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
+
+import jax  # noqa: E402  after the environment is set
+import pytest  # noqa: E402
+
+_MOST_MAPPINGS = 20_000  # Linux allows a process 65 530; every compiled program takes several
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forget_programs():
+    """Drop compiled programs before a process holds more than the system allows."""
+    yield
+    try:
+        with open("/proc/self/maps") as file:
+            count = sum(1 for _ in file)
+    except OSError:  # no such file outside Linux: a good guess is always to drop them
+        count = _MOST_MAPPINGS
+    if count >= _MOST_MAPPINGS:
+        jax.clear_caches()

@@ -138,6 +138,7 @@ def test_singular_values_are_those_of_the_library():
 # --- fits -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_figure_one(settings, tmp_path):
     study = fitting.SensingStudy(16, 8, 2, 40, look_every=10)
     outcome = fitting._sensing(fitting._gaussian, study, settings)
@@ -161,6 +162,7 @@ def test_fit_times(settings, tmp_path):
     assert set(first) == {"image", "noise"}
 
 
+@pytest.mark.slow
 def test_photo(settings, tmp_path):
     study = recovery.PhotoStudy("camera", 16, (0.25,), 20, ((4, 1),))
     outcome = check("untrained-photo", recovery._photo(study, settings), tmp_path)
@@ -196,6 +198,7 @@ def test_learned_regularization(settings, tmp_path):
     assert [row["published_percent"] for row in outcome.rows] == [0.6, 6.2]
 
 
+@pytest.mark.slow
 def test_mri(settings, tmp_path):
     study = mri.ScanStudy(32, 4, 1, 40, ((4, 0.08),), 2)
     outcome = check("untrained-mri", mri._head(study, settings), tmp_path)
