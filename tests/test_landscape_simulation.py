@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from references import angle_map, mean_and_error
 
 from jaxinv import theory
 
@@ -61,10 +62,6 @@ def empirical(model, weights, operator, x, x_true):
 
 def draw_operator(rng, num, m, n, dtype=np.float64):
     return rng.standard_normal((num, m, n), dtype) / math.sqrt(m)
-
-
-def mean_and_error(samples):
-    return np.mean(samples, 0), np.std(samples, 0, ddof=1) / math.sqrt(len(samples))
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -157,7 +154,7 @@ def test_one_layer_spiked_loss_exceeds_its_limit_by_a_known_term_over_the_width(
     power, power_true = X @ X, X_TRUE @ X_TRUE
     theta = np.arccos(X @ X_TRUE / math.sqrt(power * power_true))
     kernel = 3 * np.sin(theta) * np.cos(theta) + (np.pi - theta) * (1 + 2 * np.cos(theta) ** 2)
-    cross = 2 * kernel / np.pi - np.cos(reference_map(theta)) ** 2
+    cross = 2 * kernel / np.pi - np.cos(angle_map(theta)) ** 2
     bias = (5 * power**2 + 5 * power_true**2 - 2 * cross * power * power_true) / (4 * width)
     limit = float(theory.expected_loss(X, X_TRUE, 1, model="spiked"))
     weights = draw(np.random.default_rng(7), 100_000, (3, width), 2.0)
