@@ -3,8 +3,8 @@
 from jaxinv.experiments._store import StoreError
 from jaxinv.experiments.baselines import Baseline, baseline
 from jaxinv.experiments.engine import Progress, sweep
-from jaxinv.experiments.engine import open_store as open
 from jaxinv.experiments.reconstruct import Reconstruction, reconstruct
+from jaxinv.experiments.stores import open_store as open
 from jaxinv.experiments.summaries import quartiles, success_rate, wilson
 
 __all__ = [

@@ -14,11 +14,12 @@ import jax
 import numpy as np
 
 from jaxinv._core import checks
-from jaxinv.experiments._cells import cell_from_id, cell_id, cell_key, cells, check_grid, token
+from jaxinv.experiments._cells import cell_id, cell_key, cells, check_grid, token
 from jaxinv.experiments._dataset import to_dataset
 from jaxinv.experiments._executors import Task, check_executor, numeric_config, run_task
 from jaxinv.experiments._program import Program, Trial, default_micro_batch
 from jaxinv.experiments._store import Results, Store
+from jaxinv.experiments.stores import join, read
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -118,79 +119,6 @@ def sweep(
         return _collect(axes, run.all(cells(axes)), num_trials, {"micro_batch": size})
 
 
-def open_store(store: str | os.PathLike[str]) -> xr.Dataset:
-    """Return the results in a store as a Dataset; trials not yet run are NaN.
-
-    Args:
-        store: path of a file that ``sweep`` wrote. Another process may be writing it.
-
-    Returns:
-        A Dataset as ``sweep`` returns it, over every cell the store has been asked for.
-
-    Raises:
-        StoreError: the file does not exist or is not a store.
-
-    Warns:
-        UserWarning: damaged blocks, named; their trials read as NaN.
-    """
-    with Store(store, write=False) as opened:
-        manifest = opened.manifest()
-        asked = opened.cells()
-        names = manifest.get("dims", [])
-        found, damaged = _read(opened)
-    if damaged:
-        rows = ", ".join(f"{cell} block {block}" for cell, block in damaged)
-        warnings.warn(f"open: damaged blocks in {store}, read as NaN: {rows}", stacklevel=2)
-    values = {cell: cell_from_id(cell) for cell in asked}
-    axes = {name: _in_order([cell[name] for cell in values.values()]) for name in names}
-    size = manifest["micro_batch"]
-    num_trials = max(asked.values(), default=0)
-    table = {}
-    for identifier, cell in values.items():
-        blocks = found.get(identifier, {})
-        if blocks:
-            place = tuple(token(cell[name]) for name in names)
-            table[place] = _spread(blocks, size, asked[identifier])
-    return to_dataset(axes, table, num_trials, {"micro_batch": size})
-
-
-def _in_order(values: list[Any]) -> list[Any]:
-    different = list({token(value): value for value in values}.values())
-    sortable = all(isinstance(value, int | float) for value in different)
-    return sorted(different) if sortable else different
-
-
-def _spread(blocks: Mapping[int, Results], size: int, num_trials: int) -> Results:
-    """Return the trials of a cell in order, NaN for the blocks that are missing."""
-    last = math.ceil(num_trials / size)
-    if all(block in blocks for block in range(last)):
-        return _join(blocks, last)
-    some = next(iter(blocks.values()))
-    missing = {
-        name: np.full(size, np.nan, np.result_type(array.dtype, np.float32))
-        for name, array in some.items()
-    }
-    return _join({block: blocks.get(block, missing) for block in range(last)}, last)
-
-
-def _join(blocks: Mapping[int, Results], count: int) -> Results:
-    return {
-        name: np.concatenate([blocks[block][name] for block in range(count)]) for name in blocks[0]
-    }
-
-
-def _read(store: Store) -> tuple[dict[str, dict[int, Results]], list[tuple[str, int]]]:
-    """Return the sound blocks by cell, and the damaged ones."""
-    found: dict[str, dict[int, Results]] = {}
-    damaged = []
-    for cell, block, results in store.blocks():
-        if results is None:
-            damaged.append((cell, block))
-        else:
-            found.setdefault(cell, {})[block] = results
-    return found, damaged
-
-
 def _manifest(key: jax.Array, micro_batch: int, names: list[str]) -> dict[str, Any]:
     return {
         "names": sorted(names),
@@ -250,7 +178,7 @@ class _Run:
         """Yield every cell with the results of its trials."""
         found: dict[str, dict[int, Results]] = {}
         if self.store is not None:
-            found, damaged = _read(self.store)
+            found, damaged = read(self.store)
             for cell, block in damaged:
                 text = f"sweep: block {block} of {cell} in {self.store.path} is damaged: done again"
                 warnings.warn(text, stacklevel=4)
@@ -270,7 +198,7 @@ class _Run:
                     self.store.put(identifier, block, results)
                 self.num_done += self._visible(block)
                 self.report(Progress(self.num_done, self.total, cell, None))
-            joined = _join(blocks, self.num_blocks)
+            joined = join(blocks, self.num_blocks)
             results = {name: array[: self.num_trials] for name, array in joined.items()}
             self.report(Progress(self.num_done, self.total, cell, results))
             yield cell, results
