@@ -327,7 +327,7 @@ def changing(key, *, a):
         ({"store": 3}, TypeError, "store must be the path"),
         ({"store": ""}, TypeError, "store must be the path"),
         ({"grid": {"a": [2**40]}, "traced": ("a",)}, ValueError, "fit into int32"),
-        ({"trial": named}, ValueError, "names other than 'trial' and those of the grid"),
+        ({"trial": named}, ValueError, "names other than 'trial', 'ran' and those"),
         ({"trial": vector}, ValueError, r"got shape \(3,\) for 'value'"),
         ({"trial": no_dict}, TypeError, "dict of scalars"),
         ({"trial": changing, "grid": {"a": [1, 2]}}, ValueError, "same names in every cell"),

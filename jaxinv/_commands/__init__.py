@@ -1,5 +1,5 @@
 """The subcommands of the command line, one file each."""
 
-from jaxinv._commands import reconstruct, reproduce, sweep, train
+from jaxinv._commands import reconstruct, reproduce, store, sweep, train
 
-MODULES = (sweep, train, reconstruct, reproduce)
+MODULES = (sweep, train, reconstruct, reproduce, store)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
+import sys
+import time
 from collections import Counter
 from typing import Any
 
@@ -13,9 +17,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from jaxinv._core import status_name
-from jaxinv.experiments import Progress, wilson
+from jaxinv._core import checks, status_name
+from jaxinv.experiments import Progress, Report, wilson
 from jaxinv.reproductions.presets import Preset
+
+_SECONDS_BETWEEN_LINES = 2.0
 
 
 class SweepDisplay:
@@ -62,6 +68,8 @@ class SweepDisplay:
         """Show one report of the engine."""
         value = None if progress.cell is None else progress.cell[self.preset.axis]
         text = "compiling" if value is None else f"{self.preset.symbol} = {value}"
+        if progress.rate:
+            text += f"  {state(progress)}"
         self.bar.update(
             self.task, description=text, completed=progress.num_done, total=progress.num_trials
         )
@@ -96,6 +104,10 @@ class SweepDisplay:
             text = "Interrupted. Nothing was kept: give --store FILE to be able to resume."
         else:
             text = f"Interrupted. Finished trials are in {store}; the same command goes on there."
+        self.say(text)
+
+    def say(self, text: str) -> None:
+        """Print a line as it is."""
         self.console.print(text, markup=False, highlight=False)
 
     def table_if_not_shown(self) -> None:
@@ -103,9 +115,86 @@ class SweepDisplay:
         if not self.console.is_terminal:
             self.console.print(self.table)
 
-    def finish(self, figure: str, seconds: float, store: str | None) -> None:
-        """Say where things were written, and how long it took."""
+    def finish(self, figure: str, seconds: float, store: str | None, report: Report | None) -> None:
+        """Say where things were written, how long it took, and what it cost."""
         print(f"figure: {figure}")
         if store is not None:
             print(f"store: {store}")
+        if report is not None:
+            for line in lines(report):
+                print(line)
         print(f"{seconds:.1f} s in all", flush=True)
+
+
+def state(progress: Progress) -> str:
+    """Return the rate, the time left, the use of the device and the failures in a few words."""
+    left = progress.seconds_left
+    parts = [f"{progress.rate:.3g} trials/s"]
+    parts += [] if left is None else [f"{duration(left)} left"]
+    parts += [f"{100 * progress.busy:.0f} % busy"]
+    parts += [f"{progress.num_failed} not finite"] if progress.num_failed else []
+    return ", ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """Return a time as a person says it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def lines(report: Report) -> list[str]:
+    """Return what a sweep did and what it cost."""
+    found = report.num_trials - report.num_run
+    first = f"trials: {report.num_trials}"
+    first += f", {found} of them from the store" if found else ""
+    first += f"; {report.num_failed} with a result that is not finite" if report.num_failed else ""
+    where = (
+        f"{report.num_workers} workers" if report.num_workers else f"{report.num_devices} device"
+    )
+    where += "s" if report.num_devices > 1 else ""
+    second = (
+        f"time: {report.compile_seconds:.1f} s compiling, {report.run_seconds:.1f} s computing on "
+        f"{where}, {report.write_seconds:.1f} s waiting for the store"
+    )
+    third = []
+    if report.bytes_written:
+        third.append(f"written: {report.bytes_written / 1000:.1f} kB")
+    if report.num_retries:
+        third.append(f"retries: {report.num_retries} tasks of lost workers")
+    return [first, second, *third]
+
+
+class JsonLog:
+    """One line of JSON for every finished cell, every few seconds, and the end."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._file: Any = None
+        self._last = -math.inf
+
+    def __enter__(self) -> JsonLog:
+        self._file = sys.stderr if self._path == "-" else open(self._path, "a")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._path != "-":
+            self._file.close()
+
+    def update(self, progress: Progress) -> None:
+        """Write one report of the engine."""
+        now = time.time()
+        kind = "report" if progress.report else "cell" if progress.finished else "progress"
+        if kind == "progress" and now - self._last < _SECONDS_BETWEEN_LINES:
+            return
+        self._last = now
+        row: dict[str, Any] = {"event": kind, "time": round(now, 3)}
+        row |= {"done": progress.num_done, "of": progress.num_trials}
+        if progress.cell is not None:
+            row["cell"] = dict(progress.cell)
+        if progress.report is not None:
+            row |= progress.report._asdict()
+        else:
+            row |= {"rate": progress.rate, "seconds_left": progress.seconds_left}
+            row |= {"failed": progress.num_failed, "busy": progress.busy}
+        print(json.dumps(row), file=self._file, flush=True)

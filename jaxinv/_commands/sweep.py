@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import math
 import os
+import signal
+import sys
 import time
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
 from jaxinv._commands import _options
+
+OUT_OF_TIME = 124  # as timeout(1) has it
 
 _EXAMPLE = """\
 example:
@@ -35,6 +43,27 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--plot", metavar="FILE", help="figure to write (png, pdf, svg)")
     parser.add_argument("--dtype", default="float32", metavar="TYPE", help="float32 or float64")
     _options.add_seed(parser)
+    where = parser.add_argument_group("where it runs")
+    where.add_argument("--workers", type=int, metavar="N", help="N processes here, a core each")
+    where.add_argument("--dask", metavar="ADDRESS", help="workers of a Dask scheduler")
+    where.add_argument("--devices", type=int, metavar="N", help="devices here that run blocks")
+    where.add_argument("--compile-cache", metavar="DIR", help="keep compiled programs here")
+    adaptive = parser.add_argument_group("how much of it")
+    adaptive.add_argument(
+        "--precision", type=float, metavar="P", help="end a cell when its rate is known to +- P"
+    )
+    adaptive.add_argument(
+        "--bisect",
+        type=float,
+        nargs="?",
+        const=0.0,
+        metavar="SPACING",
+        help="look for the transition only: three values, then halving down to SPACING",
+    )
+    adaptive.add_argument(
+        "--time-limit", metavar="TIME", help="begin nothing after TIME: seconds, 90m, or H:MM:SS"
+    )
+    parser.add_argument("--log-json", metavar="FILE", help="a line of JSON per event; - for stderr")
     parser.set_defaults(run=run)
 
 
@@ -57,32 +86,174 @@ def run(options: argparse.Namespace) -> int:
     figure = figure if options.plot is None else options.plot
     check_path("sweep", figure)
     key = _options.root_key("sweep", options)
+    settings = _settings(options, chosen)
     if options.dtype == "float64":
         jax.config.update("jax_enable_x64", True)
+    if options.compile_cache is not None:
+        _cache(options.compile_cache)
     trial = chosen.trial(solver, options.dtype)
 
-    from jaxinv._commands._show import SweepDisplay
-    from jaxinv.experiments import sweep
+    from jaxinv._commands._show import JsonLog, SweepDisplay
+    from jaxinv.experiments import Progress, sweep
 
-    with SweepDisplay(chosen, solver) as display:
+    with contextlib.ExitStack() as stack:
+        settings["executor"] = _workers(options, stack)
+        log = None if options.log_json is None else stack.enter_context(JsonLog(options.log_json))
+        stack.enter_context(_terminable())
+        display = stack.enter_context(SweepDisplay(chosen, solver))
+        ended: list[Progress] = []
+
+        def update(progress: Progress) -> None:
+            display.update(progress)
+            if log is not None:
+                log.update(progress)
+            ended[:] = [progress]
+
+        micro_batch = chosen.micro_batch if jax.default_backend() == "cpu" else None
+        settings |= {"traced": (chosen.axis,), "micro_batch": micro_batch, "progress": update}
+        settings |= {"key": key, "num_trials": num_trials, "store": options.store}
         try:
-            results = sweep(
-                trial,
-                {chosen.axis: list(chosen.values)},
-                key=key,
-                num_trials=num_trials,
-                traced=(chosen.axis,),
-                store=options.store,
-                micro_batch=chosen.micro_batch if jax.default_backend() == "cpu" else None,
-                progress=display.update,
-            )
-        except KeyboardInterrupt:
+            _remember(options)
+            results = _with_warnings_as_lines(sweep, trial, settings)
+        except KeyboardInterrupt as stopped:
             display.interrupted(options.store)
-            return 130
+            return 143 if isinstance(stopped, Terminated) else 130
+    if "error" not in results:
+        print("jaxinv: sweep: the time limit came before the first trial.", file=sys.stderr)
+        return OUT_OF_TIME
     display.table_if_not_shown()
+    if options.bisect is not None:
+        display.say(_transition(chosen, results))
     path = _draw(chosen, solver, results, figure)
-    display.finish(path, time.perf_counter() - started, options.store)
-    return 0
+    display.finish(path, time.perf_counter() - started, options.store, ended[-1].report)
+    return 0 if results.attrs["complete"] else OUT_OF_TIME
+
+
+def _with_warnings_as_lines(sweep: Any, trial: Any, settings: dict[str, Any]) -> Any:
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always", UserWarning)
+        results = sweep(trial, **settings)
+    for warning in heard:
+        print(f"warning: {warning.message}", file=sys.stderr)
+    return results
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a sweep as Ctrl-C does."""
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Turn SIGTERM into an exception, so that it too leaves nothing half done."""
+
+    def stop(*_: object) -> None:
+        raise Terminated
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+_REMEMBERED = ("trials", "solver", "dtype", "seed", "precision", "bisect")
+
+
+def _remember(options: argparse.Namespace) -> None:
+    """Write into the store how its sweep was called, so that it can be repaired by itself."""
+    if options.store is None:
+        return
+    from jaxinv.experiments._store import Store
+
+    command = {name: getattr(options, name) for name in ("preset", *_REMEMBERED)}
+    with Store(options.store, write=True) as store:
+        store.remember("command", command)
+
+
+def arguments_of(path: str) -> list[str] | None:
+    """Return the command line that made a store, or None when another program did."""
+    from jaxinv.experiments._store import Store
+
+    with Store(path, write=False) as store:
+        command = store.manifest().get("command")
+    if command is None:
+        return None
+    given = [(name, command[name]) for name in _REMEMBERED if command.get(name) is not None]
+    options = [text for name, value in given for text in (f"--{name}", str(value))]
+    return ["sweep", command["preset"], *options, "--store", path]
+
+
+def _settings(options: argparse.Namespace, chosen: Any) -> dict[str, Any]:
+    """Return the arguments of ``sweep`` that depend on how much is asked for."""
+    values = list(chosen.values)
+    settings: dict[str, Any] = {"num_devices": options.devices, "precision": options.precision}
+    if options.bisect is not None:
+        middle = values[len(values) // 2]
+        spacing = options.bisect or max(1, round((values[-1] - values[0]) / 30))
+        settings["bisect"] = {chosen.axis: spacing}
+        values = [values[0], middle, values[-1]]
+    if options.precision is not None or options.bisect is not None:
+        settings["success"] = lambda metrics: metrics["error"] < chosen.success
+    if options.time_limit is not None:
+        settings["time_limit"] = seconds(options.time_limit)
+    return {"grid": {chosen.axis: values}, **settings}
+
+
+def seconds(text: str) -> float:
+    """Return the seconds that ``90``, ``90s``, ``15m``, ``8h`` or ``H:MM:SS`` mean."""
+    units = {"s": 1, "m": 60, "h": 3600}
+    try:
+        if ":" in text:
+            total = 0.0
+            for part in text.split(":"):
+                total = 60 * total + float(part)
+        else:
+            unit = units.get(text[-1:])
+            total = float(text[:-1]) * unit if unit else float(text)
+    except ValueError:
+        total = math.nan
+    if not 0 < total < math.inf:
+        from jaxinv._core import checks
+
+        checks.fail("sweep", "time-limit", "be a time > 0, as 3600, 90m or 1:30:00", repr(text))
+    return total
+
+
+def _cache(folder: str) -> None:
+    import jax
+
+    from jaxinv._core import checks
+
+    checks.writable_folder("sweep", "compile-cache", folder)
+    jax.config.update("jax_compilation_cache_dir", os.path.abspath(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+def _workers(options: argparse.Namespace, stack: contextlib.ExitStack) -> Any:
+    """Return a Dask client when workers are asked for; it closes with the stack."""
+    from jaxinv._core import checks
+
+    if options.workers is not None and options.dask is not None:
+        checks.fail("sweep", "workers", "be left out with --dask", options.workers)
+    from jaxinv.experiments import connect, local_workers
+
+    if options.workers is not None:
+        return stack.enter_context(local_workers(options.workers))
+    if options.dask is not None:
+        return stack.enter_context(connect(options.dask))
+    return None
+
+
+def _transition(chosen: Any, results: Any) -> str:
+    from jaxinv.experiments import transition
+
+    found = transition(results["error"] < chosen.success, chosen.axis)
+    value, low, high = (float(found[name]) for name in ("value", "low", "high"))
+    if math.isnan(value):
+        return f"no transition between the smallest and the largest {chosen.symbol}"
+    return (
+        f"success falls through 1/2 at {chosen.symbol} = {value:.4g}, 95 % [{low:.4g}, {high:.4g}]"
+    )
 
 
 def _default_figure(preset: str, solver: str, dtype: str) -> str:

@@ -4,7 +4,7 @@ import difflib
 import math
 import numbers
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,16 +13,39 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+MOST_ENTRIES = 2**31 - 1  # XLA counts and indexes with int32 unless x64 is on
+
 
 def is_concrete(value: Any) -> bool:
     """Whether the numbers in ``value`` can be looked at (no tracer among its leaves)."""
-    return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value))
+    leaves = jax.tree.leaves(value, is_leaf=_is_iterator)
+    return not any(isinstance(leaf, Tracer) for leaf in leaves)
+
+
+def _is_iterator(value: Any) -> bool:
+    return isinstance(value, Iterator)  # jax.tree would warn of one
+
+
+def _is_array(value: Any) -> bool:
+    """Whether a value is an array: a type such as ``np.float32`` has the attributes too."""
+    return not isinstance(value, type) and hasattr(value, "shape") and hasattr(value, "dtype")
+
+
+def is_integer(value: Any) -> bool:
+    """Whether a value is an integer, or an array of integers; a bool is none."""
+    if _is_array(value):
+        return jnp.issubdtype(value.dtype, jnp.integer)
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def _is_key(value: Any) -> bool:
+    return jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
 
 
 def show(value: Any) -> str:
     """Describe a value in a few words for an error message."""
-    if hasattr(value, "shape") and hasattr(value, "dtype"):
-        if jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
+    if _is_array(value):
+        if _is_key(value):
             return f"a PRNG key of shape {tuple(value.shape)}"
         if value.shape == () and is_concrete(value):
             return f"{value} ({value.dtype})"
@@ -46,17 +69,27 @@ def fail_type(where: str, argument: str, expected: str, got: Any, hint: str = ""
 def array(where: str, argument: str, value: Any, *, ndim: int | None = None) -> jax.Array:
     """Return ``value`` as a floating or complex array; integers become the default float."""
     try:
-        if not hasattr(value, "dtype") and np.asarray(value).dtype.kind not in "biufc":
+        if not _is_array(value) and np.asarray(value).dtype.kind not in "biufc":
             raise TypeError
         result = jnp.asarray(value)
     except (TypeError, ValueError, OverflowError):
         fail_type(where, argument, "be an array of numbers", value)
-    if jnp.issubdtype(result.dtype, jax.dtypes.prng_key):
+    if _is_key(result):
         fail_type(where, argument, "be an array of numbers", value, "This is a PRNG key.")
     if not jnp.issubdtype(result.dtype, jnp.inexact):
         result = result.astype(jnp.result_type(float))
     if ndim is not None and result.ndim != ndim:
         fail(where, argument, f"have {ndim} dimension(s)", result)
+    return result
+
+
+def arrays(where: str, argument: str, value: Any) -> Any:
+    """Return a tree of arrays of numbers: its leaves are floating or complex, at least one."""
+    if _is_iterator(value):
+        fail_type(where, argument, "be an array, or a tree of arrays", value)
+    result = jax.tree.map(lambda leaf: array(where, argument, leaf), value)
+    if not jax.tree.leaves(result):
+        fail_type(where, argument, "be an array, or a tree of arrays", value)
     return result
 
 
@@ -75,12 +108,26 @@ def finite(where: str, argument: str, value: Any, hint: str = "") -> None:
                 fail(where, argument, "be finite", f"{bad} NaN or infinite value(s)", hint)
 
 
-def count(where: str, argument: str, value: Any, *, minimum: int = 1) -> int:
-    """Return ``value`` as a Python int of at least ``minimum``."""
+def no_nan(where: str, argument: str, result: Any) -> Any:
+    """Return a result; refuse ``argument`` where finite numbers of it have led to NaN."""
+    if is_concrete(result):
+        for leaf in jax.tree.leaves(result):
+            if np.any(np.isnan(np.asarray(leaf))):
+                hint = "Numbers overflow on the way: scale them."
+                fail(where, argument, "lead to a finite result", "NaN", hint)
+    return result
+
+
+def count(
+    where: str, argument: str, value: Any, *, minimum: int = 1, maximum: int = MOST_ENTRIES
+) -> int:
+    """Return ``value`` as a Python int in ``[minimum, maximum]``."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         fail_type(where, argument, f"be an integer >= {minimum}", value)
     if value < minimum:
         fail(where, argument, f"be >= {minimum}", value)
+    if value > maximum:
+        fail(where, argument, f"be at most {maximum}", value)
     return int(value)
 
 
@@ -92,22 +139,30 @@ def scalar(
     low: float = -math.inf,
     high: float = math.inf,
     open_low: bool = False,
+    single: bool = False,
     hint: str = "",
 ) -> Any:
     """Return a real scalar: concrete numbers as ``float`` (so new values never retrace).
 
-    Tracers, and arrays of one value per trial that a ``vmap`` will split, pass untouched.
+    Tracers, and arrays of one value per trial that a ``vmap`` will split, pass untouched; with
+    ``single``, an array of several values is refused.
     Concrete values must lie in ``[low, high]`` (``(low, high]`` with ``open_low``).
     """
+    if single and _is_array(value) and value.shape != ():
+        fail(where, argument, "be a scalar", value)
     if not is_concrete(value):
         return value
-    is_array = hasattr(value, "dtype") and np.ndim(value) > 0
-    if isinstance(value, bool) or not (isinstance(value, numbers.Real) or hasattr(value, "dtype")):
+    if isinstance(value, bool) or not (isinstance(value, numbers.Real) or _is_array(value)):
         fail_type(where, argument, "be a real number", value)
-    seen = np.asarray(value)
-    if not any(jnp.issubdtype(seen.dtype, kind) for kind in (np.integer, np.floating)):
+    is_array = _is_array(value) and value.ndim > 0
+    real = _is_array(value) and any(
+        jnp.issubdtype(value.dtype, kind) for kind in (np.integer, np.floating)
+    )
+    if _is_array(value) and not real:
         fail_type(where, argument, "be a real number", value)
-    seen = seen.astype(np.float64)
+    seen = np.asarray(value).astype(np.float64)
+    if seen.size == 0:
+        fail(where, argument, "hold a value", value)
     above = seen > low if open_low else seen >= low
     if not bool(np.all(above & (seen <= high) & np.isfinite(seen))):
         fail(where, argument, f"be {_interval(low, high, open_low)}", value, hint)
@@ -121,31 +176,40 @@ def _interval(low: float, high: float, open_low: bool) -> str:
     return f"in {'(' if open_low else '['}{low:g}, {high:g}]"
 
 
-def positive(where: str, argument: str, value: Any, hint: str = "") -> Any:
+def positive(where: str, argument: str, value: Any, hint: str = "", *, single: bool = False) -> Any:
     """Return a scalar > 0."""
-    return scalar(where, argument, value, low=0.0, open_low=True, hint=hint)
+    return scalar(where, argument, value, low=0.0, open_low=True, single=single, hint=hint)
 
 
-def nonnegative(where: str, argument: str, value: Any, hint: str = "") -> Any:
+def nonnegative(
+    where: str, argument: str, value: Any, hint: str = "", *, single: bool = False
+) -> Any:
     """Return a scalar >= 0."""
-    return scalar(where, argument, value, low=0.0, hint=hint)
+    return scalar(where, argument, value, low=0.0, single=single, hint=hint)
 
 
-def shape(where: str, argument: str, value: Any) -> tuple[int, ...]:
+def shape(where: str, argument: str, value: Any, *, most: int = MOST_ENTRIES) -> tuple[int, ...]:
     """Return a shape as a tuple of positive ints; a bare int becomes a 1-tuple."""
     if isinstance(value, numbers.Integral) and not isinstance(value, bool):
         value = (value,)
-    if not isinstance(value, Sequence) or isinstance(value, str):
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
         fail_type(where, argument, "be an int or a tuple of ints", value)
-    return tuple(count(where, f"{argument}[{i}]", entry) for i, entry in enumerate(value))
+    result = tuple(
+        count(where, f"{argument}[{i}]", entry, maximum=2**62) for i, entry in enumerate(value)
+    )
+    if math.prod(result) > most:
+        fail(where, argument, f"have at most {most} entries", value)
+    return result
 
 
 def float_type(where: str, dtype: Any, *, real: bool = False) -> Any:
     """Return a floating or complex type; refuse one that JAX would silently make narrower."""
     expected = "be a real floating type" if real else "be a floating or complex type"
     try:
+        if hasattr(dtype, "__array__") and not isinstance(dtype, type):
+            raise TypeError  # an array is no type, though it has one
         result = jnp.dtype(dtype)
-    except TypeError:
+    except (TypeError, ValueError):
         fail_type(where, "dtype", expected, dtype)
     if not jnp.issubdtype(result, jnp.floating if real else jnp.inexact):
         fail(where, "dtype", expected, result.name)
@@ -165,10 +229,11 @@ def boolean(where: str, argument: str, value: Any) -> bool:
 def choice(where: str, argument: str, value: Any, choices: Iterable[str]) -> str:
     """Require one of some names; the message lists them and guesses the one meant."""
     names = list(choices)
-    if value not in names:
+    if not isinstance(value, str) or value not in names:
         close = difflib.get_close_matches(str(value), names, n=1)
         hint = f"Did you mean {close[0]!r}?" if close else ""
-        fail(where, argument, f"be one of {', '.join(names)}", repr(value), hint)
+        got = repr(value) if isinstance(value, str) else show(value)
+        fail(where, argument, f"be one of {', '.join(names)}", got, hint)
     return value
 
 

@@ -1,36 +1,49 @@
-"""Running blocks in worker processes."""
+"""Tasks for worker processes, and the executors that may run them."""
 
 from __future__ import annotations
 
 import hashlib
 import multiprocessing
+import os
+import threading
+import time
+from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
 from jaxinv._core import checks
-from jaxinv.experiments._program import Program, Trial
+from jaxinv.experiments._program import Block, Program, Results, Trial
+
+_CONFIG = (
+    "jax_enable_x64",
+    "jax_default_matmul_precision",
+    "jax_compilation_cache_dir",
+    "jax_persistent_cache_min_compile_time_secs",
+)
+_MOST_PROGRAMS = 16  # that a worker keeps
 
 
-class Task(NamedTuple):
-    """Some blocks of one cell; everything in it can be pickled and sent."""
+class Recipe(NamedTuple):
+    """How a worker builds a program; everything in it can be pickled and sent."""
 
     trial: Trial
     static: Mapping[str, Any]
     traced: Mapping[str, Any]
     micro_batch: int
-    identity: str
-    key_data: np.ndarray
     key_impl: str
-    cell: str
-    blocks: tuple[int, ...]
+    identity: str
     config: tuple[tuple[str, Any], ...]
 
 
-_CONFIG = ("jax_enable_x64", "jax_default_matmul_precision")
+class Done(NamedTuple):
+    """What a worker made of a task: results in the order of its blocks, and its times."""
+
+    results: list[Results]
+    run_seconds: float
+    compile_seconds: float
 
 
 def numeric_config() -> tuple[tuple[str, Any], ...]:
@@ -38,29 +51,52 @@ def numeric_config() -> tuple[tuple[str, Any], ...]:
     return tuple((name, getattr(jax.config, name)) for name in _CONFIG)
 
 
-_programs: dict[str, Program] = {}  # a worker compiles each program once
+_programs: OrderedDict[str, Program] = OrderedDict()  # a worker compiles each program once
+_one_at_a_time = threading.Lock()  # two programs at once in a CPU process can hang
 
 
-def run_task(task: Task) -> list[tuple[int, dict[str, np.ndarray]]]:
-    """Run the blocks of a task in this process; returns ``(block, results)`` pairs."""
-    for name, value in task.config:
+def run_task(recipe: Recipe, blocks: tuple[Block, ...]) -> Done:
+    """Run some blocks in this process."""
+    with _one_at_a_time:
+        program = _program(recipe)
+        program.compile()
+        began = time.perf_counter()
+        results = [program.collect(program.start([block]))[0] for block in blocks]
+        return Done(results, time.perf_counter() - began, program.pop_seconds())
+
+
+def _program(recipe: Recipe) -> Program:
+    for name, value in recipe.config:
         if getattr(jax.config, name) != value:
             jax.config.update(name, value)
-    name = hashlib.sha256(f"{task.identity}{task.micro_batch}".encode()).hexdigest()
+    text = f"{recipe.identity} {recipe.micro_batch} {recipe.config}"
+    name = hashlib.sha256(text.encode()).hexdigest()
     if name not in _programs:
-        program = Program(task.trial, task.static, task.traced, task.micro_batch)
-        if program.identity != task.identity:
+        arguments = (recipe.trial, recipe.static, recipe.traced, recipe.micro_batch)
+        program = Program(*arguments, key_impl=recipe.key_impl)
+        if program.identity != recipe.identity:
             raise RuntimeError(
                 "sweep: a worker process builds another program than this one: its versions of "
                 "jax or of the trial's code differ."
             )
         _programs[name] = program
-    key = jax.random.wrap_key_data(jax.numpy.asarray(task.key_data), impl=task.key_impl)
-    return [(block, _programs[name].run(key, block, task.traced)) for block in task.blocks]
+    _programs.move_to_end(name)
+    while len(_programs) > _MOST_PROGRAMS:
+        _programs.popitem(last=False)
+    return _programs[name]
 
 
-def check_executor(executor: Any) -> None:
-    """Refuse what would hang or is no executor."""
+class Workers(NamedTuple):
+    """An executor, and how many worker processes it has."""
+
+    executor: Any
+    num_processes: int
+
+
+def check_executor(executor: Any) -> Workers:
+    """Return the workers; refuses what would hang or is no executor."""
+    if callable(getattr(executor, "get_executor", None)):  # a Dask client
+        return _dask_workers(executor, executor.get_executor())
     if not callable(getattr(executor, "submit", None)):
         expected = "have a method submit, as concurrent.futures executors have"
         checks.fail_type("sweep", "executor", expected, executor)
@@ -74,3 +110,23 @@ def check_executor(executor: Any) -> None:
             expected = "start its workers by spawn, not fork (a forked JAX can hang)"
             hint = 'Pass mp_context=multiprocessing.get_context("spawn").'
             checks.fail("sweep", "executor", expected, method, hint)
+    client = getattr(executor, "_client", None)
+    if callable(getattr(client, "nthreads", None)):
+        return _dask_workers(client, executor)
+    return Workers(executor, getattr(executor, "_max_workers", None) or os.cpu_count() or 1)
+
+
+def _dask_workers(client: Any, executor: Any) -> Workers:
+    """Refuse Dask workers that share a process with others or with this one."""
+    threads = client.nthreads()
+    if not threads:
+        client.wait_for_workers(1, timeout=60)
+        threads = client.nthreads()
+    if any(address.startswith("inproc") for address in threads):
+        expected = "have workers in processes of their own"
+        checks.fail("sweep", "executor", expected, "threads", "Use LocalCluster(processes=True).")
+    if any(count != 1 for count in threads.values()):
+        got = f"{max(threads.values())} threads in a worker"
+        hint = "XLA programs run from several threads can hang: use threads_per_worker=1."
+        checks.fail("sweep", "executor", "have workers of one thread", got, hint)
+    return Workers(executor, len(threads))

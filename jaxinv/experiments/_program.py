@@ -1,56 +1,74 @@
-"""One compiled program for one block of trials."""
+"""One compiled program for one block of trials, or for one block on each device."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
-from typing import Any
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jaxinv._core import checks
 
 Trial = Callable[..., Mapping[str, Any]]
-
-_DEFAULT_BLOCK = {"cpu": 1}
-_DEFAULT_BLOCK_ACCELERATOR = 256
+Results = dict[str, np.ndarray]
 
 
-def default_micro_batch() -> int:
-    """Return the trials per block that suit the platform.
+class Block(NamedTuple):
+    """Which trials to run: the key of their cell, their block, and the cell's traced values."""
 
-    One on CPUs, where a batch waits for its slowest trial and falls out of the cache; hundreds
-    on accelerators, where one trial does not fill the device.
-    """
-    return _DEFAULT_BLOCK.get(jax.default_backend(), _DEFAULT_BLOCK_ACCELERATOR)
+    key_data: np.ndarray
+    number: int
+    traced: Mapping[str, Any]
 
 
 class Program:
     """The trial for one set of static cell values, compiled for blocks of ``micro_batch``.
 
-    Arrays of a ``jax.tree_util.Partial`` trial are arguments of the program, not constants.
+    Arrays of a ``jax.tree_util.Partial`` trial are arguments of the program, not constants. With
+    several devices every call runs one block on each: the blocks are never cut, so that their
+    bits are those of one device.
     """
 
     def __init__(
-        self, trial: Trial, static: Mapping[str, Any], traced: Mapping[str, Any], micro_batch: int
+        self,
+        trial: Trial,
+        static: Mapping[str, Any],
+        traced: Mapping[str, Any],
+        micro_batch: int,
+        *,
+        key_impl: str,
+        num_devices: int = 1,
     ) -> None:
-        self.micro_batch = micro_batch
+        self.micro_batch, self.num_devices = micro_batch, num_devices
         self.static = dict(static)
-        self._leaves, tree = _split(trial)
-        self._tree = tree
+        self._key_impl = key_impl
+        self._leaves, self._tree = _split(trial)
         self._compiled: Any = None
-        key = jax.random.key(0)
-        indices = np.zeros(micro_batch, np.uint32)
-        example = {name: _scalar(value) for name, value in traced.items()}
-        stage = jax.jit(self._block).trace(self._leaves, key, indices, example)
+        self._sharding: NamedSharding | None = None
+        self._on_device = False
+        began = time.perf_counter()
+        key_data = jax.random.key_data(jax.random.key(0, impl=key_impl))
+        example = self._arguments(Block(np.asarray(key_data), 0, traced))
+        try:
+            stage = jax.jit(self._block).trace(self._leaves, *example)
+        except Exception as error:
+            error.add_note(f"sweep: raised by the trial in the cell {dict(static)}")
+            raise
         self.metrics = _check_metrics(stage.out_info, self.static)
         self._lowered = stage.lower()
         self.identity = self._identity()
+        if num_devices > 1:
+            self._lowered = self._lower_sharded(example)
+        self.seconds = time.perf_counter() - began
 
-    def _block(self, leaves: Any, key: Any, indices: Any, traced: Any) -> Any:
+    def _block(self, leaves: Any, key_data: Any, indices: Any, traced: Any) -> Any:
         trial = jax.tree.unflatten(self._tree, leaves)
+        key = jax.random.wrap_key_data(key_data, impl=self._key_impl)
 
         def one(index: Any) -> dict[str, Any]:
             result = trial(jax.random.fold_in(key, index), **self.static, **traced)
@@ -62,6 +80,36 @@ class Program:
             return jax.tree.map(lambda value: value[None], one(indices[0]))
         return jax.vmap(one)(indices)
 
+    def _arguments(self, block: Block) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+        start = block.number * self.micro_batch
+        indices = np.arange(start, start + self.micro_batch, dtype=np.uint32)
+        traced = {name: _scalar(value) for name, value in block.traced.items()}
+        return block.key_data, indices, traced
+
+    def _lower_sharded(self, example: tuple[Any, ...]) -> Any:
+        mesh = jax.make_mesh(
+            (self.num_devices,),
+            ("block",),
+            axis_types=(AxisType.Auto,),
+            devices=jax.local_devices()[: self.num_devices],
+        )
+        each, all_ = PartitionSpec("block"), PartitionSpec()
+
+        def body(leaves: Any, *stacked: Any) -> Any:
+            results = self._block(leaves, *jax.tree.map(lambda value: value[0], stacked))
+            return jax.tree.map(lambda value: value[None], results)
+
+        sharded = jax.shard_map(
+            body,
+            mesh=mesh,
+            in_specs=(all_, each, each, each),
+            out_specs=each,
+            check_vma=False,  # it refuses scans that start from a constant
+        )
+        self._sharding = NamedSharding(mesh, all_)
+        stacked = jax.tree.map(lambda value: np.stack([value] * self.num_devices), example)
+        return jax.jit(sharded).lower(self._leaves, *stacked)
+
     def _identity(self) -> str:
         digest = hashlib.sha256(self._lowered.as_text().encode())
         for leaf in self._leaves:
@@ -71,18 +119,42 @@ class Program:
         return digest.hexdigest()
 
     def compile(self) -> None:
-        """Compile now, if that has not been done."""
+        """Compile now, if that has not been done. Runs no program."""
         if self._compiled is None:
+            began = time.perf_counter()
             self._compiled = self._lowered.compile()
+            self.seconds += time.perf_counter() - began
 
-    def run(self, key: jax.Array, block: int, traced: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """Run one block of trials of a cell; returns one array (micro_batch,) a metric."""
+    def pop_seconds(self) -> float:
+        """Return the seconds of tracing and compiling since this was last asked."""
+        seconds, self.seconds = self.seconds, 0.0
+        return seconds
+
+    def memory(self) -> int:
+        """Return the bytes that one call takes, by the compiler's own account."""
         self.compile()
-        start = block * self.micro_batch
-        indices = np.arange(start, start + self.micro_batch, dtype=np.uint32)
-        arguments = {name: _scalar(value) for name, value in traced.items()}
-        results = jax.device_get(self._compiled(self._leaves, key, indices, arguments))
-        return {name: np.asarray(value) for name, value in results.items()}
+        found = self._compiled.memory_analysis()
+        return found.temp_size_in_bytes + found.output_size_in_bytes + found.argument_size_in_bytes
+
+    def start(self, blocks: Sequence[Block]) -> Any:
+        """Begin at most ``num_devices`` blocks and return at once; ``collect`` waits for them."""
+        self.compile()
+        if not self._on_device:  # once: they are the same in every call
+            self._leaves = jax.device_put(self._leaves, self._sharding)
+            self._on_device = True
+        if self.num_devices == 1:
+            return self._compiled(self._leaves, *self._arguments(blocks[0]))
+        filled = [*blocks, *[blocks[-1]] * (self.num_devices - len(blocks))]
+        arguments = [self._arguments(block) for block in filled]
+        stacked = jax.tree.map(lambda *values: np.stack(values), *arguments)
+        return self._compiled(self._leaves, *stacked)
+
+    def collect(self, running: Any, count: int = 1) -> list[Results]:
+        """Wait for what ``start`` began; returns the results of its first ``count`` blocks."""
+        found = {name: np.asarray(value) for name, value in jax.device_get(running).items()}
+        if self.num_devices == 1:
+            return [found]
+        return [{name: value[i] for name, value in found.items()} for i in range(count)]
 
 
 def _split(trial: Trial) -> tuple[list[Any], Any]:

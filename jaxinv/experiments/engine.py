@@ -2,43 +2,48 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
-import math
 import os
+import time
 import warnings
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import as_completed
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
 
 from jaxinv._core import checks
+from jaxinv.experiments._adaptive import Rule, Success, check_rule
+from jaxinv.experiments._block_size import default_micro_batch, measured_micro_batch
 from jaxinv.experiments._cells import cell_id, cell_key, cells, check_grid, token
-from jaxinv.experiments._dataset import to_dataset
-from jaxinv.experiments._executors import Task, check_executor, numeric_config, run_task
-from jaxinv.experiments._program import Program, Trial, default_micro_batch
-from jaxinv.experiments._store import Results, Store
-from jaxinv.experiments.stores import join, read
+from jaxinv.experiments._dataset import in_order, to_dataset
+from jaxinv.experiments._executors import Recipe, Workers, check_executor, numeric_config
+from jaxinv.experiments._here import Clock, OutOfTime, run_here
+from jaxinv.experiments._program import Program, Results, Trial
+from jaxinv.experiments._progress import Meter, Progress
+from jaxinv.experiments._remote import run_remote
+from jaxinv.experiments._store import Store
+from jaxinv.experiments._work import Cell, Unit, Work, by_program, program_name
+from jaxinv.experiments.stores import read
 
 if TYPE_CHECKING:
     import xarray as xr
 
+_PROGRAMS_KEPT = 4
 
-class Progress(NamedTuple):
-    """What ``sweep`` reports between compiled blocks.
 
-    Attributes:
-        num_done: trials finished, those found in the store included.
-        num_trials: trials of the whole sweep.
-        cell: the cell at work; None before the first one has compiled.
-        finished: the cell's results ``{metric: (num_trials,)}`` when it has just finished.
-    """
-
-    num_done: int
+class _Settings(NamedTuple):
+    trial: Trial
+    key: jax.Array
+    axes: Mapping[str, Sequence[Any]]
+    traced: tuple[str, ...]
     num_trials: int
-    cell: Mapping[str, Any] | None
-    finished: Results | None
+    micro_batch: int
+    num_devices: int
+    workers: Workers | None
+    rule: Rule
 
 
 def sweep(
@@ -50,14 +55,19 @@ def sweep(
     traced: Sequence[str] = (),
     store: str | os.PathLike[str] | None = None,
     executor: Any = None,
-    micro_batch: int | None = None,
+    num_devices: int | None = None,
+    micro_batch: int | str | None = None,
+    success: Success | None = None,
+    precision: float | None = None,
+    bisect: str | Mapping[str, float] | None = None,
+    time_limit: float | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> xr.Dataset:
     """Run ``trial`` over a grid, ``num_trials`` times in each cell.
 
     The results are a function of the trial, the cell's values, the key and the micro-batch
-    alone: not of the order or grouping of blocks, an interruption, the rest of the grid, or
-    the number of trials, to the bit, on one type of hardware.
+    alone: not of the order or grouping of blocks, an interruption, the number of devices or
+    workers, the rest of the grid, or the number of trials, to the bit, on one type of hardware.
 
     Args:
         trial: ``trial(key, **cell) -> dict of scalars``. Arrays it needs (an operator, a
@@ -66,25 +76,39 @@ def sweep(
         grid: names to values: numbers, strings, booleans, or tuples of these. A value reaches
             the trial as a Python value, which may set shapes: one compile each.
         key: root JAX PRNG key, either style.
-        num_trials: trials a cell, >= 1.
+        num_trials: trials a cell, >= 1; with ``precision``, the most.
         traced: names that reach the trial as traced scalars; cells that differ only in these
             share one compile.
         store: path of a SQLite file that keeps finished blocks. An existing one of the same
             sweep is resumed and may grow, by cells or by trials; another's is refused.
-        executor: a process executor of ``concurrent.futures``' interface (spawned workers);
-            None runs here. This process alone writes the store.
-        micro_batch: trials per compiled block; default 1 on CPUs, 256 on accelerators, or
-            what the store says. Another value changes the last bits of the results.
+        executor: a Dask client, or a process executor of ``concurrent.futures``' interface
+            (spawned workers); None runs here. This process alone writes the store.
+        num_devices: local devices that each run a block at a time; default all accelerators,
+            or one CPU device. More than one CPU device needs the environment variable NPROC.
+        micro_batch: trials per compiled block; "auto" measures, None is what the store says,
+            or 1 on CPUs and "auto" on accelerators. Another value changes the last bits.
+        success: what ``precision`` and ``bisect`` count: the name of a boolean metric, or a
+            function of ``{metric: (trials,)}`` that gives booleans.
+        precision: a cell ends, after 16, 32, 64, ... trials, when the 95 % Wilson interval of
+            its success rate is at most ± this wide, in (0, 0.5).
+        bisect: an axis, or ``{axis: smallest spacing}``: where the success rate crosses 1/2
+            between neighbours, cells halfway are added, until the spacing is reached.
+        time_limit: seconds after which no block is begun; what is done is returned.
         progress: called with a ``Progress`` after every block.
 
     Returns:
         A Dataset with one dimension per grid name, and ``trial``; one variable per metric.
+        Where not all trials were run, the coordinate ``ran`` says which were.
 
     Raises:
         ValueError, TypeError: a grid, a trial's result or an executor that cannot be used.
         StoreError: a store that is foreign, damaged as a whole, or being written.
 
-    Cost: one compile per distinct combination of untraced values.
+    Warns:
+        UserWarning: the time limit came, or a damaged block is computed again.
+
+    Cost: one compile per distinct combination of untraced values, beside the previous one's
+    trials.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -95,28 +119,81 @@ def sweep(
         >>> dict(ds.sizes)
         {'n': 2, 'scale': 2, 'trial': 10}
     """
+    clock = Clock(None if time_limit is None else _seconds(time_limit))
     key = checks.key("sweep", key)
     num_trials = checks.count("sweep", "num_trials", num_trials)
-    if micro_batch is not None:
-        micro_batch = checks.count("sweep", "micro_batch", micro_batch)
+    if micro_batch is not None and micro_batch != "auto":
+        hint = 'Or "auto", to measure.' if isinstance(micro_batch, str) else ""
+        micro_batch = _count_or("micro_batch", micro_batch, hint)
     axes, traced_names = check_grid(grid, traced)
-    if executor is not None:
-        check_executor(executor)
+    rule = check_rule(success, precision, bisect, axes)
+    workers = None if executor is None else check_executor(executor)
+    devices = _devices(num_devices, executor)
     if progress is not None and not callable(progress):
         checks.fail_type("sweep", "progress", "be a function of one Progress", progress)
     if store is not None and (not isinstance(store, str | os.PathLike) or not str(store)):
         checks.fail_type("sweep", "store", "be the path of a file", store)
-    if store is None:
-        size = micro_batch or default_micro_batch()
-        run = _Run(trial, key, num_trials, traced_names, size, None, executor, progress)
-        return _collect(axes, run.all(cells(axes)), num_trials, {"micro_batch": size})
-    with Store(store, write=True) as opened:
-        stored = opened.manifest().get("micro_batch")
-        size = micro_batch or stored or default_micro_batch()
-        opened.claim(_manifest(key, size, list(axes)))
-        opened.remember("dims", list(axes))
-        run = _Run(trial, key, num_trials, traced_names, size, opened, executor, progress)
-        return _collect(axes, run.all(cells(axes)), num_trials, {"micro_batch": size})
+    with contextlib.ExitStack() as stack:
+        opened = None if store is None else stack.enter_context(Store(store, write=True))
+        known = None if opened is None else opened.manifest().get("micro_batch")
+        size = micro_batch or known or default_micro_batch() or "auto"
+        settings = _Settings(trial, key, axes, traced_names, num_trials, 1, devices, workers, rule)
+        if isinstance(size, str):
+            size = known or _measure(settings)
+        settings = settings._replace(micro_batch=size)
+        if opened is not None:
+            opened.claim(_manifest(key, size, list(axes)))
+            opened.remember("dims", list(axes))
+        return _Run(settings, opened, Meter(progress), clock).result()
+
+
+def _seconds(time_limit: Any) -> float:
+    return float(checks.positive("sweep", "time_limit", time_limit))
+
+
+def _count_or(argument: str, value: Any, hint: str) -> int:
+    if hint:
+        checks.fail_type("sweep", argument, "be an integer", value, hint)
+    return checks.count("sweep", argument, value)
+
+
+def _devices(num_devices: int | None, executor: Any) -> int:
+    """Return how many devices of this process run blocks."""
+    on_cpu = jax.default_backend() == "cpu"
+    if num_devices is None:
+        return 1 if on_cpu or executor is not None else jax.local_device_count()
+    num_devices = checks.count("sweep", "num_devices", num_devices)
+    if num_devices > jax.local_device_count():
+        expected = f"be at most the {jax.local_device_count()} devices of this process"
+        hint = "jax.config.update('jax_num_cpu_devices', N) makes more on a CPU." if on_cpu else ""
+        checks.fail("sweep", "num_devices", expected, num_devices, hint)
+    if num_devices > 1 and executor is not None:
+        hint = "Each worker of an executor uses one device."
+        checks.fail("sweep", "num_devices", "be 1 with an executor", num_devices, hint)
+    threads = os.environ.get("NPROC", "")
+    if on_cpu and num_devices > 1 and not (threads.isdigit() and int(threads) >= 2 * num_devices):
+        expected = "be 1 on a CPU, unless the environment variable NPROC is at least twice as large"
+        hint = "Batched LAPACK calls on several CPU devices hang without it: set NPROC=16."
+        checks.fail("sweep", "num_devices", expected, num_devices, hint)
+    return num_devices
+
+
+def _measure(settings: _Settings) -> int:
+    """Return the micro-batch that is fastest for the first cell."""
+    cell = next(_cells(settings, cells(settings.axes)))
+    impl = str(jax.random.key_impl(settings.key))
+
+    def build(size: int) -> Program:
+        return Program(settings.trial, cell.static, cell.traced, size, key_impl=impl)
+
+    return measured_micro_batch(build, cell.block(0), settings.num_trials)
+
+
+def _cells(settings: _Settings, grid: list[dict[str, Any]]) -> Iterator[Cell]:
+    for values in grid:
+        cell = Cell(values, cell_id(values), settings.traced, settings.micro_batch)
+        cell.key_data = np.asarray(jax.random.key_data(cell_key(settings.key, cell.identifier)))
+        yield cell
 
 
 def _manifest(key: jax.Array, micro_batch: int, names: list[str]) -> dict[str, Any]:
@@ -132,129 +209,163 @@ def _manifest(key: jax.Array, micro_batch: int, names: list[str]) -> dict[str, A
     }
 
 
-def _collect(
-    axes: Mapping[str, Sequence[Any]],
-    results: Iterator[tuple[dict[str, Any], Results]],
-    num_trials: int,
-    attrs: Mapping[str, Any],
-) -> xr.Dataset:
-    table = {tuple(token(cell[name]) for name in axes): arrays for cell, arrays in results}
-    metrics = {tuple(sorted(arrays)) for arrays in table.values()}
-    if len(metrics) > 1:
-        got = " and ".join(str(list(names)) for names in sorted(metrics))
-        checks.fail("sweep", "trial's result", "have the same names in every cell", got)
-    return to_dataset(axes, table, num_trials, attrs)
-
-
-def _check_names(metrics: Mapping[str, Any], cell: Mapping[str, Any]) -> None:
-    for name in metrics:
-        if name == "trial" or name in cell:
-            expected = "have names other than 'trial' and those of the grid"
-            checks.fail("sweep", "trial's result", expected, repr(name))
-
-
 class _Run:
     """One call of ``sweep``: what is left to do, and doing it."""
 
-    def __init__(
-        self,
-        trial: Trial,
-        key: jax.Array,
-        num_trials: int,
-        traced: tuple[str, ...],
-        micro_batch: int,
-        store: Store | None,
-        executor: Any,
-        progress: Callable[[Progress], None] | None,
-    ) -> None:
-        self.trial, self.key, self.num_trials, self.traced = trial, key, num_trials, traced
-        self.micro_batch, self.store, self.executor = micro_batch, store, executor
-        self.num_blocks = math.ceil(num_trials / micro_batch)
-        self.report = progress or (lambda _: None)
-        self.program: tuple[str, Program] | None = None
-        self.num_done = 0
+    def __init__(self, settings: _Settings, store: Store | None, meter: Meter, clock: Clock):
+        self.settings, self.store, self.meter, self.clock = settings, store, meter, clock
+        self.programs: OrderedDict[str, Program] = OrderedDict()
+        self.metrics: tuple[tuple[str, ...], Mapping[str, Any]] | None = None
+        self.cells: list[Cell] = []
+        self.found = {} if store is None else self._read(store)
+        workers = settings.workers
+        meter.num_workers = 1 if workers is None else workers.num_processes
 
-    def all(self, grid: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], Results]]:
-        """Yield every cell with the results of its trials."""
-        found: dict[str, dict[int, Results]] = {}
+    def result(self) -> xr.Dataset:
+        """Run what is missing; returns everything."""
+        settings = self.settings
+        grid = cells(settings.axes)
+        complete = True
+        try:
+            while grid:
+                self._round(grid)
+                new = settings.rule.refined(self.cells)
+                have = {cell.identifier for cell in self.cells}
+                grid = [cell for cell in new if cell_id(cell) not in have]
+        except OutOfTime:
+            complete = False
+            text = "sweep: the time limit came first: the result is incomplete"
+            warnings.warn(
+                text if self.store is None else f"{text}; run again to go on", stacklevel=3
+            )
+        self.meter.finish(
+            bytes_written=0 if self.store is None else getattr(self.store, "bytes_written", 0),
+            micro_batch=settings.micro_batch,
+            num_devices=settings.num_devices if settings.workers is None else 0,
+            num_workers=0 if settings.workers is None else settings.workers.num_processes,
+            complete=complete,
+        )
+        return self._dataset(complete)
+
+    def _read(self, store: Store) -> dict[str, dict[int, Results]]:
+        found, damaged = read(store)
+        for cell, block in damaged:
+            text = f"sweep: block {block} of {cell} in {store.path} is damaged: done again"
+            warnings.warn(text, stacklevel=5)
+        return found
+
+    def _round(self, grid: list[dict[str, Any]]) -> None:
+        """Run the cells of one grid to their end."""
+        fresh = list(_cells(self.settings, grid))
+        self.cells += fresh
+        for cell in fresh:
+            self._want(cell, self.settings.rule.first_round(self.settings.num_trials))
+            self.meter.total += self.settings.num_trials
+        self.meter.tell(None)
+        groups = (self._work(group) for _, group in by_program(fresh))
+        if self.settings.workers is None:
+            run_here(groups, self._deliver, self.meter, self.clock)
+        else:
+            workers = self.settings.workers
+            run_remote(groups, workers, self._recipe, self._deliver, self.meter, self.clock)
+
+    def _want(self, cell: Cell, num_trials: int) -> None:
+        """Raise the number of trials wanted of a cell, and take what the store has of them."""
+        before = set(cell.blocks)
+        cell.num_trials = num_trials
         if self.store is not None:
-            found, damaged = read(self.store)
-            for cell, block in damaged:
-                text = f"sweep: block {block} of {cell} in {self.store.path} is damaged: done again"
-                warnings.warn(text, stacklevel=4)
-            for cell in grid:
-                self.store.ask(cell_id(cell), self.num_trials)
-        self.total = self.num_trials * len(grid)
-        self.report(Progress(0, self.total, None, None))
-        for cell in self._by_program(grid):
-            identifier = cell_id(cell)
-            blocks = {b: r for b, r in found.get(identifier, {}).items() if b < self.num_blocks}
-            self.num_done += sum(self._visible(block) for block in blocks)
-            program = self._program(cell)
-            missing = [block for block in range(self.num_blocks) if block not in blocks]
-            for block, results in self._run(program, cell, identifier, missing):
-                blocks[block] = results
-                if self.store is not None:
-                    self.store.put(identifier, block, results)
-                self.num_done += self._visible(block)
-                self.report(Progress(self.num_done, self.total, cell, None))
-            joined = join(blocks, self.num_blocks)
-            results = {name: array[: self.num_trials] for name, array in joined.items()}
-            self.report(Progress(self.num_done, self.total, cell, results))
-            yield cell, results
+            self.store.ask(cell.identifier, num_trials)
+        for block, results in self.found.get(cell.identifier, {}).items():
+            if block < cell.num_blocks and block not in before:
+                cell.blocks[block] = results
+                self.meter.count(results, cell.visible(block), ran=False)
 
-    def _visible(self, block: int) -> int:
-        return min(self.micro_batch, self.num_trials - block * self.micro_batch)
+    def _work(self, group: list[Cell]) -> Work:
+        claimed = False
 
-    def _split(self, cell: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        static = {name: value for name, value in cell.items() if name not in self.traced}
-        return static, {name: cell[name] for name in self.traced}
+        def program() -> Program:
+            nonlocal claimed
+            found = self._program(group[0])
+            if not claimed and self.store is not None:
+                for cell in group:
+                    self.store.claim_program(cell.identifier, found.identity)
+            claimed = True
+            return found
 
-    def _program_name(self, cell: Mapping[str, Any]) -> str:
-        static, traced = self._split(cell)
-        kinds = {name: type(value).__name__ for name, value in traced.items()}
-        return cell_id(static) + (f" traced {cell_id(kinds)}" if kinds else "")
+        return Work(program, group, self._more)
 
-    def _by_program(self, grid: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return the cells grouped by program, so that one is held at a time."""
-        groups: dict[str, list[dict[str, Any]]] = {}
-        for cell in grid:
-            groups.setdefault(self._program_name(cell), []).append(cell)
-        return [cell for group in groups.values() for cell in group]
+    def _more(self, cell: Cell) -> bool:
+        """Ask for the next round of a finished cell, or end it."""
+        wanted = self.settings.rule.next_round(cell, self.settings.num_trials)
+        if wanted is not None:
+            self._want(cell, wanted)
+            return True
+        self.meter.total -= self.settings.num_trials - cell.num_trials
+        trials = in_order(cell.blocks, self.settings.micro_batch, cell.num_trials)
+        self.meter.tell(cell.values, trials.arrays)
+        return False
 
-    def _program(self, cell: Mapping[str, Any]) -> Program:
-        name = self._program_name(cell)
-        if self.program is None or self.program[0] != name:
-            static, traced = self._split(cell)
-            program = Program(self.trial, static, traced, self.micro_batch)
-            _check_names(program.metrics, cell)
-            self.program = (name, program)
+    def _deliver(self, work: Work, unit: Unit, results: Results) -> None:
+        cell = unit.cell
         if self.store is not None:
-            self.store.claim_program(cell_id(cell), self.program[1].identity)
-        return self.program[1]
+            began = time.perf_counter()
+            self.store.put(cell.identifier, unit.number, results)
+            self.meter.write_seconds += time.perf_counter() - began
+        self.meter.count(results, cell.visible(unit.number), ran=True)
+        self.meter.tell(cell.values)
+        work.deliver(unit, results)
 
-    def _run(
-        self, program: Program, cell: Mapping[str, Any], identifier: str, missing: list[int]
-    ) -> Iterator[tuple[int, Results]]:
-        key = cell_key(self.key, identifier)
-        traced = self._split(cell)[1]
-        if self.executor is None:
-            for block in missing:
-                yield block, program.run(key, block, traced)
-            return
-        task = Task(
-            trial=self.trial,
+    def _program(self, cell: Cell) -> Program:
+        name = program_name(cell)
+        if name not in self.programs:
+            settings = self.settings
+            arguments = (settings.trial, cell.static, cell.traced, settings.micro_batch)
+            impl = str(jax.random.key_impl(settings.key))
+            program = Program(*arguments, key_impl=impl, num_devices=settings.num_devices)
+            self._check_metrics(program, cell)
+            self.programs[name] = program
+        self.programs.move_to_end(name)
+        while len(self.programs) > _PROGRAMS_KEPT:
+            self.programs.popitem(last=False)
+        return self.programs[name]
+
+    def _check_metrics(self, program: Program, cell: Cell) -> None:
+        names = tuple(sorted(program.metrics))
+        for name in names:
+            if name in ("trial", "ran") or name in cell.values:
+                expected = "have names other than 'trial', 'ran' and those of the grid"
+                checks.fail("sweep", "trial's result", expected, repr(name))
+        if self.metrics is None:
+            self.metrics = (names, cell.values)
+        if names != self.metrics[0]:
+            first, where = self.metrics
+            got = f"{list(first)} in the cell {dict(where)} and {list(names)} in {cell.values}"
+            checks.fail("sweep", "trial's result", "have the same names in every cell", got)
+
+    def _recipe(self, program: Program, unit: Unit) -> Recipe:
+        settings = self.settings
+        return Recipe(
+            trial=settings.trial,
             static=program.static,
-            traced=traced,
-            micro_batch=self.micro_batch,
+            traced=unit.cell.traced,
+            micro_batch=settings.micro_batch,
+            key_impl=str(jax.random.key_impl(settings.key)),
             identity=program.identity,
-            key_data=np.asarray(jax.random.key_data(key)),
-            key_impl=str(jax.random.key_impl(key)),
-            cell=identifier,
-            blocks=(),
             config=numeric_config(),
         )
-        parts = [missing[start::4] for start in range(4) if missing[start::4]]
-        futures = [self.executor.submit(run_task, task._replace(blocks=tuple(p))) for p in parts]
-        for future in as_completed(futures):
-            yield from future.result()
+
+    def _dataset(self, complete: bool) -> xr.Dataset:
+        size = self.settings.micro_batch
+        table, axes = {}, {name: list(values) for name, values in self.settings.axes.items()}
+        for cell in self.cells:
+            for name, value in cell.values.items():
+                if all(token(value) != token(known) for known in axes[name]):
+                    axes[name].append(value)  # a cell that bisection added
+            if cell.blocks:
+                place = tuple(token(cell.values[name]) for name in axes)
+                table[place] = in_order(cell.blocks, size, cell.num_trials)
+        for name in self.settings.rule.bisect:
+            axes[name].sort()
+        most = max((len(found.ran) for found in table.values()), default=0)
+        attrs = {"micro_batch": size, "complete": int(complete)}
+        return to_dataset(axes, table, most, attrs)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import os
 import warnings
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from jaxinv.experiments._cells import cell_from_id, token
-from jaxinv.experiments._dataset import to_dataset
-from jaxinv.experiments._store import Results, Store
+from jaxinv.experiments._dataset import in_order, to_dataset
+from jaxinv.experiments._store import Results, Store, StoreError
+from jaxinv.experiments._survey import Place, Survey, named, survey
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -28,29 +25,66 @@ def open_store(store: str | os.PathLike[str]) -> xr.Dataset:
         A Dataset as ``sweep`` returns it, over every cell the store has been asked for.
 
     Raises:
-        StoreError: the file does not exist or is not a store.
+        StoreError: the file does not exist, is not a store, or cannot be read through.
 
     Warns:
-        UserWarning: damaged blocks, named; their trials read as NaN.
+        UserWarning: damaged blocks and blocks of another sweep, named, whose trials read as
+            NaN; rows that were lost.
+
+    Cost: reads the whole file once and verifies every checksum.
+
+    Example:
+        >>> import tempfile, jax, jax.numpy as jnp, jaxinv as ji
+        >>> store = tempfile.mkdtemp() + "/sweep.sqlite"
+        >>> def trial(key, *, n): return {"mean": jnp.mean(jax.random.normal(key, (n,)))}
+        >>> found = ji.experiments.sweep(
+        ...     trial, {"n": [4]}, key=jax.random.key(0), num_trials=3, store=store)
+        >>> ji.experiments.open(store).equals(found)
+        True
     """
     with Store(store, write=False) as opened:
-        manifest = opened.manifest()
-        asked = opened.cells()
-        names = manifest.get("dims", [])
-        found, damaged = read(opened)
-    if damaged:
-        rows = ", ".join(f"{cell} block {block}" for cell, block in damaged)
-        warnings.warn(f"open: damaged blocks in {store}, read as NaN: {rows}", stacklevel=2)
+        return dataset_of(opened, _surveyed(opened, "open"))
+
+
+def _surveyed(store: Store, where: str) -> Survey:
+    if "micro_batch" not in store.claims():
+        raise StoreError(f"{where}: store {store.path} holds no sweep yet.")
+    found = survey(store)
+    warn(found, store.path, where, stacklevel=4)
+    return found
+
+
+def warn(found: Survey, path: os.PathLike[str], where: str, *, stacklevel: int) -> None:
+    """Warn of everything in a store that is not as it was written."""
+    repair = "experiments.verify(store, repair=True) settles it, and the same sweep computes it."
+    texts = []
+    if found.damaged:
+        texts.append(f"damaged blocks in {path}, read as NaN: {named(found.damaged)}")
+    if found.foreign:
+        texts.append(f"blocks of another sweep in {path}, left out: {named(found.foreign)}")
+    if found.faults:
+        text = f"{path} is damaged: {'; '.join(found.faults)}"
+        absent = f" Absent blocks: {named(found.missing)}." if found.missing else ""
+        texts.append(f"{text}.{absent} {repair}")
+    for text in texts:
+        warnings.warn(f"{where}: {text}", stacklevel=stacklevel)
+
+
+def dataset_of(store: Store, found: Survey) -> xr.Dataset:
+    """Return the sound blocks of a store as a Dataset."""
+    manifest, asked = store.manifest(), found.cells
     values = {cell: cell_from_id(cell) for cell in asked}
+    names = manifest.get("dims", manifest.get("names", []))
     axes = {name: _in_order([cell[name] for cell in values.values()]) for name in names}
     size = manifest["micro_batch"]
-    num_trials = max(asked.values(), default=0)
+    results = found.results()
     table = {}
     for identifier, cell in values.items():
-        blocks = found.get(identifier, {})
+        blocks = results.get(identifier, {})
         if blocks:
             place = tuple(token(cell[name]) for name in names)
-            table[place] = _spread(blocks, size, asked[identifier])
+            table[place] = in_order(blocks, size, asked[identifier])
+    num_trials = max(asked.values(), default=0)
     return to_dataset(axes, table, num_trials, {"micro_batch": size})
 
 
@@ -60,33 +94,17 @@ def _in_order(values: list[Any]) -> list[Any]:
     return sorted(different) if sortable else different
 
 
-def _spread(blocks: Mapping[int, Results], size: int, num_trials: int) -> Results:
-    """Return the trials of a cell in order, NaN for the blocks that are missing."""
-    last = math.ceil(num_trials / size)
-    if all(block in blocks for block in range(last)):
-        return join(blocks, last)
-    some = next(iter(blocks.values()))
-    missing = {
-        name: np.full(size, np.nan, np.result_type(array.dtype, np.float32))
-        for name, array in some.items()
-    }
-    return join({block: blocks.get(block, missing) for block in range(last)}, last)
+def read(store: Store) -> tuple[dict[str, dict[int, Results]], list[Place]]:
+    """Return the sound blocks by cell, and the damaged and foreign ones, to be done again.
 
-
-def join(blocks: Mapping[int, Results], count: int) -> Results:
-    """Return the first ``count`` blocks of a cell, one after the other."""
-    return {
-        name: np.concatenate([blocks[block][name] for block in range(count)]) for name in blocks[0]
-    }
-
-
-def read(store: Store) -> tuple[dict[str, dict[int, Results]], list[tuple[str, int]]]:
-    """Return the sound blocks by cell, and the damaged ones."""
-    found: dict[str, dict[int, Results]] = {}
-    damaged = []
-    for cell, block, results in store.blocks():
-        if results is None:
-            damaged.append((cell, block))
-        else:
-            found.setdefault(cell, {})[block] = results
-    return found, damaged
+    A store that is being written is settled first, when its records are at fault or hold blocks
+    that nobody asked for: with a warning, it then holds its sound rows and nothing else.
+    """
+    found = survey(store)
+    asked = found.cells
+    stray = [place for place in found.foreign + found.damaged if place[0] not in asked]
+    if found.faults or stray:
+        settled = found._replace(damaged=[], foreign=stray)
+        warn(settled, store.path, "sweep", stacklevel=6)
+        store.rebuild(found.rows, asked)
+    return found.results(), [*found.damaged, *found.foreign]

@@ -78,7 +78,8 @@ def _check_trials(where: str, argument: str, value: Any) -> None:
 def success_rate(success: xr.DataArray, *, confidence: float = 0.95) -> xr.Dataset:
     """Return ``rate``, ``low`` and ``high`` of a boolean array over its ``trial`` dimension.
 
-    Every trial counts, the failed ones too: a trial whose error is NaN is no success.
+    Every trial counts, the failed ones too: a trial whose error is NaN is no success. Only those
+    that were not run (coordinate ``ran``) do not: a cell without trials has rate NaN in [0, 1].
 
     Example:
         >>> import numpy as np, xarray as xr
@@ -89,20 +90,25 @@ def success_rate(success: xr.DataArray, *, confidence: float = 0.95) -> xr.Datas
     import xarray as xr
 
     _check_trials("success_rate", "success", success)
-    trials = success.sizes["trial"]
-    count = success.astype(int).sum("trial")
-    low, high = wilson(count.values, trials, confidence=confidence)
-    rows = {"rate": count / trials, "low": (count.dims, low), "high": (count.dims, high)}
-    return xr.Dataset(
-        rows, coords=count.coords, attrs={"confidence": confidence, "num_trials": trials}
-    )
+    ran = success.coords["ran"] if "ran" in success.coords else xr.ones_like(success, dtype=bool)
+    trials = ran.sum("trial")
+    count = (success.astype(bool) & ran).sum("trial")
+    low, high = wilson(count.values, np.maximum(trials.values, 1), confidence=confidence)
+    none = trials.values == 0
+    rows = {
+        "rate": count / trials.where(trials > 0),
+        "low": (count.dims, np.where(none, 0.0, low)),
+        "high": (count.dims, np.where(none, 1.0, high)),
+    }
+    attrs = {"confidence": confidence, "num_trials": success.sizes["trial"]}
+    return xr.Dataset(rows, coords=count.coords, attrs=attrs)
 
 
 def quartiles(values: xr.DataArray) -> xr.Dataset:
     """Return ``median``, ``low`` and ``high`` (25 % and 75 %) over the ``trial`` dimension.
 
     Each is one of the samples (no interpolation). NaN counts as the largest value: a failed
-    trial can raise a median, never hide.
+    trial can raise a median, never hide. Trials that were not run are left out.
 
     Example:
         >>> import numpy as np, xarray as xr
@@ -114,6 +120,8 @@ def quartiles(values: xr.DataArray) -> xr.Dataset:
 
     _check_trials("quartiles", "values", values)
     filled = values.astype(float).fillna(np.inf)
+    if "ran" in values.coords:
+        filled = filled.where(values.coords["ran"]).drop_vars("ran")
     names = {"low": 0.25, "median": 0.5, "high": 0.75}
     return xr.Dataset(
         {

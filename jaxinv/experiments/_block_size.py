@@ -1,0 +1,70 @@
+"""How many trials one compiled block holds."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+import jax
+
+from jaxinv.experiments._program import Block, Program
+
+_STEP = 4  # 1, 4, 16, ...: each candidate costs a compile
+_LARGEST = 4096
+_SHARE_OF_MEMORY = 0.25
+_WORTH_IT = 1.15  # a larger block must be this much faster, or the smaller one stays
+_LONG = 1.0  # seconds for a block: larger ones would hide progress and lose more when killed
+
+
+def default_micro_batch() -> int | None:
+    """Return the trials per block that suit the platform; None where it must be measured.
+
+    One on CPUs, where a batch waits for its slowest trial and falls out of the cache.
+    """
+    return 1 if jax.default_backend() == "cpu" else None
+
+
+def measured_micro_batch(build: Callable[[int], Program], example: Block, num_trials: int) -> int:
+    """Return the block size with the best throughput that memory and patience allow.
+
+    ``build(size)`` makes the program. Sizes grow by fours until they stop paying, take more than
+    a quarter of the memory by the compiler's account, last over a second, or exceed the trials
+    of a cell.
+    """
+    best, best_rate, size = 1, 0.0, 1
+    while size <= min(_LARGEST, max(1, num_trials)):
+        program = build(size)
+        if size > 1 and program.memory() > _SHARE_OF_MEMORY * _memory():
+            break
+        seconds = _seconds(program, example)
+        rate = size / seconds
+        if rate > best_rate * (_WORTH_IT if best_rate else 1):
+            best, best_rate = size, rate
+        elif size > 4 * best:  # two sizes in a row did not pay
+            break
+        if seconds > _LONG:
+            break
+        size *= _STEP
+    return best
+
+
+def _seconds(program: Program, example: Block) -> float:
+    """Return the time of one block: the better of two after the first, unless that is long."""
+    program.compile()
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        program.collect(program.start([example]))
+        times.append(time.perf_counter() - began)
+        if times[0] > _LONG:
+            break
+    return min(times[1:], default=times[0])
+
+
+def _memory() -> float:
+    """Return the bytes of the device, or of the machine on a CPU."""
+    statistics = jax.local_devices()[0].memory_stats() or {}
+    if "bytes_limit" in statistics:
+        return statistics["bytes_limit"]
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

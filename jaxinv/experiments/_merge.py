@@ -1,0 +1,164 @@
+"""Merging stores: the blocks of several stores of one sweep in one file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jaxinv._core import checks
+from jaxinv.experiments._rows import Row
+from jaxinv.experiments._store import Store, StoreError
+from jaxinv.experiments._survey import Survey, survey
+from jaxinv.experiments._verify import Verification, verify
+from jaxinv.experiments.stores import warn
+
+
+class _Source(NamedTuple):
+    path: Path
+    manifest: dict[str, Any]
+    claims: dict[str, Any]
+    programs: dict[str, str]
+    found: Survey
+
+
+def merge(stores: Sequence[str | os.PathLike[str]], into: str | os.PathLike[str]) -> Verification:
+    """Put the blocks of several stores of one sweep into one store: all of them or none.
+
+    For parts of a grid, or ranges of cells, that ran on different machines with the same trial,
+    key and micro-batch.
+
+    Args:
+        stores: paths of at least one store; they are only read.
+        into: path of a new store, or of an existing one of the same sweep, which gains blocks.
+
+    Returns:
+        The verification of ``into``: its ``missing`` is what no store had.
+
+    Raises:
+        StoreError: stores of different configurations or programs (with what differs, and in
+            which file), a block with different results in two stores, or a file that is no store.
+
+    Warns:
+        UserWarning: damaged or foreign blocks, named; they are left out.
+
+    Example:
+        >>> import tempfile, jax, jax.numpy as jnp, jaxinv as ji
+        >>> folder = tempfile.mkdtemp()
+        >>> def trial(key, *, n): return {"mean": jnp.mean(jax.random.normal(key, (n,)))}
+        >>> parts = [f"{folder}/{n}.sqlite" for n in (4, 5)]
+        >>> for n, part in zip((4, 5), parts):
+        ...     _ = ji.experiments.sweep(
+        ...         trial, {"n": [n]}, key=jax.random.key(0), num_trials=3, store=part)
+        >>> report = ji.experiments.merge(parts, f"{folder}/both.sqlite")
+        >>> report.num_blocks, report.ok
+        (6, True)
+    """
+    if isinstance(stores, str | os.PathLike) or not isinstance(stores, Sequence):
+        checks.fail_type("merge", "stores", "be a sequence of paths", stores)
+    if not stores:
+        checks.fail("merge", "stores", "have at least one path", "none")
+    target = Path(into)
+    existed = target.exists()
+    sources = [_read(Path(path)) for path in stores]
+    with contextlib.ExitStack() as stack:
+        opened = stack.enter_context(Store(target, write=True))
+        if not existed and not opened.claims():
+            stack.push(_removing(target))
+        have = _source(opened)
+        if have.found.needs_repair:
+            raise StoreError(
+                f"merge: store {target} is damaged. experiments.verify(store, repair=True) first."
+            )
+        everything = [have, *sources] if have.claims else sources
+        for source in everything[1:]:
+            _require_same(everything[0], source)
+        rows = _union(everything)
+        _write(opened, sources, rows, have.found)
+    return verify(target)
+
+
+def _removing(target: Path) -> Any:
+    """Return an exit that removes a store that was begun and not finished."""
+
+    def leave(kind: object, error: object, trace: object) -> None:
+        if kind is not None:
+            for ending in ("", "-wal", "-shm"):
+                target.with_name(target.name + ending).unlink(missing_ok=True)
+
+    return leave
+
+
+def _read(path: Path) -> _Source:
+    with Store(path, write=False) as opened:
+        if "micro_batch" not in opened.claims():
+            raise StoreError(f"merge: store {path} holds no sweep yet.")
+        source = _source(opened)
+    warn(source.found, path, "merge", stacklevel=4)
+    return source
+
+
+def _source(store: Store) -> _Source:
+    found = survey(store)
+    return _Source(store.path, store.manifest(), store.claims(), store.programs(), found)
+
+
+def _require_same(one: _Source, other: _Source) -> None:
+    names = sorted({*one.claims, *other.claims})
+    wrong = [
+        f"{name} is {one.claims.get(name)!r} in {one.path} and {other.claims.get(name)!r} in "
+        f"{other.path}"
+        for name in names
+        if one.claims.get(name) != other.claims.get(name)
+    ]
+    if wrong:
+        raise StoreError(f"merge: the stores hold different configurations: {'; '.join(wrong)}.")
+    for cell, program in other.programs.items():
+        if one.programs.get(cell, program) != program:
+            raise StoreError(
+                f"merge: {one.path} and {other.path} hold results of different programs for the "
+                f"cell {cell}: the trial's code, settings, constants or traced names differ."
+            )
+
+
+def _union(sources: list[_Source]) -> dict[tuple[str, int], Row]:
+    rows: dict[tuple[str, int], Row] = {}
+    owner: dict[tuple[str, int], Path] = {}
+    programs: dict[str, tuple[str, Path]] = {}
+    for source in sources:
+        for cell, program in source.programs.items():
+            first, path = programs.setdefault(cell, (program, source.path))
+            if first != program:
+                raise StoreError(
+                    f"merge: {path} and {source.path} hold results of different programs for the "
+                    f"cell {cell}."
+                )
+        for row in source.found.rows:
+            place = (row.cell, row.block)
+            if place in rows and rows[place] != row:
+                raise StoreError(
+                    f"merge: block {row.block} of {row.cell} has different results in "
+                    f"{owner[place]} and {source.path}. They ran on different hardware or "
+                    "software; merge only one of them."
+                )
+            rows[place] = row
+            owner.setdefault(place, source.path)
+    return rows
+
+
+def _write(
+    into: Store, sources: list[_Source], rows: dict[tuple[str, int], Row], have: Survey
+) -> None:
+    with into.transaction():
+        into.claim(sources[0].claims)
+        for source in sources:
+            for name, value in source.manifest.items():
+                into.remember(name, value)
+            for cell, program in source.programs.items():
+                into.claim_program(cell, program)
+            for cell, num_trials in source.found.cells.items():
+                into.ask(cell, num_trials)
+        present = {(row.cell, row.block) for row in have.rows}
+        into.put_rows(row for place, row in rows.items() if place not in present)

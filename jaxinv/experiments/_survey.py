@@ -1,0 +1,123 @@
+"""What is in a store and what is wrong with it: one pass over its rows."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from jaxinv.experiments._rows import Results, Row, decode
+from jaxinv.experiments._store import Store
+
+Place = tuple[str, int]
+
+
+class Survey(NamedTuple):
+    """The sound blocks of a store by cell, and the places of what is not sound.
+
+    ``cells`` is what is asked for, as far as it can be told: of a cell whose record is lost, the
+    fewest trials that the blocks found of it can belong to. ``faults`` has one line for each
+    thing that is wrong with the store's records.
+    """
+
+    found: dict[str, dict[int, Row]]
+    cells: dict[str, int]
+    missing: list[Place]
+    damaged: list[Place]
+    foreign: list[Place]
+    faults: list[str]
+    num_rows: int
+
+    @property
+    def rows(self) -> list[Row]:
+        """The sound rows."""
+        return [row for blocks in self.found.values() for row in blocks.values()]
+
+    @property
+    def needs_repair(self) -> bool:
+        """Whether anything but absent blocks is wrong."""
+        return bool(self.damaged or self.foreign or self.faults)
+
+    def results(self) -> dict[str, dict[int, Results]]:
+        """Return the arrays of the sound blocks."""
+        return {
+            cell: {block: decode(row.payload) for block, row in blocks.items()}
+            for cell, blocks in self.found.items()
+        }
+
+
+def survey(store: Store, *, salvage: bool = False) -> Survey:
+    """Judge every row of a store.
+
+    With ``salvage``, a table of blocks that cannot be read through is read block by block.
+    """
+    faults = list(store.records.faults)
+    try:
+        rows = list(store.rows())
+    except sqlite3.DatabaseError as error:
+        if not salvage:
+            raise
+        faults.append(f"the table of blocks cannot be read through ({error})")
+        rows = _one_by_one(store)
+    else:
+        if store.records.num_blocks not in (None, len(rows)):
+            faults.append(f"{len(rows)} of {store.records.num_blocks} rows of blocks are there")
+    return _judge(store, rows, faults)
+
+
+def _one_by_one(store: Store) -> list[Row]:
+    """Return the blocks that can be found by their keys; a damaged page loses only its own."""
+    rows = []
+    for cell, block in _places(store, store.cells()):
+        try:
+            row = store.row(cell, block)
+        except sqlite3.DatabaseError:
+            continue
+        if row is not None:
+            rows.append(row)
+    return rows
+
+
+def _places(store: Store, cells: dict[str, int]) -> Iterable[Place]:
+    size = store.manifest().get("micro_batch", 1)
+    return ((cell, b) for cell, count in cells.items() for b in range(math.ceil(count / size)))
+
+
+def _judge(store: Store, rows: list[Row], faults: list[str]) -> Survey:
+    size = store.manifest().get("micro_batch", 1)
+    programs, cells = store.programs(), store.cells()
+    found: dict[str, dict[int, Row]] = {}
+    damaged: list[Place] = []
+    foreign: list[Place] = []
+    for row in rows:
+        asked = row.cell in cells or store.records.has_lost_cells
+        if not store.is_whole(row) or row.cell not in programs:
+            damaged.append((row.cell, row.block))
+        elif not asked or not store.is_own(row) or not _has_size(row, size):
+            foreign.append((row.cell, row.block))
+        elif row.block in found.setdefault(row.cell, {}):
+            faults.append(f"block {row.block} of {row.cell} is there twice")
+        else:
+            found[row.cell][row.block] = row
+    for cell, blocks in found.items():
+        if blocks and cell not in cells:
+            cells[cell] = max(blocks) * size + 1
+    known = {*damaged, *foreign}
+    missing = [
+        (cell, block)
+        for cell, block in _places(store, cells)
+        if block not in found.get(cell, {}) and (cell, block) not in known
+    ]
+    return Survey(found, cells, missing, damaged, foreign, faults, len(rows))
+
+
+def _has_size(row: Row, size: int) -> bool:
+    return all(array.shape == (size,) for array in decode(row.payload).values())
+
+
+def named(places: Sequence[Place], most: int = 20) -> str:
+    """Return places as text, the first ones by name."""
+    text = ", ".join(f"{cell} block {block}" for cell, block in places[:most])
+    more = len(places) - most
+    return f"{text} and {more} more" if more > 0 else text
