@@ -164,7 +164,7 @@ def test_fit_times(settings, tmp_path):
 
 @pytest.mark.slow
 def test_photo(settings, tmp_path):
-    study = recovery.PhotoStudy("camera", 16, (0.25,), 20, ((4, 1),))
+    study = recovery.PhotoStudy("camera", 16, (0.25,), 20, 2, ((4, 1, 0.0), (4, 1, 0.01)))
     outcome = check("untrained-photo", recovery._photo(study, settings), tmp_path)
     assert {row["method"] for row in outcome.rows} >= {"tv", "damp", recovery._CHOSEN}
     assert len(outcome.claims) == 2

@@ -149,10 +149,8 @@ def lines(report: Report) -> list[str]:
     first = f"trials: {report.num_trials}"
     first += f", {found} of them from the store" if found else ""
     first += f"; {report.num_failed} with a result that is not finite" if report.num_failed else ""
-    where = (
-        f"{report.num_workers} workers" if report.num_workers else f"{report.num_devices} device"
-    )
-    where += "s" if report.num_devices > 1 else ""
+    many = report.num_workers or report.num_devices
+    where = f"{many} {'worker' if report.num_workers else 'device'}{'s' if many > 1 else ''}"
     second = (
         f"time: {report.compile_seconds:.1f} s compiling, {report.run_seconds:.1f} s computing on "
         f"{where}, {report.write_seconds:.1f} s waiting for the store"
