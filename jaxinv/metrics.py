@@ -1,7 +1,8 @@
-"""Errors of an estimate. The order is always (estimate, truth)."""
+"""Errors of an estimate. The order is always (estimate, truth); NaN in one gives NaN."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -30,8 +31,25 @@ def relative_error(estimate: Any, truth: Any) -> Array:
         0.5
     """
     estimate, truth = _pair("relative_error", estimate, truth)
+    return _relative_error(estimate, truth)
+
+
+@partial(jax.jit, inline=True)  # outside jit too, one program
+def _relative_error(estimate: Array, truth: Array) -> Array:
+    scale = _scale(estimate, truth)
+    estimate, truth = estimate / scale, truth / scale
     error, size = numerics.safe_norm(estimate - truth), numerics.safe_norm(truth)
     return jnp.where(error == 0, 0, error / size)
+
+
+def _scale(estimate: Array, truth: Array) -> Array:
+    """Return the largest magnitude where squares would leave the type's range, else 1."""
+    largest = jnp.max(jnp.stack([jnp.max(jnp.abs(x), initial=0) for x in (estimate, truth)]))
+    range_ = jnp.finfo(largest.dtype)
+    safe = (largest < range_.max**0.25) & (largest > range_.tiny**0.25)
+    return jax.lax.stop_gradient(
+        jnp.where(safe | (largest == 0) | jnp.isinf(largest), 1, largest).astype(largest.dtype)
+    )
 
 
 def nmse(estimate: Any, truth: Any) -> Array:
@@ -70,7 +88,7 @@ def psnr(estimate: Any, truth: Any, *, data_range: Any = 1.0) -> Array:
         20.0
     """
     estimate, truth = _pair("psnr", estimate, truth)
-    data_range = checks.positive("psnr", "data_range", data_range)
+    data_range = checks.positive("psnr", "data_range", data_range, single=True)
     error = numerics.sum_squares(estimate - truth) / truth.size
     return 10 * jnp.log10(data_range**2 / error)
 
@@ -109,7 +127,9 @@ def ssim(estimate: Any, truth: Any, *, data_range: Any = 1.0) -> Array:
         checks.fail("ssim", "truth", expected, truth)
     if jnp.iscomplexobj(estimate) or jnp.iscomplexobj(truth):
         checks.fail("ssim", "estimate and truth", "be real", "complex images", "Pass jnp.abs(x).")
-    data_range = checks.positive("ssim", "data_range", data_range)
+    data_range = checks.positive("ssim", "data_range", data_range, single=True)
+    unit = jnp.maximum(data_range, 1)  # squares of a large range would overflow
+    estimate, truth, data_range = estimate / unit, truth / unit, data_range / unit
     c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
     # variances do not depend on the offset; a small one keeps their digits
     offset = jnp.mean(truth)
@@ -148,6 +168,6 @@ def support_recall(estimate: Any, truth: Any, *, threshold: Any = 0.0) -> Array:
     """
     estimate, truth = _pair("support_recall", estimate, truth)
     support = truth != 0
-    threshold = checks.nonnegative("support_recall", "threshold", threshold)
+    threshold = checks.nonnegative("support_recall", "threshold", threshold, single=True)
     found = support & (jnp.abs(estimate) > threshold)
     return numerics.safe_divide(jnp.sum(found, dtype=estimate.dtype), jnp.sum(support), default=1.0)

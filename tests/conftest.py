@@ -15,6 +15,10 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ or _OURS in os.environ:
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
+# Compiling is most of the suite's time. JAXINV_TEST_OPTIMIZED=1 compiles as users' programs are.
+if not os.environ.get("JAXINV_TEST_OPTIMIZED"):
+    os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+
 import jax  # noqa: E402  after the environment is set
 import pytest  # noqa: E402
 

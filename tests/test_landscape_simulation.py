@@ -1,5 +1,6 @@
 """The expected landscapes against simulations over random networks."""
 
+import functools
 import itertools
 import math
 
@@ -87,7 +88,7 @@ def test_the_simulated_objective_is_the_definition(model):
         return jnp.sum((matrix @ signal - matrix @ y) ** 2) / 2
 
     loss, gradient = empirical(model, weights, operator, X, X_TRUE)
-    value, automatic = jax.value_and_grad(objective)(X.astype(DTYPE))
+    value, automatic = jax.jit(jax.value_and_grad(objective))(X.astype(DTYPE))
     np.testing.assert_allclose(loss[0], value, rtol=100 * EPS)
     np.testing.assert_allclose(gradient[0], automatic, atol=200 * EPS)
 
@@ -109,23 +110,30 @@ def test_one_layer_is_exact_at_any_width(model, weight_scale):
         assert np.linalg.norm(error) < 0.02 * np.linalg.norm(exact)  # the test has power
 
 
-def wide_means(model, widths, num, seed):
-    """Means and standard errors of gradient and loss, over networks drawn a few at a time."""
+@functools.cache
+def wide_means(widths, num, seed):
+    """Means and standard errors of loss and gradient for each model.
+
+    The networks are drawn a few at a time, and are those of all models.
+    """
     rng = np.random.default_rng(seed)
     x, x_true = X.astype(np.float32), X_TRUE.astype(np.float32)
-    losses, gradients = [], []
+    samples = {model: ([], []) for model in MODELS}
     for _ in range(num // 20):
         weights = draw(rng, 20, widths, 2.0, np.float32)
-        measured = model in ("compressed_sensing", "phase_retrieval")
-        operator = draw_operator(rng, 20, 400, widths[-1], np.float32) if measured else None
-        loss, gradient = empirical(model, weights, operator, x, x_true)
-        losses.append(loss)
-        gradients.append(gradient)
-    return mean_and_error(np.concatenate(losses)), mean_and_error(np.concatenate(gradients))
+        operator = draw_operator(rng, 20, 400, widths[-1], np.float32)
+        for model, (losses, gradients) in samples.items():
+            loss, gradient = empirical(model, weights, operator, x, x_true)
+            losses.append(loss)
+            gradients.append(gradient)
+    return {
+        model: tuple(mean_and_error(np.concatenate(part)) for part in parts)
+        for model, parts in samples.items()
+    }
 
 
 def check_wide(model, widths, num, seed):
-    (loss, _), (gradient, error) = wide_means(model, widths, num, seed)
+    (loss, _), (gradient, error) = wide_means(widths, num, seed)[model]
     depth = len(widths) - 1
     exact = np.asarray(theory.expected_gradient(X, X_TRUE, depth, model=model))
     assert np.linalg.norm(error) < 0.025 * np.linalg.norm(exact)

@@ -30,6 +30,7 @@ def signals(count=12):
         return x / jnp.linalg.norm(x, axis=1, keepdims=True)
 
 
+@jax.jit
 def batch(layers, x):
     A = operator()
     return jax.vmap(lambda x: ji.unfold(layers, ji.Problem(A, A(x))))(x)
@@ -151,9 +152,8 @@ def test_zero_measurements_give_zero_and_finite_gradients():
     layers = make(output_bound=1.0)
     problem = ji.Problem(operator(), jnp.zeros(n, DTYPE))
     trainable, frozen = layers.partition()
-    value, slope = jax.value_and_grad(lambda t: jnp.sum(ji.unfold(frozen.merge(t), problem) ** 2))(
-        trainable
-    )
+    energy = jax.value_and_grad(lambda t: jnp.sum(ji.unfold(frozen.merge(t), problem) ** 2))
+    value, slope = jax.jit(energy)(trainable)
     assert float(value) == 0
     assert np.all(np.isfinite(slope["dictionary"]))
 

@@ -162,7 +162,7 @@ def test_measuring_all_blocks_of_an_image():
         (([],), {}, "images must hold at least one image"),
         (("camera",), {}, "images must be an array"),
         ((np.full((9, 9), np.nan), 8), {}, r"images\[0\] must be finite"),
-        ((np.eye(9), (2, 2, 2)), {}, "block_shape must be an int or"),
+        ((np.eye(9), (2, 2, 2)), {}, "patch_shape must be an int or"),
         ((np.eye(9), 3, "gaussian"), {}, "operator must be a linear operator"),
         ((np.eye(9), 3, None, np.ones((8, 9))), {}, "dictionary must map codes"),
         ((np.eye(9), 3), {"snr_db": 20, "noise_std": 1}, "must not both be set"),

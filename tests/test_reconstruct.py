@@ -18,9 +18,24 @@ EXAMPLE = Path(__file__).parents[1] / "examples" / "reconstruct_photo.py"
 module = importlib.import_module("jaxinv.experiments._path")
 
 
+@jax.jit
+def apply(operator, x):
+    return operator(x)
+
+
+@jax.jit
+def pull(operator, y):
+    return operator.adjoint(y)
+
+
+@jax.jit
+def warm(prox, v, step_size, memory):
+    return prox.warm(v, step_size, memory)
+
+
 @pytest.fixture(scope="module")
 def found():
-    return reconstruct("camera", size=64, ratio=0.5)
+    return reconstruct("camera", size=64)  # as the example does: one compilation for both
 
 
 def test_scores_are_those_of_the_images(found):
@@ -30,7 +45,7 @@ def test_scores_are_those_of_the_images(found):
     assert np.array_equal(found.truth, data.image("camera", size=64))
     assert found.estimate.dtype == np.float32
     assert 0 <= found.estimate.min() <= found.estimate.max() <= 1
-    assert found.settings["ratio"] == 0.5
+    assert found.settings["ratio"] == 0.25
     assert found.num_steps == 300
 
 
@@ -40,15 +55,16 @@ def test_baseline_is_the_solution_of_least_norm(found):
     expected = np.linalg.lstsq(np.asarray(A.todense(), np.float64), y, rcond=None)[0]
     error = np.linalg.norm(_measuring.minimum_norm(A, y) - expected)
     assert error < 1e-2 * np.linalg.norm(expected)
-    # half of the rows of an orthogonal matrix: the part of the image in their span
+    # a quarter of the rows of an orthogonal matrix: the part of the image in their span
     operator_key, _, _ = jax.random.split(jax.random.key(0), 3)
-    rows = operators.subsampled_hadamard(operator_key, 64 * 64 // 2, (64, 64))
-    assert np.abs(found.baseline - rows.gram(found.truth) / 2).max() < 1e-4
+    rows = operators.subsampled_hadamard(operator_key, 64 * 64 // 4, (64, 64))
+    seen = np.asarray(pull(rows, apply(rows, found.truth)))
+    assert np.abs(found.baseline - seen / 4).max() < 1e-4
 
 
 def test_same_key_same_result_and_another_key_another(found):
-    again = reconstruct("camera", size=64, ratio=0.5, key=jax.random.key(0))
-    other = reconstruct("camera", size=64, ratio=0.5, key=jax.random.PRNGKey(1))
+    again = reconstruct("camera", size=64, key=jax.random.key(0))
+    other = reconstruct("camera", size=64, key=jax.random.PRNGKey(1))
     assert np.array_equal(found.estimate, again.estimate)
     assert not np.array_equal(found.estimate, other.estimate)
     assert abs(found.psnr - other.psnr) < 2
@@ -58,8 +74,6 @@ def test_same_key_same_result_and_another_key_another(found):
 @pytest.mark.parametrize(
     ("operator", "prior", "gain"),
     [
-        ("hadamard", "dct", 8.0),
-        ("hadamard", "tv", 8.0),
         ("fourier", "dct", 0.5),
         ("gaussian", "dct", 8.0),
         ("mask", "tv", 7.0),
@@ -100,7 +114,7 @@ def test_noise_that_is_never_reached_is_said(monkeypatch):
     monkeypatch.setattr(module, "_STAGES", 2)
     monkeypatch.setattr(module, "_HOLD", 0)
     monkeypatch.setattr(module, "_LAST", 0.4)
-    found = reconstruct("camera", size=64, ratio=0.5, noise_db=60.0)
+    found = reconstruct("camera", size=64, noise_db=60.0)
     assert found.status == Status.MAX_STEPS
     assert found.num_steps == 20
 
@@ -110,7 +124,6 @@ def test_color_by_channel_with_one_compile(found):
     seen = []
     color = reconstruct(
         data.image("astronaut", size=(64, 64)),
-        ratio=0.5,
         progress=lambda text, fraction: seen.append((text, fraction)),
     )
     assert module._stage._cache_size() == before  # that of the gray image, three times
@@ -125,13 +138,13 @@ def test_color_by_channel_with_one_compile(found):
 
 
 def test_sizes_that_no_transform_divides():
-    photo = data.image("chelsea", size=(37, 53), gray=True)
+    photo = data.image("chelsea", size=(31, 29), gray=True)
     found = reconstruct(photo, ratio=0.5)
-    assert found.estimate.shape == (37, 53)
+    assert found.estimate.shape == (31, 29)
     assert found.psnr > found.baseline_psnr + 8
     cut = reconstruct(photo, operator="downsample", prior="dct")
-    assert cut.estimate.shape == (36, 52)
-    assert np.array_equal(cut.truth, photo[:36, :52])
+    assert cut.estimate.shape == (30, 28)
+    assert np.array_equal(cut.truth, photo[:30, :28])
 
 
 def test_block_cosines_are_those_of_scipy():
@@ -139,9 +152,9 @@ def test_block_cosines_are_those_of_scipy():
 
     x = np.random.default_rng(0).normal(size=(16, 24)).astype(np.float32)
     shrinking = _shrinking.make_prior("dct", (16, 24), jax.random.key(0))
-    found = np.asarray(shrinking.prox.transform(x))
+    found = np.asarray(apply(shrinking.prox.transform, x))
     assert np.allclose(found[8:, 8:16], dctn(x[8:, 8:16], norm="ortho"), atol=1e-5)
-    assert np.allclose(shrinking.prox.transform.adjoint(found), x, atol=1e-5)
+    assert np.allclose(pull(shrinking.prox.transform, found), x, atol=1e-5)
 
 
 @pytest.mark.parametrize("prior", ["wavelet", "dct"])
@@ -154,13 +167,14 @@ def test_cycle_spinning_is_an_exact_prox_under_each_shift(prior):
     memory, results = prox.start(v), []
     for _ in range(3):
         before = memory
-        w, memory = prox.warm(v, 0.5, memory)
+        w, memory = warm(prox, v, 0.5, memory)
         folded = jax.random.fold_in(prox.key, before)
         shift = jax.random.randint(folded, (2,), 0, prox.period, "int32")
         roll = tuple(int(entry) for entry in shift)
-        coefficients = np.asarray(prox.transform(jnp.roll(v, roll, (0, 1))))
+        coefficients = np.asarray(apply(prox.transform, np.roll(v, roll, (0, 1))))
         shrunk = np.sign(coefficients) * np.maximum(np.abs(coefficients) - 0.15 * weights, 0)
-        expected = np.roll(prox.transform.adjoint(shrunk), [-entry for entry in roll], (0, 1))
+        back = pull(prox.transform, shrunk)
+        expected = np.roll(back, [-entry for entry in roll], (0, 1))
         assert np.allclose(w, expected, atol=1e-5)
         results.append(np.asarray(w))
     assert not np.allclose(results[0], results[1], atol=1e-3)

@@ -20,6 +20,16 @@ TINY = {"prior": "deep-decoder", "num_channels": 8, "stop": STEPS}
 DENOISING = {"operator": "identity", "noise_std": SIGMA, "size": SIDE, **TINY}
 
 
+@jax.jit
+def apply(operator, x):
+    return operator(x)
+
+
+@jax.jit
+def pull(operator, y):
+    return operator.adjoint(y)
+
+
 @pytest.fixture(scope="module")
 def found():
     return reconstruct("camera", num_seeds=2, **DENOISING)
@@ -67,19 +77,19 @@ def test_the_noise_is_what_was_asked_for_and_the_rivals_remove_some(found):
 
 
 def test_a_color_scan_is_one_network_that_agrees_with_its_measurements():
-    photo = 0.25 + 0.5 * data.image("astronaut", size=(17, 20))  # so that no pixel is clipped
+    photo = 0.25 + 0.5 * data.image("astronaut", size=(16, 19))  # so that no pixel is clipped
     tiny = {**TINY, "stop": "auto"}
     found = reconstruct(photo, operator="multicoil", ratio=0.4, num_steps=STEPS, **tiny)
-    assert found.estimate.shape == found.baseline.shape == (17, 20, 3)
+    assert found.estimate.shape == found.baseline.shape == (16, 19, 3)
     assert found.rivals == ()
     assert found.settings["most_steps"] == STEPS
     assert found.psnr > found.baseline_psnr
     operator_key, _, _ = jax.random.split(KEY, 3)
-    scan = make_operator("multicoil", (17, 20), 0.4, operator_key).operator
+    scan = make_operator("multicoil", (16, 19), 0.4, operator_key).operator
     for channel in range(3):
-        y = scan(found.truth[..., channel])
-        misfit = jnp.linalg.norm(scan(found.estimate[..., channel]) - y) / jnp.linalg.norm(y)
-        assert misfit < 1e-3
+        y = np.asarray(apply(scan, found.truth[..., channel]))
+        misfit = np.asarray(apply(scan, found.estimate[..., channel])) - y
+        assert np.linalg.norm(misfit) < 1e-3 * np.linalg.norm(y)
 
 
 @pytest.mark.parametrize("name", _untrained.NETWORKS)
@@ -100,17 +110,21 @@ def test_an_operator_on_channels_is_that_of_each_channel(name, channels):
     single = make_operator(name, (16, 18), 0.5, KEY).operator
     A = Channelwise(single, (16, 18, *channels))
     rng = np.random.default_rng(0)
-    x = jnp.asarray(rng.normal(size=A.in_shape), jnp.float32)
-    y = A(x)
+    x = rng.normal(size=A.in_shape).astype(np.float32)
+    y = apply(A, x)
     assert y.shape == A.out_shape
     parts = [x] if not channels else [x[..., i] for i in range(3)]
-    expected = [single(part.reshape(single.in_shape)) for part in parts]
+    expected = [apply(single, np.reshape(part, single.in_shape)) for part in parts]
     expected = np.stack(expected, -1) if channels else expected[0]
     assert np.allclose(y, expected, atol=1e-5)
-    v = jax.random.normal(jax.random.key(1), A.out_shape, y.dtype)
-    there, back = np.real(np.vdot(y, v)), np.vdot(x, A.adjoint(v))
-    assert np.isrealobj(A.adjoint(v))
-    assert abs(there - back) < 1e-3 * float(jnp.linalg.norm(y)) * float(jnp.linalg.norm(v))
+    v = rng.normal(size=A.out_shape)
+    if np.iscomplexobj(y):
+        v = v + 1j * rng.normal(size=A.out_shape)
+    v = v.astype(y.dtype)
+    pulled = np.asarray(pull(A, v))
+    there, back = np.real(np.vdot(y, v)), np.vdot(x, pulled)
+    assert np.isrealobj(pulled)
+    assert abs(there - back) < 1e-3 * np.linalg.norm(y) * np.linalg.norm(v)
 
 
 def test_a_real_restriction_is_the_real_matrix():
@@ -120,10 +134,10 @@ def test_a_real_restriction_is_the_real_matrix():
     matrix, restricted = np.asarray(full.todense()), Real(full)
     both = np.concatenate([matrix.real, matrix.imag])
     x = np.random.default_rng(0).normal(size=20).astype(np.float32)
-    y = restricted(x.reshape(4, 5))
+    y = apply(restricted, x.reshape(4, 5))
     parts = np.concatenate([np.ravel(y.real), np.ravel(y.imag)])
     assert np.allclose(parts, both @ x, atol=1e-5)
-    assert np.allclose(np.ravel(restricted.adjoint(y)), both.T @ parts, atol=1e-4)
+    assert np.allclose(np.ravel(pull(restricted, y)), both.T @ parts, atol=1e-4)
 
 
 @pytest.mark.parametrize(("ratio", "center"), [(0.5, 8), (0.25, 8), (0.125, 4)])
@@ -143,20 +157,18 @@ def test_scans_keep_the_middle_and_about_the_ratio(ratio, center):
 def test_the_units_of_a_scan_come_from_its_measurements(signed):
     operator = Channelwise(make_operator("mri", (16, 16), 0.5, KEY).operator, (16, 16))
     image = jnp.asarray(data.image("camera", size=(16, 16)))
-    problem = Problem(operator, operator(image))
-    louder = problem._replace(y=1000 * problem.y)
+    problem = Problem(operator, apply(operator, image))
+    louder = problem._replace(y=1000 * np.asarray(problem.y))
     one, units = _untrained._scaled(problem, is_scan=True, signed=signed)
     other, larger = _untrained._scaled(louder, is_scan=True, signed=signed)
     assert np.allclose(one.y, other.y, atol=1e-4)
     assert math.isclose(float(larger.gain), 1000 * float(units.gain), rel_tol=1e-4)
     # what a network puts out fits as well as the image that it stands for
-    output = jax.random.uniform(jax.random.key(3), (16, 16), jnp.float32)
-    image = units.offset + units.gain * output
-    misfit = (operator(image) - problem.y) / units.gain
-    assert np.allclose(operator(output) - one.y, misfit, atol=1e-4)
-    reached = float(units.offset + units.gain) / float(
-        jnp.max(jnp.abs(operator.adjoint(problem.y)))
-    )
+    output = np.random.default_rng(3).uniform(size=(16, 16)).astype(np.float32)
+    offset, gain = np.asarray(units.offset), np.asarray(units.gain)
+    misfit = np.asarray(apply(operator, offset + gain * output) - problem.y) / gain
+    assert np.allclose(apply(operator, output) - one.y, misfit, atol=1e-4)
+    reached = float(offset + gain) / np.abs(pull(operator, problem.y)).max()
     assert math.isclose(reached, 1.5, rel_tol=1e-4)
 
 
@@ -176,7 +188,7 @@ def test_coefficients_that_hold_the_energy_are_never_left_out():
     keys = jax.random.split(KEY, 50)
     problem = Problem(operators.identity((2000,)), y)
     rule = _untrained.HeldOutTail(10, 0.05)
-    held = np.asarray(jax.vmap(lambda key: rule.begin(key, problem, y))(keys))
+    held = np.asarray(jax.jit(jax.vmap(lambda key: rule.begin(key, problem, y)))(keys))
     allowed = (sizes > 0) & (sizes < np.sort(sizes)[-160])
     assert not held[:, ~allowed].any()
     share = held[:, allowed].mean()
@@ -190,7 +202,7 @@ def test_noise_of_a_given_size_falls_on_what_is_measured():
     assert problem.truth is None
     kept = int(jnp.sum(operator.mask))
     assert math.isclose(float(norm), SIGMA * math.sqrt(kept), rel_tol=1e-5)
-    assert abs(float(jnp.linalg.norm(problem.y)) / float(norm) - 1) < 4 / math.sqrt(2 * kept)
+    assert abs(np.linalg.norm(problem.y) / float(norm) - 1) < 4 / math.sqrt(2 * kept)
     assert not np.asarray(problem.y)[~np.asarray(operator.mask)].any()
 
 

@@ -147,7 +147,7 @@ def test_sure_is_the_error_of_a_linear_filter_on_average():
 @pytest.mark.parametrize(
     "rule",
     [
-        ji.untrained.windowed_variance(20, 60),
+        ji.untrained.windowed_variance(25, 60),
         ji.untrained.exponential_variance(0.2, 60),
         ji.untrained.held_out(0.2, 60),
         ji.untrained.sure(0.3, 60),
@@ -158,7 +158,7 @@ def test_every_rule_works_for_a_batch_and_freezes_what_has_stopped(rule):
     _, y = noisy()
     problem = ji.Problem(ji.operators.identity((SIZE,)), jnp.stack([y, 0.2 * y]))
     keys = jax.random.split(KEY, 2)
-    options = {"optimizer": SGD, "num_steps": 600, "stop": rule, "look_every": 20, "tol": 0.0}
+    options = {"optimizer": SGD, "num_steps": 600, "stop": rule, "look_every": 10, "tol": 0.0}
     axes = ji.Problem(None, 0, None, None)
     found = ji.untrained.fit(keys, prior(), problem, axes=axes, **options)
     for index in range(2):

@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import optax
 import pytest
 
 import jaxinv as ji
@@ -18,7 +19,12 @@ STUDY = Study(
     num_layers=2,
     num_problems=40,
     steps=dict.fromkeys(recovery._ALL, 4),
-    options={"batch_size": 8, "validation_size": 16, "validate_every": 2},
+    options={
+        "batch_size": 8,
+        "validation_size": 16,
+        "validate_every": 2,
+        "optimizer": optax.sgd(1e-3),
+    },
 )
 
 

@@ -16,7 +16,8 @@ EPS = float(jnp.finfo(DTYPE).eps)
 KEY = jax.random.key(0)
 SHAPE = (64,)
 SGD = optax.sgd(0.3)
-ADAM = optax.adam(0.01)
+ADAM = optax.adam(0.01)  # the default
+JUMPING = optax.sgd(lambda count: jump(count))
 
 
 @functools.cache
@@ -48,7 +49,7 @@ def line(size=12):
 def test_it_is_the_loop_that_one_writes_with_optax():
     prior, problem = decoder(), denoising()
     found = ji.untrained.fit(
-        KEY, prior, problem, optimizer=ADAM, num_steps=30, stop=None, average=0.8, look_every=8
+        KEY, prior, problem, num_steps=30, stop=None, average=0.8, look_every=6
     )
     own = found.prior
     params, mean, weight, losses = own.params, 0.0, 0.0, []
@@ -86,7 +87,7 @@ def test_a_batch_of_keys_is_a_loop_of_fits():
         np.testing.assert_allclose(together.x[index], alone.x, atol=2e-4)
         np.testing.assert_allclose(together.history.loss[index], alone.history.loss, rtol=1e-3)
     assert together.status.shape == (3,)
-    assert float(jnp.max(jnp.abs(together.x[0] - together.x[1]))) > 1e-2  # other networks
+    assert np.abs(np.subtract(together.x[0], together.x[1])).max() > 1e-2  # other networks
 
 
 def test_a_batch_of_images_shares_the_operator_and_vmap_agrees():
@@ -149,7 +150,7 @@ def test_a_spike_is_taken_back(spike):
         KEY,
         line(),
         problem,
-        optimizer=optax.sgd(jump),
+        optimizer=JUMPING,
         num_steps=40,
         stop=None,
         average=0.0,
@@ -175,45 +176,47 @@ def test_numbers_that_overflow_are_reported_and_the_last_good_estimate_kept():
 
 
 def test_a_start_can_be_given_and_a_fit_continued():
-    first = ji.untrained.fit(KEY, decoder(), denoising(), num_steps=40, stop=None)
+    options = {"stop": None, "look_every": 6}
+    first = ji.untrained.fit(KEY, decoder(), denoising(), num_steps=42, **options)
     loss = first.history.loss
     again = ji.untrained.fit(
-        jax.random.key(7), first.prior, denoising(), num_steps=10, stop=None, params=first.params
+        jax.random.key(7), first.prior, denoising(), num_steps=12, params=first.params, **options
     )
     assert again.history.loss[0] < 1.2 * loss[-1] < 0.5 * loss[0]
     np.testing.assert_array_equal(again.prior.z, first.prior.z)
 
 
 def test_noise_on_the_input_is_fresh_and_decays():
-    options = {"num_steps": 8, "stop": None, "look_every": 4}
+    options = {"num_steps": 12, "stop": None, "look_every": 6}
     calm = ji.untrained.fit(KEY, decoder(), denoising(), **options)
     noisy = ji.untrained.fit(KEY, decoder(), denoising(), input_noise=0.1, **options)
     gone = ji.untrained.fit(
         KEY, decoder(), denoising(), input_noise=0.1, input_noise_decay=0.0, **options
     )
-    assert float(jnp.max(jnp.abs(calm.history.loss - noisy.history.loss))) > 1e-4
+    assert np.abs(np.subtract(calm.history.loss, noisy.history.loss)).max() > 1e-4
     np.testing.assert_allclose(gone.history.loss, noisy.history.loss)  # decays from step 500 on
     np.testing.assert_array_equal(noisy.prior.z, calm.prior.z)
 
 
 def test_half_precision_finds_about_the_same_and_keeps_the_types():
-    options = {"num_steps": 60, "stop": None}
+    options = {"num_steps": 60, "stop": None, "look_every": 6}
     full = ji.untrained.fit(KEY, decoder(), denoising(), **options)
     half = ji.untrained.fit(KEY, decoder(), denoising(), compute_dtype=jnp.bfloat16, **options)
     assert half.x.dtype == DTYPE
     assert all(leaf.dtype == DTYPE for leaf in jax.tree.leaves(half.params))
-    assert 0 < float(ji.metrics.relative_error(half.x, full.x)) < 0.1
+    error = np.linalg.norm(np.subtract(half.x, full.x)) / np.linalg.norm(full.x)
+    assert 0 < error < 0.1
 
 
 def test_progress_and_looks_are_reported():
     seen = []
     found = ji.untrained.fit(
-        KEY, decoder(), denoising(), num_steps=25, stop=None, look_every=10, progress=seen.append
+        KEY, decoder(), denoising(), num_steps=15, stop=None, look_every=6, progress=seen.append
     )
-    assert [report.step for report in seen] == [10, 20, 25] == found.history.look_steps.tolist()
+    assert [report.step for report in seen] == [6, 12, 15] == found.history.look_steps.tolist()
     assert seen[-1].num_running == 0
-    assert seen[0].loss == pytest.approx(float(found.history.loss[9]))
-    assert found.history.loss.shape == (25,)
+    assert seen[0].loss == pytest.approx(float(found.history.loss[5]))
+    assert found.history.loss.shape == (15,)
 
 
 def test_the_truth_is_not_read():
@@ -256,7 +259,7 @@ def test_bad_problems_and_priors_are_refused():
         fit(KEY, decoder(), problem._replace(y=problem.y + 0j))
     with pytest.raises(TypeError, match="stop must be"):
         fit(KEY, decoder(), problem, stop=0.5)
-    with pytest.raises(TypeError, match="transform must be an optax"):
+    with pytest.raises(TypeError, match="must be an optax transformation"):
         fit(KEY, decoder(), problem, optimizer=0.1)
     with pytest.raises(TypeError, match="penalty must be a function"):
         fit(KEY, decoder(), problem, penalty=3)

@@ -28,15 +28,12 @@ def norm(x, layer):
 
 def moved(params):
     """Parameters away from their start, where scales are one and offsets zero."""
-    leaves, tree = jax.tree.flatten(params)
-    keys = jax.random.split(jax.random.key(7), len(leaves))
-    return jax.tree.unflatten(
-        tree,
-        [
-            leaf + 0.1 * jax.random.normal(key, leaf.shape, leaf.dtype)
-            for leaf, key in zip(leaves, keys, strict=True)
-        ],
-    )
+    rng = np.random.default_rng(7)
+
+    def move(leaf):
+        return jnp.asarray(exact(leaf) + 0.1 * rng.normal(size=leaf.shape), leaf.dtype)
+
+    return jax.tree.map(move, params)
 
 
 @jax.jit
@@ -45,8 +42,12 @@ def evaluate(network, unknown):
 
 
 @jax.jit
-def image_of(prior):
-    return prior(prior.params)
+def image_of(prior, key):
+    drawn = prior.draw(key)
+    return drawn(drawn.params)
+
+
+resize = jax.jit(jax.image.resize, static_argnums=(1, 2))
 
 
 def count(build):
@@ -90,7 +91,7 @@ def test_parameter_counts_are_the_published_ones(name):
 @pytest.mark.parametrize("kernel_shape", [(3,), (9,), (2, 3)])
 def test_two_layer_is_the_circulant_product(kernel_shape):
     shape = (9,) if len(kernel_shape) == 1 else (4, 6)
-    kernel = jax.random.normal(KEY, kernel_shape, DTYPE)
+    kernel = np.random.default_rng(3).normal(size=kernel_shape).astype(DTYPE)
     prior = generators.two_layer(kernel, 6, key=KEY, scale=0.5, shape=shape)
     u = np.zeros(shape)
     u[tuple(slice(side) for side in kernel_shape)] = exact(kernel)
@@ -102,11 +103,12 @@ def test_two_layer_is_the_circulant_product(kernel_shape):
     expected = np.maximum(U @ C, 0) @ v
     np.testing.assert_allclose(evaluate(prior, prior.params).ravel(), expected, atol=TOL)
     np.testing.assert_allclose(prior.weights, v, atol=TOL)
-    np.testing.assert_allclose(prior.preactivations(prior.params).reshape(-1, 6), U @ C, atol=TOL)
+    before = jax.jit(generators.TwoLayer.preactivations)(prior, prior.params)
+    np.testing.assert_allclose(before.reshape(-1, 6), U @ C, atol=TOL)
 
 
 def test_two_layer_starts_at_its_scale():
-    prior = generators.two_layer(jnp.ones(64, DTYPE), 200, key=KEY, scale=0.3)
+    prior = generators.two_layer(np.ones(64, DTYPE), 200, key=KEY, scale=0.3)
     squares = exact(prior.params).ravel() ** 2 / 0.3**2
     assert abs(squares.mean() - 1) < 4 * squares.std() / np.sqrt(squares.size)
 
@@ -122,7 +124,7 @@ def test_two_layer_decoder_is_equation_32():
     expected = np.maximum(U0 @ exact(prior.z) @ exact(params["W0"]), 0) @ exact(params["w1"])
     np.testing.assert_allclose(evaluate(prior, params), expected, atol=TOL)
     assert prior.num_parameters == 6 * 6 + 6
-    matrix = jax.random.normal(KEY, (10, 3), DTYPE)
+    matrix = np.random.default_rng(3).normal(size=(10, 3))
     other = generators.two_layer_decoder(10, 6, upsampling=matrix, dtype=DTYPE)
     assert other.z.shape == (3, 6)
 
@@ -135,7 +137,7 @@ def test_deep_decoder_upsamples_normalizes_and_mixes(norm_first):
     params, x = moved(prior.params), exact(prior.z)
     for layer, size in zip(params[:-1], prior.sizes, strict=True):
         # The published order: the product comes first, at low resolution.
-        x = exact(jax.image.resize(x @ exact(layer["weight"]), (*size, 5), "bilinear"))
+        x = exact(resize(x @ exact(layer["weight"]), (*size, 5), "bilinear"))
         x = np.maximum(norm(x, layer), 0) if norm_first else norm(np.maximum(x, 0), layer)
     expected = 1 / (1 + np.exp(-x @ exact(params[-1]["weight"])))
     np.testing.assert_allclose(evaluate(prior, params), expected, atol=TOL)
@@ -144,15 +146,15 @@ def test_deep_decoder_upsamples_normalizes_and_mixes(norm_first):
 
 def test_nearest_upsampling_of_constants_and_fixed_kernels_agree_with_bilinear():
     options = {"key": KEY, "dtype": DTYPE, "extra_layer": "first"}
-    taps = generators.deep_decoder((16, 32), 4, 2, upsampling=(0.25, 0.75, 0.75, 0.25), **options)
-    linear = generators.deep_decoder((16, 32), 4, 2, **options)
+    taps = generators.deep_decoder((16, 32), 4, 1, upsampling=(0.25, 0.75, 0.75, 0.25), **options)
+    linear = generators.deep_decoder((16, 32), 4, 1, **options)
     np.testing.assert_allclose(
         evaluate(taps, taps.params), evaluate(linear, linear.params), atol=TOL
     )
-    nearest = generators.deep_decoder((16, 32), 4, 2, upsampling="nearest", **options)
+    nearest = generators.deep_decoder((16, 32), 4, 1, upsampling="nearest", **options)
     image = evaluate(nearest, nearest.params)
     np.testing.assert_array_equal(image[::2, ::2], image[1::2, 1::2])
-    assert linear.sizes == ((4, 8), (8, 16), (16, 32))
+    assert linear.sizes == ((8, 16), (16, 32))
 
 
 def test_a_complex_image_has_real_and_imaginary_channels():
@@ -195,11 +197,11 @@ def test_coordinate_network_sees_cosines_and_sines_of_position():
 
 
 SMALL = {
-    "two_layer": lambda **o: generators.two_layer(jnp.ones(3), 4, shape=(16,), **o),
+    "two_layer": lambda **o: generators.two_layer(np.ones(3, np.float32), 4, shape=(16,), **o),
     "two_layer_decoder": lambda **o: generators.two_layer_decoder(17, 4, **o),
-    "deep_decoder": lambda **o: generators.deep_decoder((16, 21), 6, 2, **o),
+    "deep_decoder": lambda **o: generators.deep_decoder((16, 21), 6, 1, **o),
     "unet": lambda **o: generators.unet((16, 21, 2), 4, 2, input_channels=3, **o),
-    "convdecoder": lambda **o: generators.convdecoder((16, 21), 4, 2, **o),
+    "convdecoder": lambda **o: generators.convdecoder((16, 21), 4, 1, **o),
     "mnist": lambda **o: generators.dcgan("mnist", (16, 21), **o),
     "xray": lambda **o: generators.dcgan("xray", (16, 21, 3), **o),
     "coordinate": lambda **o: generators.coordinate((16, 21), 6, 3, num_features=4, **o),
@@ -218,10 +220,10 @@ def test_every_network_fits_into_a_problem(name):
     x, gradient = image_and_gradient(prior)
     assert x.shape == prior.out_shape
     assert prior.in_shape is None
-    assert float(jnp.std(x)) > 1e-3  # not a constant image
-    leaves = jax.tree.leaves(gradient)
-    assert all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in leaves)
-    assert max(float(jnp.max(jnp.abs(leaf))) for leaf in leaves) > 0
+    assert np.std(x) > 1e-3  # not a constant image
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(gradient)]
+    assert all(np.isfinite(leaf).all() for leaf in leaves)
+    assert max(np.abs(leaf).max() for leaf in leaves) > 0
     assert prior.num_parameters == sum(leaf.size for leaf in jax.tree.leaves(prior.params))
 
 
@@ -229,20 +231,22 @@ def test_every_network_fits_into_a_problem(name):
 def test_forward_and_reverse_derivatives_agree(name):
     prior = SMALL[name](key=KEY)
     x, gradient = image_and_gradient(prior)
-    direction = moved(jax.tree.map(jnp.zeros_like, prior.params))
+    direction = moved(jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), prior.params))
     tangent = jax.jit(lambda p, d: jax.jvp(p.plain(), (p.params,), (d,))[1])(prior, direction)
-    slope = sum(map(jnp.vdot, jax.tree.leaves(gradient), jax.tree.leaves(direction)))
-    size = float(jnp.linalg.norm(x - 1) * jnp.linalg.norm(tangent))
-    assert abs(float(slope - jnp.vdot(x - 1, tangent))) < 1e-5 * size
+    leaves = zip(jax.tree.leaves(gradient), jax.tree.leaves(direction), strict=True)
+    slope = sum(np.vdot(exact(a), exact(b)) for a, b in leaves)
+    residual, tangent = exact(x) - 1, exact(tangent)
+    size = np.linalg.norm(residual) * np.linalg.norm(tangent)
+    assert abs(slope - np.vdot(residual, tangent)) < 1e-5 * size
 
 
-@pytest.mark.parametrize("name", ["two_layer", "deep_decoder", "xray"])
+@pytest.mark.parametrize("name", ["two_layer", "xray"])
 def test_keys_draw_independent_networks_in_a_batch(name):
     prior = SMALL[name](key=KEY)
     keys = jax.random.split(jax.random.key(1), 2)
-    images = jax.jit(jax.vmap(image_of))(jax.vmap(prior.draw)(keys))
-    np.testing.assert_allclose(images[1], image_of(prior.draw(keys[1])), atol=1e-4)
-    assert float(jnp.max(jnp.abs(images[0] - images[1]))) > 1e-3
+    images = np.asarray(jax.vmap(image_of, (None, 0))(prior, keys))
+    np.testing.assert_allclose(images[1], image_of(prior, keys[1]), atol=1e-4)
+    assert np.abs(images[0] - images[1]).max() > 1e-3
 
 
 @pytest.mark.parametrize("name", ["two_layer_decoder", "deep_decoder", "coordinate"])
@@ -251,25 +255,26 @@ def test_the_network_is_a_generator_of_its_input_too(name):
     G = prior.generator()
     np.testing.assert_allclose(evaluate(G, prior.z), evaluate(prior, prior.params), atol=1e-5)
     assert G.in_shape == prior.z.shape
-    other = prior.with_input(prior.z + 1)
-    again = evaluate(G.untrained(prior.z + 1), prior.params)
+    z = np.asarray(prior.z) + 1
+    other = prior.with_input(z)
+    again = evaluate(G.untrained(z), prior.params)
     np.testing.assert_array_equal(again, evaluate(other, prior.params))
     with pytest.raises(ValueError, match="z must have shape"):
-        prior.with_input(jnp.ones(3))
+        prior.with_input(np.ones(3))
 
 
 def test_starts_are_drawn_by_key_within_the_published_bounds():
     prior = generators.deep_decoder((16, 16), 32, 2, key=KEY, initial_scales="uniform")
     again = generators.deep_decoder((16, 16), 32, 2, key=KEY, initial_scales="uniform")
     np.testing.assert_array_equal(prior.params[0]["weight"], again.params[0]["weight"])
-    assert 0.097 < float(prior.z.max()) <= 0.1
-    assert float(prior.z.min()) >= 0
+    assert 0.097 < np.max(prior.z) <= 0.1
+    assert np.min(prior.z) >= 0
     bound = 1 / np.sqrt(32)
-    assert 0.98 * bound < float(jnp.abs(prior.params[0]["weight"]).max()) <= bound
-    assert 0.9 < float(prior.params[0]["scale"].max()) <= 1
-    assert float(prior.params[0]["scale"].min()) >= 0
+    assert 0.98 * bound < np.abs(prior.params[0]["weight"]).max() <= bound
+    assert 0.9 < np.max(prior.params[0]["scale"]) <= 1
+    assert np.min(prior.params[0]["scale"]) >= 0
     last = SMALL["xray"](key=KEY).params[-1]["weight"]  # fan-in: 3 outputs, 4 x 4 taps
-    assert 0.99 / np.sqrt(48) < float(jnp.abs(last).max()) <= 1 / np.sqrt(48)
+    assert 0.99 / np.sqrt(48) < np.abs(last).max() <= 1 / np.sqrt(48)
     xavier = generators.deep_decoder((16,), 64, 2, initial_weights="xavier").params[0]["weight"]
     squares = exact(xavier).ravel() ** 2 * 64
     assert abs(squares.mean() - 1) < 4 * squares.std() / np.sqrt(squares.size)
@@ -287,9 +292,9 @@ def test_a_generator_of_someone_else_answers_the_same_questions():
 
 def test_misuse_is_explained():
     with pytest.raises(ValueError, match="num_channels must be even"):
-        generators.two_layer(jnp.ones(4), 3)
+        generators.two_layer(np.ones(4), 3)
     with pytest.raises(ValueError, match="shape must be at least the kernel's"):
-        generators.two_layer(jnp.ones(4), 2, shape=(3,))
+        generators.two_layer(np.ones(4), 2, shape=(3,))
     with pytest.raises(ValueError, match="shape must be"):
         generators.unet((16,))
     with pytest.raises(ValueError, match="num_scales must be at most 3"):
@@ -302,6 +307,6 @@ def test_misuse_is_explained():
     with pytest.raises(ValueError, match="structure"):
         prior(prior.params[:-1])
     with pytest.raises(ValueError, match=r"jax\.vmap"):
-        prior(jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), prior.params))
+        prior(jax.tree.map(lambda leaf: np.stack([leaf, leaf]), prior.params))
     with pytest.raises(ValueError, match="no input"):
-        generators.two_layer(jnp.ones(4), 2).with_input(jnp.ones(4))
+        generators.two_layer(np.ones(4), 2).with_input(np.ones(4))

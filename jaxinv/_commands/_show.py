@@ -172,7 +172,11 @@ class JsonLog:
         self._last = -math.inf
 
     def __enter__(self) -> JsonLog:
-        self._file = sys.stderr if self._path == "-" else open(self._path, "a")
+        try:
+            self._file = sys.stderr if self._path == "-" else open(self._path, "a")
+        except OSError as error:
+            got = f"{self._path!r} ({error.strerror})"
+            checks.fail("sweep", "log-json", "be a file that can be written", got)
         return self
 
     def __exit__(self, *_: object) -> None:

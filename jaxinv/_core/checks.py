@@ -124,11 +124,12 @@ def count(
     """Return ``value`` as a Python int in ``[minimum, maximum]``."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         fail_type(where, argument, f"be an integer >= {minimum}", value)
-    if value < minimum:
+    number = int(value)
+    if number < minimum:
         fail(where, argument, f"be >= {minimum}", value)
-    if value > maximum:
+    if number > maximum:
         fail(where, argument, f"be at most {maximum}", value)
-    return int(value)
+    return number
 
 
 def scalar(
@@ -154,19 +155,18 @@ def scalar(
         return value
     if isinstance(value, bool) or not (isinstance(value, numbers.Real) or _is_array(value)):
         fail_type(where, argument, "be a real number", value)
-    is_array = _is_array(value) and value.ndim > 0
-    real = _is_array(value) and any(
-        jnp.issubdtype(value.dtype, kind) for kind in (np.integer, np.floating)
-    )
-    if _is_array(value) and not real:
+    seen = np.asarray(value)
+    if _is_array(value) and not any(
+        jnp.issubdtype(seen.dtype, kind) for kind in (np.integer, np.floating)
+    ):
         fail_type(where, argument, "be a real number", value)
-    seen = np.asarray(value).astype(np.float64)
+    seen = seen.astype(np.float64)
     if seen.size == 0:
         fail(where, argument, "hold a value", value)
     above = seen > low if open_low else seen >= low
     if not bool(np.all(above & (seen <= high) & np.isfinite(seen))):
         fail(where, argument, f"be {_interval(low, high, open_low)}", value, hint)
-    return value if is_array else float(seen)
+    return value if _is_array(value) and seen.ndim else float(seen)
 
 
 def _interval(low: float, high: float, open_low: bool) -> str:
@@ -188,21 +188,24 @@ def nonnegative(
     return scalar(where, argument, value, low=0.0, single=single, hint=hint)
 
 
-def shape(where: str, argument: str, value: Any, *, most: int = MOST_ENTRIES) -> tuple[int, ...]:
-    """Return a shape as a tuple of positive ints; a bare int becomes a 1-tuple."""
+def sizes(where: str, argument: str, value: Any) -> tuple[int, ...]:
+    """Return a tuple of positive ints; a bare int becomes a 1-tuple."""
     if isinstance(value, numbers.Integral) and not isinstance(value, bool):
         value = (value,)
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
         fail_type(where, argument, "be an int or a tuple of ints", value)
-    result = tuple(
-        count(where, f"{argument}[{i}]", entry, maximum=2**62) for i, entry in enumerate(value)
-    )
-    if math.prod(result) > most:
-        fail(where, argument, f"have at most {most} entries", value)
+    return tuple(count(where, f"{argument}[{i}]", entry) for i, entry in enumerate(value))
+
+
+def shape(where: str, argument: str, value: Any) -> tuple[int, ...]:
+    """Return the shape of an array as a tuple of positive ints; a bare int becomes a 1-tuple."""
+    result = sizes(where, argument, value)
+    if math.prod(result) > MOST_ENTRIES:
+        fail(where, argument, f"have at most {MOST_ENTRIES} entries", value)
     return result
 
 
-def float_type(where: str, dtype: Any, *, real: bool = False) -> Any:
+def float_type(where: str, dtype: Any, *, real: bool = False, argument: str = "dtype") -> Any:
     """Return a floating or complex type; refuse one that JAX would silently make narrower."""
     expected = "be a real floating type" if real else "be a floating or complex type"
     try:
@@ -210,12 +213,12 @@ def float_type(where: str, dtype: Any, *, real: bool = False) -> Any:
             raise TypeError  # an array is no type, though it has one
         result = jnp.dtype(dtype)
     except (TypeError, ValueError):
-        fail_type(where, "dtype", expected, dtype)
+        fail_type(where, argument, expected, dtype)
     if not jnp.issubdtype(result, jnp.floating if real else jnp.inexact):
-        fail(where, "dtype", expected, result.name)
+        fail(where, argument, expected, result.name)
     if jnp.finfo(result).bits == 64 and jnp.result_type(float) != jnp.float64:
         hint = f'{result.name} needs jax.config.update("jax_enable_x64", True) at the start.'
-        fail(where, "dtype", "have at most 32 bits while x64 is off", result.name, hint)
+        fail(where, argument, "have at most 32 bits while x64 is off", result.name, hint)
     return result
 
 

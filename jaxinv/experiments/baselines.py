@@ -53,7 +53,7 @@ class Baseline(NamedTuple):
 
 
 class _Found(NamedTuple):
-    image: Array
+    image: np.ndarray
     penalty: float
     num_steps: int
     status: int
@@ -125,13 +125,13 @@ def baseline(
         single = operators.mri(operator.mask)
         share = noise_norm / math.sqrt(len(y))
         found = [_one(single, part, method, shape, share, denoiser) for part in y]
-        image = jnp.stack([part.image for part in found])
+        image = np.stack([part.image for part in found])
     else:
         found = [_one(operator, y, method, shape, noise_norm, denoiser)]
         image = found[0].image
-    misfit = _misfit(operator, y, image.reshape(operator.in_shape)) / numerics.safe_norm(y)
+    misfit = _misfit(operator, y, image.reshape(operator.in_shape)) / _size(y)
     return Baseline(
-        image=np.asarray(image),
+        image=image,
         penalty=max(part.penalty for part in found),
         misfit=float(misfit),
         num_steps=sum(part.num_steps for part in found),
@@ -148,8 +148,8 @@ def _one(
     denoiser: Any,
 ) -> _Found:
     """Reconstruct one image in units of its range."""
-    scale, dtype = _range(operator, y), _dtype(operator, y)
-    y, noise_norm = y / scale, noise_norm / float(scale)
+    y, scale = _in_units(operator, y)
+    dtype, noise_norm = _dtype(operator, y), noise_norm / float(scale)
     if method == "damp":
         return _damp(operator, y, shape, noise_norm, denoiser, scale, dtype)
     shrinking = _shrinking(method, shape)
@@ -157,7 +157,7 @@ def _one(
     problem = Problem(operator, y, window)
     solver, state = _start(problem, shrinking.prox, jnp.zeros(shrinking.canvas, dtype))
     end = follow(solver, problem, state, noise_norm, silent)
-    image = signal_of(problem, end.unknown).reshape(shape) * scale
+    image = np.asarray(signal_of(problem, end.unknown)).reshape(shape) * np.asarray(scale)
     # λ ‖x‖ and ‖A x − y‖² are in one unit
     penalty = end.threshold / float(solver.step_size) * float(scale)
     return _Found(image, penalty, STEPS * end.num_stages, int(end.status))
@@ -171,8 +171,9 @@ def _shrinking(method: str, shape: tuple[int, int]) -> Shrinking:
     if method == "lasso_wavelet":
         found = make_prior("wavelet", shape, key)
         return found._replace(prox=replace(found.prox, period=1))
-    weights = jnp.ones(shape, jnp.float32).at[0, 0].set(0)
-    shrink = CycleSpin(0.0, operators.dct(shape), weights, key, 1)
+    weights = np.ones(shape, np.float32)
+    weights[0, 0] = 0
+    shrink = CycleSpin(0.0, operators.dct(shape), jnp.asarray(weights), key, 1)
     return Shrinking(shrink, shape, "cosine transform")
 
 
@@ -206,7 +207,7 @@ def _damp(
             best, least = found, misfit if math.isfinite(misfit) else math.inf
     assert best is not None
     status = best.status if math.isfinite(least) else Status.NONFINITE
-    return _Found(best.u * scale, 0.0, num_steps, int(status))
+    return _Found(np.asarray(best.u) * np.asarray(scale), 0.0, num_steps, int(status))
 
 
 @jax.jit
@@ -214,7 +215,16 @@ def _misfit(operator: LinearOperator, y: Array, x: Array) -> Array:
     return numerics.safe_norm(operator(x) - y)
 
 
+_size = jax.jit(numerics.safe_norm)
+
+
 @jax.jit
+def _in_units(operator: LinearOperator, y: Array) -> tuple[Array, Array]:
+    """Return the measurements in units of the image's range, and that range."""
+    scale = _range(operator, y)
+    return y / scale, scale
+
+
 def _range(operator: LinearOperator, y: Array) -> Array:
     """Estimate the range of the image from ‖y‖ and the mean gain of the operator."""
     probe = jax.random.normal(jax.random.key(0), operator.in_shape, _dtype(operator, y))
@@ -236,7 +246,7 @@ def _arguments(
     y = checks.array(_WHERE, "y", y)
     checks.shape_is(_WHERE, "y", y, operator.out_shape, "That is what the operator returns.")
     checks.finite(_WHERE, "y", y, "Remove or replace the broken measurements.")
-    if not float(numerics.safe_norm(y)) > 0:
+    if not float(_size(y)) > 0:
         checks.fail(_WHERE, "y", "not be zero", "all zeros")
     coils = isinstance(operator, MRI) and operator.num_coils is not None
     seen = operator.in_shape[1:] if coils else operator.in_shape

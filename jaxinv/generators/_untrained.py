@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any, NamedTuple, Self
 
@@ -62,12 +63,13 @@ class UntrainedPrior:
 
     def init(self, key: Any) -> Any:
         """Return fresh parameters, distributed as published."""
-        return self._parameters(checks.key(f"{type(self).__name__}.init", key))
+        return _drawn_params(self._bare(), checks.key(f"{type(self).__name__}.init", key))
 
     def draw(self, key: Any) -> Self:
         """Return the same architecture with a new input and new parameters."""
-        for_input, for_params = jax.random.split(checks.key(f"{type(self).__name__}.draw", key))
-        return replace(self, z=self._input(for_input), params=self._parameters(for_params))
+        key = checks.key(f"{type(self).__name__}.draw", key)
+        z, params = _drawn(self._bare(), key)
+        return replace(self, z=z, params=params)
 
     def with_input(self, z: Any) -> Self:
         """Return the prior with another fixed input, for instance a perturbed one."""
@@ -92,11 +94,15 @@ class UntrainedPrior:
 
     def __call__(self, params: Any) -> Array:
         """Return the signal ``x`` for these parameters."""
-        return self._forward(self._checked(type(self).__name__, params), self.z)
+        return _evaluated(self._bare(), self._checked(type(self).__name__, params), self.z)
+
+    def _bare(self) -> Self:
+        """Return the architecture alone: what changes from call to call comes beside it."""
+        return replace(self, params=None, z=None)
 
     def _checked(self, where: str, params: Any) -> Any:
         """Return ``params`` if they have the structure and shapes of this network."""
-        expected = jax.eval_shape(self.init, jax.random.key(0))
+        expected = _drawn_params.eval_shape(self._bare(), jax.random.key(0))
         hint = "Draw parameters with prior.init(key); use jax.vmap for a batch of them."
         if jax.tree.structure(params) != jax.tree.structure(expected):
             got = f"the structure {jax.tree.structure(params)}"
@@ -106,6 +112,23 @@ class UntrainedPrior:
             if jnp.shape(leaf) != wanted.shape:
                 checks.fail(where, "params", f"hold shape {wanted.shape}", leaf, hint)
         return params
+
+
+# One program each where a user calls them outside ``jit``, and part of the caller's inside it.
+@functools.partial(jax.jit, inline=True)
+def _evaluated(prior: UntrainedPrior, params: Any, z: Any) -> Array:
+    return prior._forward(params, z)
+
+
+@functools.partial(jax.jit, inline=True)
+def _drawn_params(prior: UntrainedPrior, key: Array) -> Any:
+    return prior._parameters(key)
+
+
+@functools.partial(jax.jit, inline=True)
+def _drawn(prior: UntrainedPrior, key: Array) -> tuple[Any, Any]:
+    for_input, for_params = jax.random.split(key)
+    return prior._input(for_input), prior._parameters(for_params)
 
 
 @pytree
@@ -125,7 +148,7 @@ class NetworkGenerator(Generator):
         return self.network.out_shape
 
     def _apply(self, z: Array) -> Array:
-        return self.network._forward(self.params, z)
+        return _evaluated(self.network._bare(), self.params, z)
 
     def untrained(self, z: Any) -> Any:
         """Return the untrained prior for the fixed input ``z``."""

@@ -132,7 +132,7 @@ def coordinate(
     prior = Coordinate(
         None,
         None,
-        checks.positive(where, "bandwidth", bandwidth),
+        checks.positive(where, "bandwidth", bandwidth, single=True),
         arranged,
         checks.count(where, "num_channels", num_channels),
         checks.count(where, "num_layers", num_layers),

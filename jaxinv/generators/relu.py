@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,14 +35,8 @@ class Relu(Generator):
     def zero_is_fixed(self) -> bool:
         return True
 
-    def _layers(self, z: Array) -> list[Array]:
-        layers = [z]
-        for weight in self.params:
-            layers.append(jax.nn.relu(numerics.matmul(weight, layers[-1], self.precision)))
-        return layers
-
     def _apply(self, z: Array) -> Array:
-        return self._layers(z)[-1]
+        return _layers(self, z)[-1]
 
     def _checked(self, where: str, z: Any) -> Array:
         for index, weight in enumerate(self.params):
@@ -56,21 +51,34 @@ class Relu(Generator):
     def activation_pattern(self, z: Any) -> tuple[Array, ...]:
         """Return which units are active at ``z``: one boolean vector (n_i,) a layer."""
         z = self._checked("Relu.activation_pattern", z)
-        return tuple(layer > 0 for layer in self._layers(z)[1:])
+        return tuple(layer > 0 for layer in _layers(self, z)[1:])
 
     def jacobian(self, z: Any) -> Array:
         r"""Return :math:`\Lambda_z = D_d W_d \cdots D_1 W_1`, shape (n, k), D_i = diag(active).
 
         G is piecewise linear: ``G(z) = Λ_z z`` exactly. At a kink the inactive side is taken.
         """
-        z = self._checked("Relu.jacobian", z)
-        columns: Array | None = None
-        for weight, active in zip(self.params, self.activation_pattern(z), strict=True):
-            if columns is not None:
-                weight = numerics.matmul(weight, columns, self.precision)
-            columns = jnp.where(active[:, None], weight, 0)
-        assert columns is not None
-        return columns
+        return _jacobian(self, self._checked("Relu.jacobian", z))
+
+
+@functools.partial(jax.jit, inline=True)
+def _layers(generator: Relu, z: Array) -> list[Array]:
+    """Return z and the output of every layer."""
+    layers = [z]
+    for weight in generator.params:
+        layers.append(jax.nn.relu(numerics.matmul(weight, layers[-1], generator.precision)))
+    return layers
+
+
+@functools.partial(jax.jit, inline=True)
+def _jacobian(generator: Relu, z: Array) -> Array:
+    columns: Array | None = None
+    for weight, layer in zip(generator.params, _layers(generator, z)[1:], strict=True):
+        if columns is not None:
+            weight = numerics.matmul(weight, columns, generator.precision)
+        columns = jnp.where(layer[:, None] > 0, weight, 0)
+    assert columns is not None
+    return columns
 
 
 def relu(
@@ -115,17 +123,18 @@ def relu(
     Source: Hand, Voroninski (2019), assumption A1; Cocola (2022), section 3.
     """
     key = checks.key("relu", key)
-    sizes = checks.shape("relu", "widths", widths)
+    sizes = checks.sizes("relu", "widths", widths)
     if len(sizes) < 2:
         checks.fail("relu", "widths", "be (k, n_1, ..., n) with at least one layer", sizes)
     checks.choice("relu", "precision", precision, ("highest", "high", "default"))
     dtype = checks.float_type("relu", dtype, real=True)
     if not jnp.issubdtype(dtype, jnp.floating):
         checks.fail("relu", "dtype", "be a real floating type", dtype.name)
-    scale = checks.positive("relu", "weight_scale", weight_scale)
+    scale = checks.positive("relu", "weight_scale", weight_scale, single=True)
     return Relu(random_weights(key, sizes, scale, dtype), precision)
 
 
+@functools.partial(jax.jit, static_argnames=("widths", "dtype"), inline=True)
 def random_weights(
     key: Array, widths: tuple[int, ...], weight_scale: Any, dtype: Any
 ) -> tuple[Array, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
@@ -103,9 +104,15 @@ def two_layer(
     shape = kernel.shape if shape is None else checks.shape(where, "shape", shape)
     if len(shape) != kernel.ndim or any(a < b for a, b in zip(shape, kernel.shape, strict=True)):
         checks.fail(where, "shape", f"be at least the kernel's {kernel.shape}", f"{shape}")
-    kernel = jnp.pad(kernel, [(0, a - b) for a, b in zip(shape, kernel.shape, strict=True)])
-    scale = checks.positive(where, "scale", scale)
-    signs = jnp.where(jnp.arange(num_channels) < num_channels // 2, 1, -1)
-    weights = signs.astype(kernel.dtype) / jnp.sqrt(jnp.asarray(num_channels, kernel.dtype))
+    kernel, weights = _fixed(kernel, tuple(shape), num_channels)
+    scale = checks.positive(where, "scale", scale, single=True)
     prior = TwoLayer(None, kernel, weights, scale, shape, num_channels)
     return prior.draw(start_key(where, key))
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _fixed(kernel: Array, shape: tuple[int, ...], num_channels: int) -> tuple[Array, Array]:
+    """Return the kernel filled up with zeros, and the output weights."""
+    kernel = jnp.pad(kernel, [(0, a - b) for a, b in zip(shape, kernel.shape, strict=True)])
+    signs = jnp.where(jnp.arange(num_channels) < num_channels // 2, 1, -1)
+    return kernel, signs.astype(kernel.dtype) / jnp.sqrt(jnp.asarray(num_channels, kernel.dtype))

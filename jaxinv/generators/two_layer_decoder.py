@@ -102,7 +102,7 @@ def two_layer_decoder(
     num_channels = checks.count(where, "num_channels", num_channels)
     dtype = checks.float_type(where, dtype, real=True)
     matrix = _matrix(where, upsampling, size, dtype)
-    scale = checks.positive(where, "scale", scale)
+    scale = checks.positive(where, "scale", scale, single=True)
     sizes = (size, int(matrix.shape[1]))
     prior = TwoLayerDecoder(None, None, matrix, scale, num_channels, sizes)
     return prior.draw(start_key(where, key))
@@ -114,6 +114,7 @@ def _matrix(where: str, upsampling: Any, size: int, dtype: Any) -> Array:
         checks.choice(where, "upsampling", upsampling, ("bilinear", "nearest"))
         return jnp.asarray(resampling_matrix(half, size, upsampling), dtype)
     given = checks.array(where, "upsampling", upsampling)
+    checks.finite(where, "upsampling", given)
     if given.ndim == 1:
         taps = tuple(float(tap) for tap in given)
         return jnp.asarray(resampling_matrix(half, size, taps), dtype)

@@ -200,7 +200,7 @@ def _per_scale(where: str, argument: str, value: Any, scales: int, minimum: int)
 
 
 def _kernel_sizes(where: str, given: Any) -> tuple[int, int]:
-    sizes = checks.shape(where, "kernel_sizes", given)
+    sizes = checks.sizes(where, "kernel_sizes", given)
     if len(sizes) != 2 or any(side % 2 == 0 for side in sizes):
         checks.fail(where, "kernel_sizes", "be two odd numbers", f"{sizes}")
     return (sizes[0], sizes[1])

@@ -52,7 +52,8 @@ def linearized_descent(kernel_matrix: Any, residual: Any, step_size: Any, num_st
     where = "linearized_descent"
     values, vectors, weights = _eigen(where, kernel_matrix, residual)
     step, count = steps_taken(where, step_size, num_steps, values)
-    return _residuals(values, vectors, weights, step, count)
+    result = _residuals(values, vectors, weights, step, count)
+    return checks.no_nan(where, "step_size", result)
 
 
 @jax.jit
@@ -92,7 +93,7 @@ def linearized_distance(kernel_matrix: Any, residual: Any, step_size: Any, num_s
     where = "linearized_distance"
     values, _, weights = _eigen(where, kernel_matrix, residual)
     step, count = steps_taken(where, step_size, num_steps, values)
-    return _distances(values, weights, step, count)
+    return checks.no_nan(where, "step_size", _distances(values, weights, step, count))
 
 
 @jax.jit
@@ -134,6 +135,7 @@ def _eigen(where: str, kernel_matrix: Any, residual: Any) -> tuple[Array, Array,
     """Return eigenvalues >= 0, eigenvectors, and the residual's coefficients."""
     matrix = require_symmetric(where, "kernel_matrix", kernel_matrix)
     residual = checks.array(where, "residual", residual)
+    checks.finite(where, "residual", residual)
     hint = "Use jax.vmap for a batch of residuals."
     checks.shape_is(where, "residual", residual, matrix.shape[:1], hint)
     return _decompose(matrix, residual)
@@ -151,6 +153,7 @@ def require_symmetric(where: str, argument: str, value: Any) -> Array:
     """Return a square matrix that equals its conjugate transpose, up to rounding."""
     matrix = checks.array(where, argument, value, ndim=2)
     checks.shape_is(where, argument, matrix, (matrix.shape[0], matrix.shape[0]))
+    checks.finite(where, argument, matrix)
     if checks.is_concrete(matrix):
         seen = np.asarray(matrix)
         defect = float(np.max(np.abs(seen - seen.conj().T), initial=0.0))
@@ -162,7 +165,7 @@ def require_symmetric(where: str, argument: str, value: Any) -> Array:
 
 def steps_taken(where: str, step_size: Any, num_steps: Any, values: Array) -> tuple[Array, Array]:
     """Return η and t in the type of the eigenvalues; t = ∞ needs a step that converges."""
-    step_size = checks.positive(where, "step_size", step_size)
+    step_size = checks.positive(where, "step_size", step_size, single=True)
     step = jnp.asarray(step_size).astype(values.dtype)
     count = step_counts(where, num_steps, values.dtype)
     if checks.is_concrete((step, count, values)) and np.any(np.isinf(np.asarray(count))):
@@ -177,10 +180,14 @@ def step_counts(where: str, num_steps: Any, dtype: Any) -> Array:
     """Return numbers of steps as floating numbers; they may be infinite, but not negative."""
     if checks.is_concrete(num_steps):
         try:
+            kind = np.asarray(num_steps).dtype.kind
+            if kind not in "iufO":  # O: integers of Python's that no other type holds
+                raise TypeError
             seen = np.asarray(num_steps, np.float64)
         except (TypeError, ValueError):
             checks.fail_type(where, "num_steps", "be a number of steps or an array", num_steps)
         if not np.all((seen >= 0) & ((seen == np.floor(seen)) | np.isinf(seen))):
             expected = "be whole numbers >= 0, or inf"
             checks.fail(where, "num_steps", expected, num_steps)
+        return jnp.asarray(seen, dtype)
     return jnp.asarray(num_steps).astype(dtype)

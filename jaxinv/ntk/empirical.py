@@ -65,12 +65,15 @@ def empirical_kernel(
     Source: Jacot, Gabriel, Hongler (2018); Heckel, Soltanolkotabi (2020), equation (20).
     """
     chunk_size = checks.count("empirical_kernel", "chunk_size", chunk_size)
+    if not callable(generator):
+        checks.fail_type("empirical_kernel", "generator", "be a map params -> x", generator)
     if isinstance(generator, TwoLayer):
         params = generator.params if params is None else params
         return _two_layer_kernel(generator, checks.array("empirical_kernel", "params", params))
     return _kernel(linearize(generator, params), chunk_size)
 
 
+@jax.jit
 def _two_layer_kernel(prior: TwoLayer, params: Array) -> Array:
     active = (prior.preactivations(params) > 0).reshape(-1, prior.num_channels)
     weights = prior.weights.astype(params.dtype)
@@ -166,9 +169,9 @@ def jacobian_singular_values(
     accumulate = checks.boolean(where, "accumulate", accumulate)
     if leftover is not None and not accumulate:
         checks.fail(where, "leftover", "come with accumulate=True", "accumulate=False")
-    trajectory = jax.tree.map(lambda leaf: checks.array(where, "trajectory", leaf), trajectory)
-    if any(leaf.ndim == 0 for leaf in jax.tree.leaves(trajectory)):
-        checks.fail(where, "trajectory", "have a leading axis of points", "a scalar")
+    trajectory = checks.arrays(where, "trajectory", trajectory)
+    if any(leaf.ndim == 0 or not len(leaf) for leaf in jax.tree.leaves(trajectory)):
+        checks.fail(where, "trajectory", "have a leading axis of points", "a scalar, or none")
     first = linearize(prior, jax.tree.map(lambda leaf: leaf[0], trajectory))
     return _along(first, trajectory, leftover, accumulate, chunk_size)
 
@@ -184,6 +187,7 @@ def _along(
             rows = jnp.cumsum(rows, axis=0)
         if extra is not None:
             rows = rows + ravel_pytree(extra)[0]
+        rows = rows.astype(jnp.result_type(rows, jnp.float32))
         return jnp.linalg.svd(rows, full_matrices=False, compute_uv=False)
 
     return jax.lax.map(values, (trajectory, leftover))

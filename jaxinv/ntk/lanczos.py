@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -117,6 +118,12 @@ def lanczos_spectrum(tangent: Linearized, num_products: int, *, key: Any = None)
     if num_products > size:
         checks.fail(where, "num_products", f"be at most the {size} outputs", num_products)
     key = jax.random.key(0) if key is None else checks.key(where, key)
+    return _spectrum(tangent, key, num_products)
+
+
+@partial(jax.jit, static_argnums=2)
+def _spectrum(tangent: Linearized, key: Array, num_products: int) -> LanczosSpectrum:
+    size = num_real_outputs(tangent.value)
     start = jax.random.normal(key, (size,), numerics.real_dtype(tangent.value.dtype))
     found = lanczos(lambda v: real_product(tangent, v), start, num_products)
     values, vectors = tridiagonal_eigen(found)

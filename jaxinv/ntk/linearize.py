@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxinv._core import checks, numerics, pytree, replace
+from jaxinv.operators._require import fail_function
 
 Array = jax.Array
 
@@ -58,12 +60,11 @@ class Linearized:
 
     def jvp(self, tangent: Any) -> Array:
         """Return J v for a tree ``tangent`` of the structure of the parameters."""
-        return jax.jvp(self.prior, (self.point,), (tangent,))[1]
+        return _jvp(self, tangent)
 
     def vjp(self, cotangent: Any) -> Any:
         """Return the tree Jᵀ x (Re Jᴴ x for complex signals), ``cotangent`` of shape x."""
-        _, pull = jax.vjp(self.prior, self.point)
-        return pull(jnp.conj(jnp.asarray(cotangent, self.value.dtype)))[0]
+        return _vjp(self, jnp.asarray(cotangent, self.value.dtype))
 
     def kernel_product(self, v: Any) -> Array:
         """Return J Jᵀ v for ``v`` of the shape of x, without forming J.
@@ -74,7 +75,29 @@ class Linearized:
 
     def __call__(self, params: Any) -> Array:
         """Return the signal of the affine map."""
-        return self.value + self.jvp(jax.tree.map(jnp.subtract, params, self.point))
+        return _affine(self, params)
+
+
+# One program each outside ``jit``, and part of the caller's inside it.
+@functools.partial(jax.jit, inline=True)
+def _jvp(tangent: Linearized, direction: Any) -> Array:
+    return jax.jvp(tangent.prior, (tangent.point,), (direction,))[1]
+
+
+@functools.partial(jax.jit, inline=True)
+def _vjp(tangent: Linearized, cotangent: Array) -> Any:
+    _, pull = jax.vjp(tangent.prior, tangent.point)
+    return pull(jnp.conj(cotangent))[0]
+
+
+@functools.partial(jax.jit, inline=True)
+def _affine(tangent: Linearized, params: Any) -> Array:
+    return tangent.value + _jvp(tangent, jax.tree.map(jnp.subtract, params, tangent.point))
+
+
+@functools.partial(jax.jit, inline=True)
+def _value(prior: Any, params: Any) -> Array:
+    return prior(params)
 
 
 def linearize(prior: Callable[[Any], Array], params: Any = None) -> Linearized:
@@ -114,12 +137,23 @@ def linearize(prior: Callable[[Any], Array], params: Any = None) -> Linearized:
         params = getattr(prior, "params", None)
         if params is None:
             checks.fail_type("linearize", "params", "be given: the prior has none", params)
-    params = jax.tree.map(lambda leaf: checks.array("linearize", "params", leaf), params)
+    params = checks.arrays("linearize", "params", params)
     # custom gradients of some networks have no forward mode; ``plain`` is equal without them
     prior = prior.plain() if hasattr(prior, "plain") else prior  # pyright: ignore
     if jax.tree_util.all_leaves([prior]):
         prior = jax.tree_util.Partial(prior)
-    return Linearized(prior, params, prior(params))
+    return Linearized(prior, params, _evaluated(prior, params))
+
+
+def _evaluated(prior: Any, params: Any) -> Array:
+    """Return G(θ_0); say which argument is wrong where that fails or is no array."""
+    try:
+        shape = jax.eval_shape(prior, params)
+    except (TypeError, ValueError) as error:
+        fail_function("linearize", "prior", "params of these shapes", error)
+    if not isinstance(shape, jax.ShapeDtypeStruct):
+        checks.fail_type("linearize", "prior", "return one array", shape)
+    return _value(prior, params)
 
 
 def real_outputs(x: Array) -> Array:

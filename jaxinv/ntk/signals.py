@@ -9,16 +9,19 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.sparse.linalg import cg
 
 from jaxinv._core import checks, numerics, pytree
 from jaxinv.ntk.descent import fitted_share, require_symmetric, significant, steps_taken
 from jaxinv.ntk.lanczos import lanczos, tridiagonal_eigen
 from jaxinv.ntk.linearize import from_real_outputs, real_outputs
-from jaxinv.ntk.spectrum import spectrum
+from jaxinv.ntk.spectrum import singular_values
 from jaxinv.operators import Dense, LinearOperator, dense
 
 Array = jax.Array
+
+_fitted = jax.jit(fitted_share)
 
 
 def descent_filter(kernel: Any, step_size: Any, num_steps: Any) -> Array:
@@ -45,12 +48,15 @@ def descent_filter(kernel: Any, step_size: Any, num_steps: Any) -> Array:
 
     Source: Heckel, Soltanolkotabi, "Denoising and regularization" (2020), Theorem 2.
     """
-    where = "descent_filter"
-    sigma = spectrum(kernel)
+    return _response("descent_filter", kernel, step_size, num_steps)
+
+
+def _response(where: str, kernel: Any, step_size: Any, num_steps: Any) -> Array:
+    sigma = singular_values(where, kernel)
     values = (sigma * sigma).reshape(-1)
     step, count = steps_taken(where, step_size, num_steps, values)
-    share = fitted_share(values, step, count)
-    return share.reshape(*count.shape, *sigma.shape)
+    share = _fitted(values, step, count).reshape(*count.shape, *sigma.shape)
+    return checks.no_nan(where, "step_size", share)
 
 
 def linearized_denoising(
@@ -82,12 +88,23 @@ def linearized_denoising(
 
     Source: as ``descent_filter``.
     """
-    response = descent_filter(kernel, step_size, num_steps)
-    y = checks.array("linearized_denoising", "y", y)
-    shape = response.shape[jnp.ndim(jnp.asarray(num_steps)) :]
-    checks.shape_is("linearized_denoising", "y", y, shape, "It must have the kernel's shape.")
-    start = jnp.broadcast_to(checks.array("linearized_denoising", "start", start), shape)
-    axes = tuple(range(-len(shape), 0))
+    where = "linearized_denoising"
+    response = _response(where, kernel, step_size, num_steps)
+    y = checks.array(where, "y", y)
+    checks.finite(where, "y", y)
+    shape = response.shape[np.ndim(num_steps) :]
+    checks.shape_is(where, "y", y, shape, "It must have the kernel's shape.")
+    start = checks.array(where, "start", start)
+    checks.finite(where, "start", start)
+    if start.ndim:
+        checks.shape_is(where, "start", start, shape)
+    return checks.no_nan(where, "step_size", _filtered(response, y, start))
+
+
+@jax.jit
+def _filtered(response: Array, y: Array, start: Array) -> Array:
+    start = jnp.broadcast_to(start, y.shape)
+    axes = tuple(range(-y.ndim, 0))
     fitted = jnp.fft.ifftn(response * jnp.fft.fftn(y - start), axes=axes)
     fitted = fitted if jnp.iscomplexobj(y) or jnp.iscomplexobj(start) else fitted.real
     return (start + fitted).astype(jnp.result_type(y, start))
@@ -150,7 +167,8 @@ def linearized_signal(
         num_products = min(num_products, model.residual.size)
     values, vectors, weights = _decompose(model, num_products)
     step, count = steps_taken(where, step_size, num_steps, values)
-    return _signals(model, (values, vectors, weights), step, count)
+    result = _signals(model, (values, vectors, weights), step, count)
+    return checks.no_nan(where, "step_size", result)
 
 
 @partial(jax.jit, static_argnums=1)
@@ -222,9 +240,10 @@ def linearized_limit(
     """
     where = "linearized_limit"
     model = _model(where, kernel, operator, y, start)
-    tol = checks.positive(where, "tol", tol)
+    tol = checks.positive(where, "tol", tol, single=True)
     max_products = checks.count(where, "max_products", max_products)
-    return _limit(model, tol, max_products)
+    result = _limit(model, tol, max_products)
+    return checks.no_nan(where, "kernel and operator", result)
 
 
 @partial(jax.jit, static_argnums=2)
@@ -296,11 +315,15 @@ def _model(where: str, kernel: Any, operator: Any, y: Any, start: Any) -> _Model
     covariance = _kernel_operator(where, kernel, operator)
     y = checks.array(where, "y", y)
     checks.shape_is(where, "y", y, operator.out_shape)
+    checks.finite(where, "y", y)
     if start is None:
         pulled = jax.eval_shape(operator.adjoint, y)
         start = jnp.zeros(pulled.shape, pulled.dtype)
     start = checks.array(where, "start", start)
     checks.shape_is(where, "start", start, operator.in_shape)
+    checks.finite(where, "start", start)
+    if not jnp.iscomplexobj(start) and jnp.issubdtype(covariance.out_dtype, jnp.complexfloating):
+        checks.fail(where, "kernel", "be real for real signals", f"{covariance.out_dtype}")
     return _Model(operator, covariance, start, y - operator(start))
 
 

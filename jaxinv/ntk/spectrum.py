@@ -109,7 +109,16 @@ def spectrum(kernel: Any) -> Array:
 
     Source: Heckel, Soltanolkotabi (2020), equation (11).
     """
-    column = expected_column("spectrum", kernel)
+    return singular_values("spectrum", kernel)
+
+
+def singular_values(where: str, kernel: Any) -> Array:
+    """Return ``spectrum`` for the function ``where``."""
+    return _singular_values(expected_column(where, kernel))
+
+
+@jax.jit
+def _singular_values(column: Array) -> Array:
     # the transform of a positive definite sequence: negative only by rounding
     values = jnp.fft.fftn(column).real
     return numerics.safe_sqrt(jnp.abs(values)).astype(column.dtype)
@@ -199,6 +208,7 @@ def autocorrelation(kernel: Array) -> Array:
     )
 
 
+@jax.jit
 def circulant(column: Array) -> Array:
     """Return the matrix of the circular convolution whose first column, as an array, is given."""
     places = np.indices(column.shape).reshape(column.ndim, -1)
@@ -217,4 +227,9 @@ def require_kernel(where: str, kernel: Any) -> Array:
     checks.finite(where, "kernel", kernel)
     if checks.is_concrete(kernel) and not np.any(np.asarray(kernel)):
         checks.fail(where, "kernel", "not be zero", "all zeros")
+    kernel = kernel.astype(jnp.result_type(kernel, jnp.float32))  # FFTs know no shorter type
+    energy = numerics.sum_squares(kernel)
+    if checks.is_concrete(energy) and not 0 < float(energy) < float("inf"):
+        expected = f"have a norm whose square is a number of {kernel.dtype}"
+        checks.fail(where, "kernel", expected, f"a square of {energy}")
     return kernel

@@ -4,6 +4,7 @@ from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxinv._core import checks
 
@@ -31,12 +32,10 @@ def fail_function(where: str, argument: str, given: str, error: Exception) -> No
 
 def weights(where: str, argument: str, value: Any) -> jax.Array:
     """Return a mask; boolean and integer arrays stay as they are, so that they widen no result."""
-    try:
+    result = checks.array(where, argument, value)
+    given = value.dtype if hasattr(value, "dtype") else np.asarray(value).dtype
+    if any(jnp.issubdtype(given, kind) for kind in (jnp.bool_, jnp.integer)):
         result = jnp.asarray(value)
-    except (TypeError, ValueError):
-        checks.fail_type(where, argument, "be an array of numbers", value)
-    if result.dtype != bool and not jnp.issubdtype(result.dtype, jnp.integer):
-        result = checks.array(where, argument, result)
     if result.ndim == 0 or result.size == 0:
         checks.fail(where, argument, "have at least one dimension and one entry", result)
     checks.finite(where, argument, result)

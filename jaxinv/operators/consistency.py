@@ -44,7 +44,7 @@ def data_consistency(
 
     Raises:
         TypeError: an operator that is not linear.
-        ValueError: shapes that do not fit, a negative weight, NaN in y.
+        ValueError: shapes that do not fit, a negative weight, NaN in y or x.
 
     Cost: A and A* once; with conjugate gradients once more each a step.
 
@@ -63,7 +63,8 @@ def data_consistency(
     where = "data_consistency"
     y, x = _arguments(where, operator, y), checks.array(where, "x", x)
     checks.shape_is(where, "x", x, operator.in_shape)
-    weight = checks.nonnegative(where, "weight", weight)
+    checks.finite(where, "x", x)
+    weight = checks.nonnegative(where, "weight", weight, single=True)
     num_steps = checks.count(where, "num_steps", num_steps)
     slope = operator.adjoint(y - operator(x))
     weight = jnp.asarray(weight).astype(numerics.real_dtype(slope.dtype))
@@ -112,7 +113,9 @@ def measured_scale(operator: LinearOperator, y: Any, like: Any = None) -> Array:
     y = _arguments(where, operator, y)
     image = operator.adjoint(y)
     if like is not None:
-        size, target = numerics.safe_norm(image), numerics.safe_norm(checks.array(where, "x", like))
+        like = checks.array(where, "like", like)
+        checks.finite(where, "like", like)
+        size, target = numerics.safe_norm(image), numerics.safe_norm(like)
     else:
         per_coil = isinstance(operator, MRI) and operator.num_coils is not None
         size = jnp.max(root_sum_of_squares(image) if per_coil else numerics.magnitude(image))

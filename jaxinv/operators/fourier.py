@@ -37,6 +37,7 @@ class SubsampledFourier(LinearOperator):
         return numerics.real_dtype(dtype) if self.real else jnp.result_type(dtype, jnp.complex64)
 
     def __call__(self, x: Any) -> Array:
+        x = checks.array("SubsampledFourier", "x", x)
         if self.real and jnp.iscomplexobj(x):
             hint = "Use subsampled_fourier(mask) for complex signals."
             checks.fail("SubsampledFourier", "x", "be real, as real=True says", x, hint)

@@ -40,9 +40,19 @@ class LinearFunction(LinearOperator):
         return self.dtype
 
     def _apply(self, x: Array) -> Array:
-        return self.function(x)
+        try:
+            return self.function(x)
+        except (TypeError, ValueError) as error:  # a type that the function does not know
+            fail_function("LinearFunction", "x", f"{checks.show(x)} in the function", error)
 
     def _adjoint(self, y: Array) -> Array:
+        try:
+            return self._transposed(y)
+        except (TypeError, ValueError) as error:
+            where = "LinearFunction.adjoint"
+            fail_function(where, "y", f"{checks.show(y)} in the function", error)
+
+    def _transposed(self, y: Array) -> Array:
         # the signal's type at the precision of y: JAX transposes at one type exactly
         real = numerics.real_dtype(y.dtype)
         is_complex = jnp.issubdtype(self.dtype, jnp.complexfloating)
@@ -51,7 +61,7 @@ class LinearFunction(LinearOperator):
         )
         measured = jax.eval_shape(self.function, signal).dtype
         if jnp.iscomplexobj(y) and not jnp.issubdtype(measured, jnp.complexfloating):
-            return jax.lax.complex(self._adjoint(jnp.real(y)), self._adjoint(jnp.imag(y)))
+            return jax.lax.complex(self._transposed(jnp.real(y)), self._transposed(jnp.imag(y)))
         (x,) = jax.linear_transpose(self.function, signal)(jnp.conj(y).astype(measured))
         return jnp.conj(x)
 

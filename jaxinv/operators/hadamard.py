@@ -103,6 +103,8 @@ def subsampled_hadamard(key: Any, m: int, n: Any) -> SubsampledHadamard:
     """
     key = checks.key("subsampled_hadamard", key)
     m = checks.count("subsampled_hadamard", "m", m)
+    if checks.is_integer(n) and not getattr(n, "ndim", 0) and int(n) > _LARGEST_SIZE:
+        checks.fail("subsampled_hadamard", "n", f"have at most {_LARGEST_SIZE} entries", f"{n}")
     shape = checks.shape("subsampled_hadamard", "n", n)
     size = math.prod(shape)
     if not shape or m > size:

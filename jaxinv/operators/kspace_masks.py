@@ -153,4 +153,4 @@ def _round_away(values: np.ndarray) -> np.ndarray:
 def _concrete(where: str, argument: str, value: Any, *, low: float, high: float = math.inf) -> Any:
     if not checks.is_concrete(value):
         checks.fail_type(where, argument, "be a concrete number (it sets a count)", value)
-    return checks.scalar(where, argument, value, low=low, high=high)
+    return checks.scalar(where, argument, value, low=low, high=high, single=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from typing import Any
 
@@ -39,6 +40,7 @@ class MRI(LinearOperator):
         return jnp.result_type(float) if self.real else jnp.result_type(complex)
 
     def __call__(self, x: Any) -> Array:
+        x = checks.array("MRI", "x", x)
         if self.real and jnp.iscomplexobj(x):
             checks.fail("MRI", "x", "be real, as real=True says", x, "Use mri(mask).")
         return super().__call__(x)
@@ -208,7 +210,7 @@ def coil_maps(shape: Any, num_coils: int, *, radius: float = 1.1, dtype: Any = N
     dtype = checks.float_type(where, jnp.result_type(complex) if dtype is None else dtype)
     if not jnp.issubdtype(dtype, jnp.complexfloating):
         checks.fail(where, "dtype", "be a complex type", dtype.name)
-    radius = checks.positive(where, "radius", radius)
+    radius = checks.positive(where, "radius", radius, single=True)
     if radius <= 1:
         checks.fail(where, "radius", "be larger than 1", radius, "The coils stand outside.")
     rows, columns = (2 * (np.arange(n) - (n - 1) / 2) / np.hypot(*shape) for n in shape)
@@ -246,6 +248,11 @@ def root_sum_of_squares(x: Any, axis: int = 0) -> Array:
         checks.fail_type(where, "axis", "be an integer", axis)
     if not -x.ndim <= axis < x.ndim:
         checks.fail(where, "x", f"have the axis {axis}", x)
+    return _root_sum(x, axis)
+
+
+@functools.partial(jax.jit, static_argnums=1, inline=True)
+def _root_sum(x: Array, axis: int) -> Array:
     return numerics.safe_sqrt(jnp.sum(jnp.real(x * jnp.conj(x)), axis=axis))
 
 
@@ -297,8 +304,13 @@ def _centered(where: str, transform: Any, x: Any) -> Array:
     x = checks.array(where, "x" if where == "fft2c" else "y", x)
     if x.ndim < 2:
         checks.fail(where, "x" if where == "fft2c" else "y", "have at least two axes", x)
+    return _shifted(fft_ready(x), transform)
+
+
+@functools.partial(jax.jit, static_argnums=1, inline=True)
+def _shifted(x: Array, transform: Any) -> Array:
     axes = (-2, -1)
-    shifted = jnp.fft.ifftshift(fft_ready(x), axes=axes)
+    shifted = jnp.fft.ifftshift(x, axes=axes)
     return jnp.fft.fftshift(transform(shifted, norm="ortho"), axes=axes)
 
 

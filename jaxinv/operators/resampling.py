@@ -72,7 +72,7 @@ def downsample(factor: Any, shape: Any) -> Downsample:
     shape = signal_shape("downsample", shape)
     if isinstance(factor, numbers.Integral) and not isinstance(factor, bool):
         factor = (factor,) * len(shape)
-    factors = checks.shape("downsample", "factor", factor)
+    factors = checks.sizes("downsample", "factor", factor)
     if len(factors) != len(shape):
         checks.fail(
             "downsample", "factor", f"have {len(shape)} entries, as shape has", f"{factors}"

@@ -83,8 +83,9 @@ def variable_density_mask(
     where = "variable_density_mask"
     key = checks.key(where, key)
     full = signal_shape(where, shape)
-    decay = checks.nonnegative(where, "decay", decay)
-    center = checks.scalar(where, "center", center, low=0.0, high=1.0)
+    decay = checks.nonnegative(where, "decay", decay, single=True)
+    center = checks.scalar(where, "center", center, low=0.0, high=1.0, single=True)
+    lines = checks.boolean(where, "lines", lines)
     if lines and len(full) < 2:
         checks.fail(where, "shape", "have at least two axes for lines=True", f"{full}")
     shape = full[:-1] if lines else full
@@ -102,5 +103,5 @@ def variable_density_mask(
 def _num_kept(where: str, size: int, ratio: Any) -> int:
     if not checks.is_concrete(ratio):
         checks.fail_type(where, "ratio", "be a concrete number (it sets a count)", ratio)
-    ratio = checks.scalar(where, "ratio", ratio, low=0.0, high=1.0, open_low=True)
+    ratio = checks.scalar(where, "ratio", ratio, low=0.0, high=1.0, open_low=True, single=True)
     return max(1, round(ratio * size))

@@ -88,12 +88,12 @@ def wavelet(shape: Any, name: str, levels: int) -> Wavelet:
     Source: Mallat (1989), Daubechies (1988); filters from PyWavelets (Lee et al., 2019).
     """
     shape = signal_shape("wavelet", shape)
-    levels = checks.count("wavelet", "levels", levels)
-    if name not in _NAMES:
+    levels = checks.count("wavelet", "levels", levels, maximum=62)
+    if not isinstance(name, str) or name not in _NAMES:
         close = difflib.get_close_matches(str(name), _NAMES, n=1)
         hint = f"Did you mean {close[0]!r}?" if close else ""
         families = ", ".join(f"{f}{_SMALLEST[f]}..{f}{_LARGEST[f]}" for f in _LARGEST)
-        checks.fail("wavelet", "name", f"be haar, {families}", repr(name), hint)
+        checks.fail("wavelet", "name", f"be haar, {families}", checks.show(name), hint)
     step = 2**levels
     if any(size % step for size in shape):
         following = tuple(-(-size // step) * step for size in shape)

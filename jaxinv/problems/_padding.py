@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from typing import Any
 
 import jax
@@ -20,8 +19,7 @@ def active_size(
     """Return a size in use below a static maximum as int32; None and tracers pass untouched."""
     if value is None or not checks.is_concrete(value):
         return value
-    numbers_seen = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not numbers_seen and not jnp.issubdtype(getattr(value, "dtype", bool), jnp.integer):
+    if not checks.is_integer(value):
         checks.fail_type(where, argument, f"be an integer in [{least}, {largest}] ({of})", value)
     seen = np.asarray(value)
     if not np.all((seen >= least) & (seen <= largest)):

@@ -57,7 +57,11 @@ def loss_and_gradient(problem: Problem, u: Any) -> tuple[Array, Any]:
     """Return the loss and its gradient with respect to ``u`` (any pytree).
 
     For complex unknowns the gradient is the direction of steepest ascent, Jᴴ r.
+
+    Raises:
+        TypeError: a ``problem`` that is none, an unknown that is no tree of arrays of numbers.
     """
+    u = _unknown("loss_and_gradient", problem, u)
     loss, gradient = jax.value_and_grad(problem.loss)(u)
     return loss, jax.tree.map(jnp.conj, gradient)
 
@@ -71,6 +75,9 @@ def jacobian(problem: Problem, u: Array) -> Array:
     Raises:
         ValueError: a complex ``u``: the model need not be differentiable over the complex numbers.
     """
+    u = _unknown("jacobian", problem, u)
+    if not isinstance(u, jax.Array):
+        checks.fail_type("jacobian", "u", "be one array", u)
     if jnp.iscomplexobj(u):
         hint = "For complex unknowns use solvers.gradient, ista or fista."
         checks.fail("jacobian", "u", "be real", u, hint)
@@ -83,6 +90,15 @@ def jacobian(problem: Problem, u: Array) -> Array:
         return jax.jvp(problem.operator, (signal,), (tangent,))[1]
 
     return jax.vmap(along, in_axes=-1, out_axes=-1)(columns)
+
+
+def _unknown(where: str, problem: Any, u: Any) -> Any:
+    """Return the unknown as floating or complex arrays."""
+    if not isinstance(problem, Problem):
+        checks.fail_type(where, "problem", "be a jaxinv.Problem", problem)
+    if not callable(problem.operator):
+        checks.fail_type(where, "problem.operator", "be an operator", problem.operator)
+    return checks.array(where, "u", u) if isinstance(u, list) else checks.arrays(where, "u", u)
 
 
 class Family(Protocol):

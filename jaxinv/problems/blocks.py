@@ -137,9 +137,9 @@ def _cosines(size: int, num_frequencies: int | None) -> np.ndarray:
     return np.cos(angles)
 
 
-def block_sides(where: str, block_shape: Any) -> tuple[int, int]:
+def block_sides(where: str, block_shape: Any, argument: str = "block_shape") -> tuple[int, int]:
     """Return (height, width); one number stands for both."""
-    sides = checks.shape(where, "block_shape", block_shape)
+    sides = checks.shape(where, argument, block_shape)
     if len(sides) not in (1, 2):
-        checks.fail(where, "block_shape", "be an int or (height, width)", str(sides))
+        checks.fail(where, argument, "be an int or (height, width)", str(sides))
     return (sides[0], sides[-1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -71,20 +72,7 @@ class GenerativeFamily:
     def sample(self, key: Any) -> Problem:
         """Draw network, signal, operator and noise from one key."""
         require_scalars(self, *_SCALARS)
-        root = jax.random.fold_in(checks.key("sample", key), _PROBLEM)
-        weight_key, latent_key, operator_key, noise_key = jax.random.split(root, 4)
-        latent_mask, row_mask = self._latent_mask(), self._row_mask()
-        weights = random_weights(weight_key, self.widths, self.weight_scale, self.dtype)
-        prior = Relu((masked(weights[0], latent_mask), *weights[1:]))
-        operator = self._operator(operator_key, row_mask)
-        direction = jax.random.normal(latent_key, self.widths[:1], self.dtype)
-        direction = masked(direction, latent_mask)
-        # G is positively homogeneous, so scaling the latent sets the norm of the signal
-        scale = numerics.safe_divide(self.signal_norm, numerics.safe_norm(prior(direction)))
-        u = direction * scale.astype(self.dtype)
-        x = prior(u)
-        noise = self._noise(noise_key, row_mask)
-        return Problem(operator, operator(x) + noise, prior, Truth(u, x, noise))
+        return _draw(self, checks.key("sample", key))
 
     def initial(self, key: Any, num_restarts: int | None = None) -> Array:
         """Draw a start N(0, c^{-d} I_k), shape (k,), or (num_restarts, k).
@@ -92,14 +80,12 @@ class GenerativeFamily:
         In the papers' scaling (c = 1) this is N(0, I_k); other scalings give the same start.
         Independent of ``sample`` with the same key.
         """
-        root = jax.random.fold_in(checks.key("initial", key), _START)
+        key = checks.key("initial", key)
         require_scalars(self, "active_latent", "weight_scale")
         shape = self.widths[:1]
         if num_restarts is not None:
             shape = (num_starts(num_restarts), *shape)
-        depth = len(self.widths) - 1
-        scale = jnp.asarray(self.weight_scale, self.dtype) ** (-depth / 2)
-        return masked(scale * jax.random.normal(root, shape, self.dtype), self._latent_mask())
+        return _draw_start(self, key, shape)
 
     def batch(self, keys: Any) -> Problem:
         """Draw one problem per key: ``vmap`` of ``sample`` with the right ``out_axes``."""
@@ -127,6 +113,33 @@ class GenerativeFamily:
         noise = masked(noise, row_mask)
         unit = noise / numerics.safe_norm(noise)
         return (self.noise_norm * unit + self.noise_std * noise).astype(self.dtype)
+
+
+@partial(jax.jit, inline=True)  # outside jit too, all of it is one program
+def _draw(family: GenerativeFamily, key: Array) -> Problem:
+    root = jax.random.fold_in(key, _PROBLEM)
+    weight_key, latent_key, operator_key, noise_key = jax.random.split(root, 4)
+    latent_mask, row_mask = family._latent_mask(), family._row_mask()
+    weights = random_weights(weight_key, family.widths, family.weight_scale, family.dtype)
+    prior = Relu((masked(weights[0], latent_mask), *weights[1:]))
+    operator = family._operator(operator_key, row_mask)
+    direction = jax.random.normal(latent_key, family.widths[:1], family.dtype)
+    direction = masked(direction, latent_mask)
+    # G is positively homogeneous, so scaling the latent sets the norm of the signal
+    scale = numerics.safe_divide(family.signal_norm, numerics.safe_norm(prior(direction)))
+    u = direction * scale.astype(family.dtype)
+    x = prior(u)
+    noise = family._noise(noise_key, row_mask)
+    return Problem(operator, operator(x) + noise, prior, Truth(u, x, noise))
+
+
+@partial(jax.jit, static_argnums=2, inline=True)
+def _draw_start(family: GenerativeFamily, key: Array, shape: tuple[int, ...]) -> Array:
+    root = jax.random.fold_in(key, _START)
+    depth = len(family.widths) - 1
+    scale = jnp.asarray(family.weight_scale, family.dtype) ** (-depth / 2)
+    start = scale * jax.random.normal(root, shape, family.dtype)
+    return masked(start, family._latent_mask())
 
 
 def generative(
@@ -182,7 +195,7 @@ def generative(
     Source: Hand, Voroninski (2019); protocol of Cocola (2022), appendix H.
     """
     where = "generative"
-    sizes = checks.shape(where, "widths", widths)
+    sizes = checks.sizes(where, "widths", widths)
     if len(sizes) < 2:
         checks.fail(where, "widths", "be (k, n_1, ..., n) with at least one layer", sizes)
     if num_measurements is not None:

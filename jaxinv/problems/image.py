@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import jax
@@ -38,12 +39,8 @@ class ImageFamily:
     def sample(self, key: Any) -> Problem:
         """Draw the noise from one key; the image and the operator stay."""
         key = checks.key("sample", key)
-        clean = self.operator(self.signal)
-        noise = jax.random.normal(key, clean.shape, clean.dtype)
-        scale = jnp.asarray(self.noise_std).astype(numerics.real_dtype(clean.dtype))
-        noise = jnp.where(self.measured, scale * noise, 0)
-        truth = Truth(self.unknown, self.signal, noise)
-        return Problem(self.operator, clean + noise, self.prior, truth)
+        y, noise = _measure(self, key)
+        return Problem(self.operator, y, self.prior, Truth(self.unknown, self.signal, noise))
 
     def initial(self, key: Any = None) -> Array:
         """Return zeros of the unknown's shape; the key is not used."""
@@ -52,6 +49,31 @@ class ImageFamily:
     def batch(self, keys: Any) -> Problem:
         """Draw one problem per key: ``vmap`` of ``sample`` with the right ``out_axes``."""
         return jax.vmap(self.sample, out_axes=self.axes)(key_batch("batch", keys))
+
+
+# outside jit too, each is one program
+@partial(jax.jit, inline=True)
+def _measure(family: ImageFamily, key: Array) -> tuple[Array, Array]:
+    """Return the measurements and their noise."""
+    clean = family.operator(family.signal)
+    noise = jax.random.normal(key, clean.shape, clean.dtype)
+    scale = jnp.asarray(family.noise_std).astype(numerics.real_dtype(clean.dtype))
+    noise = jnp.where(family.measured, scale * noise, 0)
+    return clean + noise, noise
+
+
+@partial(jax.jit, inline=True)
+def _measured_entries(operator: Operator, signal: Array) -> Array:
+    """Return which entries of ``y`` measure: a random signal leaves the rest at exactly zero."""
+    probe = jax.random.normal(jax.random.key(_PROBE), signal.shape, signal.dtype)
+    return operator(probe) != 0
+
+
+@partial(jax.jit, inline=True)
+def _level(operator: Operator, signal: Array, measured: Array) -> Array:
+    """Return the root mean square of the entries that measure."""
+    energy = numerics.sum_squares(operator(signal))
+    return jnp.sqrt(energy / jnp.maximum(jnp.sum(measured), 1))
 
 
 def image(
@@ -106,14 +128,10 @@ def image(
     if noise_db is not None and noise_std is not None:
         checks.fail(where, "noise_db and noise_std", "not both be set", f"{noise_db}, {noise_std}")
     unknown = _unknown(where, prior, signal)
-    # rows that a random signal leaves at exactly zero measure nothing
-    probe = jax.random.normal(jax.random.key(_PROBE), signal.shape, signal.dtype)
-    measured = operator(probe) != 0
+    measured = _measured_entries(operator, signal)
     if noise_db is not None:
         noise_db = checks.scalar(where, "noise_db", noise_db)
-        clean = operator(signal)
-        level = jnp.sqrt(numerics.sum_squares(clean) / jnp.maximum(jnp.sum(measured), 1))
-        noise_std = level * 10 ** (-noise_db / 20)
+        noise_std = _level(operator, signal, measured) * 10 ** (-noise_db / 20)
     elif noise_std is None:
         noise_std = 0.0
     else:

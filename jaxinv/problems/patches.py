@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -19,6 +20,7 @@ Array = jax.Array
 
 _PROBLEM, _SCALE = 0, 1  # streams of keys
 _SCALE_SAMPLES = 4096
+_SCALARS = ("scale", "snr_db", "noise_std")
 _EXACT = 1e-4  # relative error up to which a dictionary reproduces every patch
 _NORMALIZATIONS = ("images", "patch")
 _LARGEST = np.iinfo(np.int32).max
@@ -75,19 +77,13 @@ class PatchFamily:
 
     def sample(self, key: Any) -> Problem:
         """Draw a patch and noise from one key."""
-        root = jax.random.fold_in(checks.key("sample", key), _PROBLEM)
-        place_key, noise_key = jax.random.split(root)
-        return self._measured(self.draw(place_key), noise_key).problem
+        require_scalars(self, *_SCALARS)
+        y, codes, noise, _, _ = _sampled(self, checks.key("sample", key))
+        return self._problem(y, codes, noise)
 
     def draw(self, key: Any) -> Array:
         """Draw a patch as it is in its image, ``patch_shape``; every place is equally likely."""
-        place = jax.random.randint(checks.key("draw", key), (), 0, self.ends[-1])
-        image = jnp.searchsorted(self.ends, place, side="right")
-        before = jnp.where(image > 0, self.ends[image - 1], 0)
-        row, column = jnp.divmod(place - before, self.columns[image])
-        rows, columns = (jnp.arange(side) for side in self.patch_shape)
-        places = (row + rows)[:, None] * self.widths[image] + column + columns
-        return self.pixels[self.first[image] + places]
+        return _drawn(self, checks.key("draw", key))
 
     def measure(self, patch: Any, key: Any = None) -> PatchMeasurement:
         """Make the problem of a given patch, with the noise of a key, or none.
@@ -105,7 +101,10 @@ class PatchFamily:
         """
         patch = checks.array("measure", "patch", patch).astype(self.pixels.dtype)
         checks.shape_is("measure", "patch", patch, self.patch_shape)
-        return self._measured(patch, None if key is None else checks.key("measure", key))
+        key = None if key is None else checks.key("measure", key)
+        require_scalars(self, *_SCALARS)
+        y, codes, noise, mean, scale = _measured(self, patch, key)
+        return PatchMeasurement(self._problem(y, codes, noise), mean, scale)
 
     def restore(self, u: Any, mean: Any = 0.0, scale: Any = None) -> Array:
         """Return the patch that codes stand for: mean + D u / scale, of ``patch_shape``.
@@ -135,25 +134,9 @@ class PatchFamily:
     def _codes_known(self) -> bool:
         return self.dictionary is None or self.analysis is not None
 
-    def _measured(self, patch: Array, key: Array | None) -> PatchMeasurement:
-        require_scalars(self, "scale", "snr_db", "noise_std")
-        dtype = patch.dtype
-        mean = jnp.mean(patch) if self.remove_mean else jnp.zeros((), dtype)
-        scale = jnp.asarray(self.scale).astype(dtype)
-        x = (scale * (patch - mean)).reshape(-1)
-        codes = x if self.analysis is None else numerics.matmul(self.analysis, x)
-        if self._codes_known:
-            clean = self.operator(codes)
-        else:
-            clean = x if self.measurement is None else self.measurement(x)
-        noise = self._noise(key, clean, scale)
-        y = clean + noise
-        if self.normalize == "patch":
-            peak = jnp.max(jnp.abs(self.operator.adjoint(y)))
-            factor = numerics.safe_divide(1, peak).astype(dtype)
-            y, codes, noise, scale = (factor * value for value in (y, codes, noise, scale))
+    def _problem(self, y: Array, codes: Array, noise: Array) -> Problem:
         truth = Truth(codes, codes, noise) if self._codes_known else None
-        return PatchMeasurement(Problem(self.operator, y, None, truth), mean, scale)
+        return Problem(self.operator, y, None, truth)
 
     def _noise(self, key: Array | None, clean: Array, scale: Array) -> Array:
         if key is None or (self.snr_db is None and self.noise_std is None):
@@ -163,6 +146,55 @@ class PatchFamily:
             return noise * scale * jnp.asarray(self.noise_std).astype(clean.dtype)
         root_mean_square = numerics.safe_norm(clean) / clean.size**0.5
         return noise * root_mean_square * 10 ** (-jnp.asarray(self.snr_db).astype(clean.dtype) / 20)
+
+
+# outside jit too, each is one program
+@partial(jax.jit, inline=True)
+def _drawn(family: PatchFamily, key: Array) -> Array:
+    place = jax.random.randint(key, (), 0, family.ends[-1])
+    image = jnp.searchsorted(family.ends, place, side="right")
+    before = jnp.where(image > 0, family.ends[image - 1], 0)
+    row, column = jnp.divmod(place - before, family.columns[image])
+    rows, columns = (jnp.arange(side) for side in family.patch_shape)
+    places = (row + rows)[:, None] * family.widths[image] + column + columns
+    return family.pixels[family.first[image] + places]
+
+
+@partial(jax.jit, inline=True)
+def _sampled(family: PatchFamily, key: Array) -> tuple[Array, ...]:
+    place_key, noise_key = jax.random.split(jax.random.fold_in(key, _PROBLEM))
+    return _measured(family, family.draw(place_key), noise_key)
+
+
+@partial(jax.jit, inline=True)
+def _measured(family: PatchFamily, patch: Array, key: Array | None) -> tuple[Array, ...]:
+    """Return the measurements, the codes, the noise, and the patch's mean and scale."""
+    dtype = patch.dtype
+    mean = jnp.mean(patch) if family.remove_mean else jnp.zeros((), dtype)
+    scale = jnp.asarray(family.scale).astype(dtype)
+    x = (scale * (patch - mean)).reshape(-1)
+    codes = x if family.analysis is None else numerics.matmul(family.analysis, x)
+    if family._codes_known:
+        clean = family.operator(codes)
+    else:
+        clean = x if family.measurement is None else family.measurement(x)
+    noise = family._noise(key, clean, scale)
+    y = clean + noise
+    if family.normalize == "patch":
+        peak = jnp.max(jnp.abs(family.operator.adjoint(y)))
+        factor = numerics.safe_divide(1, peak).astype(dtype)
+        y, codes, noise, scale = (factor * value for value in (y, codes, noise, scale))
+    return y, codes, noise, mean, scale
+
+
+@jax.jit
+def _level(family: PatchFamily) -> Array:
+    """Return the root mean square of the pixels of many patches, each less its mean."""
+    keys = jax.random.split(jax.random.key(_SCALE), _SCALE_SAMPLES)
+    drawn = jax.vmap(family.draw)(keys)
+    if family.remove_mean:
+        drawn -= jnp.mean(drawn, axis=(1, 2), keepdims=True)
+    return jnp.sqrt(jnp.mean(jnp.square(drawn)))
 
 
 def patches(
@@ -242,7 +274,7 @@ def patches(
         normalization of each patch, as in Ablin, Moreau, Massias, Gramfort (2019), section 5.
     """
     where = "patches"
-    sides = block_sides(where, patch_shape)
+    sides = block_sides(where, patch_shape, "patch_shape")
     packed = _pack(where, images, sides)
     dtype, size = packed[0].dtype, sides[0] * sides[1]
     if snr_db is not None and noise_std is not None:
@@ -273,7 +305,10 @@ def patches(
 
 def _pack(where: str, images: Any, sides: tuple[int, int]) -> tuple[Array, ...]:
     """Return all pixels in one row, and where each image and its patches are."""
-    if hasattr(images, "ndim"):
+    if isinstance(images, jax.Array | np.ndarray):
+        images = checks.array(where, "images", images)
+        if images.ndim not in (2, 3):
+            checks.fail(where, "images", "have shape (h, w) or (N, h, w)", images)
         images = [images] if images.ndim == 2 else images
     elif not isinstance(images, Sequence) or isinstance(images, str):
         checks.fail_type(where, "images", "be an array or a sequence of arrays", images)
@@ -321,6 +356,8 @@ def _dictionary(where: str, dictionary: Any, size: int) -> LinearOperator | None
     if not isinstance(dictionary, LinearOperator):
         matrix = checks.array(where, "dictionary", dictionary, ndim=2)
         checks.finite(where, "dictionary", matrix)
+        if not matrix.size:
+            checks.fail(where, "dictionary", "have at least one row and one column", matrix)
         dictionary = dense(matrix)
     if len(dictionary.in_shape) != 1 or dictionary.out_shape != (size,):
         expected = f"map codes (n,) to a patch ({size},), row by row"
@@ -351,11 +388,7 @@ def _analysis(dictionary: LinearOperator, size: int, remove_mean: bool) -> np.nd
 
 
 def _scaled(where: str, family: PatchFamily) -> PatchFamily:
-    keys = jax.random.split(jax.random.key(_SCALE), _SCALE_SAMPLES)
-    drawn = jax.vmap(family.draw)(keys)
-    if family.remove_mean:
-        drawn -= jnp.mean(drawn, axis=(1, 2), keepdims=True)
-    level = jnp.sqrt(jnp.mean(jnp.square(drawn)))
+    level = _level(family)
     if checks.is_concrete(level) and not float(level) > 0:
         checks.fail(where, "images", "vary within patches", "constant ones", "State scale.")
     scale = float(1 / level) if checks.is_concrete(level) else 1 / level

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -49,15 +50,9 @@ class SparseFamily:
     def sample(self, key: Any) -> Problem:
         """Draw operator (unless it was given), signal and noise from one key."""
         require_scalars(self, *_SCALARS)
-        root = jax.random.fold_in(checks.key("sample", key), _PROBLEM)
-        operator_key, signal_key, noise_key = jax.random.split(root, 3)
-        operator = self.operator
-        if operator is None:
-            operator = Dense(self._matrix(operator_key))
-        x = self._signal(signal_key)
-        clean = operator(x)
-        noise = self._noise(noise_key, clean)
-        return Problem(operator, clean + noise, None, Truth(x, x, noise))
+        drawn, y, x, noise = _draw(self, checks.key("sample", key))
+        operator = drawn if self.operator is None else self.operator
+        return Problem(operator, y, None, Truth(x, x, noise))
 
     def initial(self, key: Any, num_restarts: int | None = None) -> Array:
         """Return the start 0, shape (n,), or (num_restarts, n); the key is not used."""
@@ -106,6 +101,21 @@ class SparseFamily:
         root_mean_square = numerics.safe_norm(clean) / jnp.sqrt(jnp.asarray(active, real))
         amplitude = 10 ** (-jnp.asarray(self.snr_db).astype(real) / 20)
         return noise * root_mean_square * amplitude
+
+
+@partial(jax.jit, inline=True)  # outside jit too, all of it is one program
+def _draw(family: SparseFamily, key: Array) -> tuple[Dense | None, Array, Array, Array]:
+    """Return the operator (unless it was given), the measurements, the signal and the noise."""
+    root = jax.random.fold_in(key, _PROBLEM)
+    operator_key, signal_key, noise_key = jax.random.split(root, 3)
+    x = family._signal(signal_key)
+    if family.operator is None:
+        drawn = Dense(family._matrix(operator_key))
+        clean = drawn(x)
+    else:
+        drawn, clean = None, family.operator(x)
+    noise = family._noise(noise_key, clean)
+    return drawn, clean + noise, x, noise
 
 
 def _with_condition_number(matrix: Array, active: Any, condition_number: Any) -> Array:

@@ -66,7 +66,5 @@ def _fits(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
 
 def penalty_weight(where: str, penalty: Any) -> Any:
     """Return a weight >= 0: a float, a tracer, or an array of weights."""
-    if not jnp.ndim(penalty):
-        return checks.nonnegative(where, "penalty", penalty)
-    checks.nonnegative(where, "penalty", penalty)
-    return checks.array(where, "penalty", penalty)
+    weight = checks.nonnegative(where, "penalty", penalty)
+    return checks.array(where, "penalty", weight) if getattr(weight, "ndim", 0) else weight

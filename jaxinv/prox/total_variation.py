@@ -30,6 +30,8 @@ class TotalVariation(Prox):
     def start(self, v: Array) -> Array:
         if v.ndim not in (1, 2):
             checks.fail("tv", "v", "have 1 or 2 dimensions", v, "Use jax.vmap for channels.")
+        if not v.size:
+            checks.fail("tv", "v", "have at least one entry", v)
         return jnp.zeros((v.ndim, *v.shape), v.dtype)
 
     def warm(self, v: Array, step_size: Any, memory: Array) -> tuple[Array, Array]:

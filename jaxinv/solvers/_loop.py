@@ -12,6 +12,7 @@ import numpy as np
 from jax import lax
 
 from jaxinv._core import Status, checks, describe, numerics
+from jaxinv.operators._require import fail_function
 from jaxinv.problems import Problem
 from jaxinv.solvers._base import Solver
 
@@ -198,9 +199,21 @@ def _trace(solver: Solver, problem: Problem, u0: Any, num_steps: int, measure: A
 
     def body(state: Any, _: None) -> tuple[Any, Any]:
         state, info = solver.step(problem, state)
-        return state, info if measure is None else (info, measure(problem, state))
+        return state, info if measure is None else (info, _measured(measure, problem, state))
 
     return lax.scan(body, solver.init(problem, u0), None, length=num_steps)
+
+
+def _measured(measure: Any, problem: Problem, state: Any) -> Any:
+    """Return what ``measure`` says; name it where it fails or returns no numbers."""
+    try:
+        found = measure(problem, state)
+    except (TypeError, ValueError) as error:
+        fail_function("trace", "measure", "(problem, state)", error)
+    for leaf in jax.tree.leaves(found):
+        if not isinstance(leaf, jax.Array | np.ndarray | np.number | int | float | complex):
+            checks.fail_type("trace", "measure", "return arrays or numbers", leaf)
+    return found
 
 
 def raise_if_failed(solution: Solution) -> Solution:
@@ -211,6 +224,9 @@ def raise_if_failed(solution: Solution) -> Solution:
     Returns:
         The solution itself.
     """
+    if not isinstance(solution, Solution):
+        hint = "Pass what jaxinv.solve returned."
+        checks.fail_type("raise_if_failed", "solution", "be a solution", solution, hint)
     failed = (Status.DIVERGED, Status.NONFINITE, Status.INVALID_START)
     status = np.asarray(solution.status)
     bad = status[np.isin(status, failed)]
@@ -227,7 +243,7 @@ def _check_solver(where: str, solver: Any) -> None:
 
 def step_limit(where: str, argument: str, value: Any) -> int:
     """Return a number of steps that fits the loops' int32 counter."""
-    if isinstance(value, jax.Array | np.ndarray) and value.ndim == 0:
+    if isinstance(value, jax.Array | np.ndarray) and value.ndim == 0 and checks.is_integer(value):
         value = value.item()
     result = checks.count(where, argument, value, minimum=0)
     if result > _MOST_STEPS:
@@ -241,9 +257,7 @@ def check_start(where: str, solver: Solver, problem: Any, u0: Any) -> tuple[Prob
     problem = check_problem(where, problem)
     if isinstance(u0, list | tuple) and getattr(_first_map(problem), "in_shape", None) is not None:
         u0 = checks.array(where, "u0", u0)  # the unknown is one array, not a tree
-    u0 = jax.tree.map(lambda leaf: checks.array(where, "u0", leaf), u0)
-    if not jax.tree.leaves(u0):
-        checks.fail_type(where, "u0", "be an array, or a tree of arrays", u0)
+    u0 = checks.arrays(where, "u0", u0)
     checks.finite(where, "u0", u0)
     _check_measurements(where, problem, jax.eval_shape(problem.predict, solver.one_start(u0)))
     solver.check_problem(where, problem, u0)
@@ -292,8 +306,13 @@ def _check_measurements(where: str, problem: Problem, expected: Any) -> None:
 
 def _valid_start(problem: Problem, u0: Any) -> Array:
     """Whether descent can leave ``u0``: not 0 for a prior that 0 is a fixed point of."""
+    return _usable(u0, bool(getattr(problem.prior, "zero_is_fixed", False)))
+
+
+@partial(jax.jit, static_argnums=1, inline=True)
+def _usable(u0: Any, zero_is_fixed: bool) -> Array:
     finite = _all_finite(u0)
-    if not getattr(problem.prior, "zero_is_fixed", False):
+    if not zero_is_fixed:
         return finite
     nonzero = jnp.any(jnp.stack([jnp.any(leaf != 0) for leaf in jax.tree.leaves(u0)]))
     return finite & nonzero

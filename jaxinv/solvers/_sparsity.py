@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from typing import Any
 
 import jax
@@ -23,8 +22,7 @@ def sparsity_level(where: str, value: Any) -> Any:
     """Return a number of entries (integer, >= 1) or a fraction of them (float, in (0, 1])."""
     if not checks.is_concrete(value):
         return value
-    integers = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if integers or jnp.issubdtype(getattr(value, "dtype", bool), jnp.integer):
+    if checks.is_integer(value):
         checks.scalar(where, "num_nonzeros", value, low=1, high=_MOST, hint=_HINT)
         return np.asarray(value, np.int32)  # of NumPy: under jit an array of JAX is a tracer
     return checks.scalar(where, "num_nonzeros", value, low=0.0, high=1.0, open_low=True, hint=_HINT)

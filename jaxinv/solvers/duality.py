@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -62,9 +63,8 @@ def duality_gap(problem: Problem, u: Any, penalty: Any) -> DualityGap:
 
     Source: Fercoq, Gramfort, Salmon (2015), section 2; Kim et al. (2007), section 3.
     """
-    model, problem, u = _checked("duality_gap", problem, u, penalty)
-    residual = problem.y - model(u)
-    return gap_from(problem.y, residual, model.adjoint(residual), u, penalty)
+    model, problem, u, penalty = _checked("duality_gap", problem, u, penalty)
+    return _gap(model, problem.y, u, penalty)
 
 
 def kkt_residual(problem: Problem, u: Any, penalty: Any) -> Array:
@@ -95,14 +95,8 @@ def kkt_residual(problem: Problem, u: Any, penalty: Any) -> Array:
         >>> round(float(kkt_residual(problem, jax.numpy.zeros(100), 0.25 * penalty)), 6)
         0.75
     """
-    model, problem, u = _checked("kkt_residual", problem, u, penalty)
-    correlation = model.adjoint(problem.y - model(u))
-    size = jnp.abs(u)
-    direction = numerics.safe_divide(u, size)
-    active = jnp.abs(correlation - penalty * direction)
-    inactive = jnp.maximum(jnp.abs(correlation) - penalty, 0)
-    worst = jnp.max(jnp.where(size > 0, active, inactive))
-    return numerics.safe_divide(worst, jnp.max(jnp.abs(model.adjoint(problem.y))))
+    model, problem, u, penalty = _checked("kkt_residual", problem, u, penalty)
+    return _kkt(model, problem.y, u, penalty)
 
 
 def largest_penalty(problem: Problem) -> Array:
@@ -128,7 +122,30 @@ def largest_penalty(problem: Problem) -> Array:
         0
     """
     problem = check_problem("largest_penalty", problem)
-    return jnp.max(jnp.abs(require_linear("largest_penalty", problem).adjoint(problem.y)))
+    return _largest(require_linear("largest_penalty", problem), problem.y)
+
+
+# outside jit too, each is one program
+@partial(jax.jit, inline=True)
+def _gap(model: LinearOperator, y: Array, u: Array, penalty: Any) -> DualityGap:
+    residual = y - model(u)
+    return gap_from(y, residual, model.adjoint(residual), u, penalty)
+
+
+@partial(jax.jit, inline=True)
+def _kkt(model: LinearOperator, y: Array, u: Array, penalty: Any) -> Array:
+    correlation = model.adjoint(y - model(u))
+    size = jnp.abs(u)
+    direction = numerics.safe_divide(u, size)
+    active = jnp.abs(correlation - penalty * direction)
+    inactive = jnp.maximum(jnp.abs(correlation) - penalty, 0)
+    worst = jnp.max(jnp.where(size > 0, active, inactive))
+    return numerics.safe_divide(worst, jnp.max(jnp.abs(model.adjoint(y))))
+
+
+@partial(jax.jit, inline=True)
+def _largest(model: LinearOperator, y: Array) -> Array:
+    return jnp.max(jnp.abs(model.adjoint(y)))
 
 
 def gap_from(y: Array, residual: Array, correlation: Array, u: Array, penalty: Any) -> DualityGap:
@@ -155,11 +172,12 @@ def require_linear(where: str, problem: Problem) -> LinearOperator:
 
 def _checked(
     where: str, problem: Any, u: Any, penalty: Any
-) -> tuple[LinearOperator, Problem, Array]:
+) -> tuple[LinearOperator, Problem, Array, Any]:
     problem = check_problem(where, problem)
     model = require_linear(where, problem)
     u = checks.array(where, "u", u)
     checks.shape_is(where, "u", u, model.in_shape)
     checks.shape_is(where, "problem.y", problem.y, model.out_shape)
-    checks.shape_is(where, "penalty", checks.nonnegative(where, "penalty", penalty), ())
-    return model, problem, u
+    penalty = checks.nonnegative(where, "penalty", penalty)
+    checks.shape_is(where, "penalty", penalty, ())
+    return model, problem, u, penalty

@@ -189,6 +189,8 @@ def gradient(
     if regularizer is not None and not callable(regularizer):
         checks.fail_type(where, "regularizer", "be a function regularizer(u)", regularizer)
     num_restarts = checks.count(where, "num_restarts", num_restarts)
+    if hyperparams is not None and not isinstance(hyperparams, dict):
+        checks.fail_type(where, "hyperparams", "be a dict of numbers by name", hyperparams)
     values = {
         name: checks.scalar(where, f"hyperparams[{name!r}]", value)
         for name, value in (hyperparams or {}).items()

@@ -86,7 +86,9 @@ def lasso_path(
     problem = check_problem(where, problem)
     require_linear(where, problem)
     num_penalties = checks.count(where, "num_penalties", num_penalties)
-    smallest = checks.scalar(where, "smallest", smallest, low=0.0, high=1.0, open_low=True)
+    smallest = checks.scalar(
+        where, "smallest", smallest, low=0.0, high=1.0, open_low=True, single=True
+    )
     if penalties is not None:
         penalties = checks.array(where, "penalties", penalties, ndim=1)
         if penalties.size == 0:
@@ -96,7 +98,7 @@ def lasso_path(
         checks.finite(where, "penalties", penalties)
         if checks.is_concrete(penalties) and not bool(np.all(np.asarray(penalties) >= 0)):
             checks.fail(where, "penalties", "be >= 0", "a negative entry")
-    tol = checks.nonnegative(where, "tol", tol)
+    tol = checks.nonnegative(where, "tol", tol, single=True)
     if checks.is_concrete(max_steps):
         max_steps = step_limit(where, "max_steps", max_steps)
     solver = lasso(0.0, working_set=working_set, num_inner=num_inner, shared=True)

@@ -169,7 +169,7 @@ class Layers:
             0.05
         """
         layered = {name: getattr(self.solver, name) for name in self._layered()}
-        return replace(self.solver, **jax.tree.map(lambda leaf: leaf[index], layered))
+        return replace(self.solver, **_entry(layered, index))
 
     def _layered(self) -> tuple[str, ...]:
         return tuple(name for name, axis in self.axes if axis == 0)
@@ -288,7 +288,18 @@ def _stacked(solvers: list[Any], name: str, shared: bool) -> Any:
     values = [getattr(solver, name) for solver in solvers]
     if shared:
         return jax.tree.map(jnp.asarray, values[0])
+    return _stack(values)
+
+
+# outside jit too, a network is put together, and a layer taken out of it, by one program
+@partial(jax.jit, inline=True)
+def _stack(values: list[Any]) -> Any:
     return jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(x) for x in leaves]), *values)
+
+
+@partial(jax.jit, static_argnums=1, inline=True)
+def _entry(layered: dict[str, Any], index: int) -> dict[str, Any]:
+    return jax.tree.map(lambda leaf: leaf[index], layered)
 
 
 def _is_inexact(value: Any) -> bool:

@@ -21,6 +21,8 @@ def host_matrix(where: str, matrix: Any, argument: str = "matrix") -> np.ndarray
         checks.fail(where, argument, "hold numbers that can be looked at", "a traced array", hint)
     exact = np.asarray(matrix, complex if np.iscomplexobj(matrix) else float)
     checks.finite(where, argument, exact)
+    if not exact.size:
+        checks.fail(where, argument, "have at least one row and one column", exact)
     zero = np.flatnonzero(~np.any(exact, axis=0))
     if zero.size:
         checks.fail(where, argument, "have no zero column", f"zero column {zero[0]}")

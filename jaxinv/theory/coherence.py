@@ -124,15 +124,15 @@ def largest_interference(weights: np.ndarray, matrix: np.ndarray) -> float:
     return float(products.max())
 
 
-def normalized_weights(where: str, W: Any, matrix: np.ndarray) -> np.ndarray:
+def normalized_weights(where: str, W: Any, matrix: np.ndarray, argument: str = "W") -> np.ndarray:
     """Return W in double precision with diag(W*A) = 1; warns if it was not."""
-    weights = host_matrix(where, W, "W")
-    checks.shape_is(where, "W", weights, matrix.shape, "It has the shape of the matrix.")
+    weights = host_matrix(where, W, argument)
+    checks.shape_is(where, argument, weights, matrix.shape, "It has the shape of the matrix.")
     diagonal = np.sum(weights.conj() * matrix, axis=0)
     sizes = np.linalg.norm(weights, axis=0) * np.linalg.norm(matrix, axis=0)
     zero = np.flatnonzero(np.abs(diagonal) <= 1e-12 * sizes)
     if zero.size:
-        checks.fail(where, "W", "have w_i* a_i ≠ 0 for all i", f"0 for i = {zero[0]}")
+        checks.fail(where, argument, "have w_i* a_i ≠ 0 for all i", f"0 for i = {zero[0]}")
     if np.max(np.abs(diagonal - 1)) > 1e-4:
         warnings.warn(
             f"{where}: w_i* a_i must be 1, it departs from 1 by up to "

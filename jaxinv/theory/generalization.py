@@ -258,16 +258,22 @@ def perturbation(
     """
     where = "perturbation"
     matrix = checks.array(where, "matrix", matrix, ndim=2)
+    matrix = matrix.astype(jnp.result_type(matrix, jnp.float32))
+    checks.finite(where, "matrix", matrix)
     rows, size = matrix.shape
     first = _dictionary(where, "first", first, size)
     second = _dictionary(where, "second", second, size)
     measurements = checks.array(where, "measurements", measurements, ndim=2)
     checks.shape_is(where, "measurements", measurements, (measurements.shape[0], rows))
+    checks.finite(where, "measurements", measurements)
+    if jnp.iscomplexobj(measurements):
+        checks.fail(where, "measurements", "be real", measurements)
     num_layers = checks.count(where, "num_layers", num_layers)
-    threshold = checks.nonnegative(where, "threshold", threshold)
+    threshold = checks.nonnegative(where, "threshold", threshold, single=True)
+    energy = numerics.safe_norm(measurements)
+    checks.finite(where, "measurements", energy, "This is their norm.")
     norm = jnp.linalg.norm(matrix, 2)
-    if step_size is None:
-        step_size = numerics.safe_divide(1.0, norm * norm, default=1.0)
+    step_size = _step(where, step_size, norm)
     solver = ista(step_size, threshold / step_size)
 
     def coefficients(dictionary: Array) -> Array:
@@ -278,10 +284,24 @@ def perturbation(
 
     measured = numerics.safe_norm(coefficients(first) - coefficients(second))
     change = jnp.linalg.norm(numerics.matmul(matrix, first - second), 2)
-    energy = numerics.safe_norm(measurements)
     bound = perturbation_constant(num_layers, step_size, norm, energy) * change
     slack = 1 + 100 * jnp.finfo(matrix.dtype).eps
     return Perturbation(measured, bound, measured <= slack * bound)
+
+
+def _step(where: str, step_size: Any, norm: Array) -> Any:
+    """Return τ, by default 1/‖A‖²; a stated one must not be larger."""
+    square = norm * norm
+    concrete = checks.is_concrete((norm, step_size))
+    if checks.is_concrete(norm) and not (0 < float(square) < float("inf")):
+        checks.fail(where, "matrix", "have a norm whose square is > 0 and finite", f"{norm}")
+    if step_size is None:
+        return 1 / square
+    step_size = checks.positive(where, "step_size", step_size, single=True)
+    if concrete and step_size * float(square) > 1 + 1e-4:
+        expected = f"be at most 1/‖A‖² = {1 / float(square):.4g}"
+        checks.fail(where, "step_size", expected, step_size)
+    return step_size
 
 
 def _constant(layers: Any, step_size: Any, norm: Any, energy: Any) -> Any:
@@ -309,6 +329,9 @@ def _norm_and_step(where: str, operator_norm: Any, step_size: Any) -> tuple[Any,
 def _dictionary(where: str, argument: str, value: Any, size: int) -> Array:
     value = checks.array(where, argument, value, ndim=2)
     checks.shape_is(where, argument, value, (size, size))
+    checks.finite(where, argument, value)
+    if jnp.iscomplexobj(value):
+        checks.fail(where, argument, "be real", value)
     if checks.is_concrete(value):
         seen = np.asarray(value, np.float64)
         defect = float(np.max(np.abs(seen.T @ seen - np.eye(size))))

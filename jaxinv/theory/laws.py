@@ -95,8 +95,10 @@ def denoising_law(noise_std: Any, latent_size: Any, signal_size: Any) -> Array:
 def _sizes(where: str, argument: str, value: Any) -> Any:
     """Return counts as floating numbers; concrete ones must be positive integers."""
     if isinstance(value, numbers.Integral):
-        return float(checks.count(where, argument, value))
+        return float(checks.count(where, argument, value, maximum=2**62))
     value = checks.array(where, argument, value)
+    if jnp.iscomplexobj(value):
+        checks.fail(where, argument, "hold integers >= 1", value)
     if checks.is_concrete(value):
         seen = np.asarray(value)
         if not np.all((seen >= 1) & (seen == np.floor(seen))):

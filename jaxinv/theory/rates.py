@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from jaxinv._core import checks
@@ -99,12 +100,12 @@ def linear_rate(
     Theorem 1; Theorems 9 and 10 of Scarlett, Heckel, Rodrigues, Hand, Eldar (2023).
     """
     where = "linear_rate"
-    mu = checks.scalar(where, "coherence", coherence, low=0.0, high=1.0)
+    mu = checks.scalar(where, "coherence", coherence, low=0.0, high=1.0, single=True)
     sparsity = checks.count(where, "sparsity", sparsity)
     num_layers = checks.count(where, "num_layers", num_layers)
-    largest = checks.positive(where, "largest", largest)
-    smallest = checks.scalar(where, "smallest", smallest, low=0.0, high=largest)
-    noise = checks.nonnegative(where, "noise", noise)
+    largest = checks.positive(where, "largest", largest, single=True)
+    smallest = checks.scalar(where, "smallest", smallest, low=0.0, high=largest, single=True)
+    noise = checks.nonnegative(where, "noise", noise, single=True)
     counts = _counts(where, bypass_counts, num_layers)
     factor = (2 * sparsity - 1) * mu
     if factor >= 1:
@@ -133,38 +134,41 @@ def check_linear_rate(
 ) -> RateCheck:
     r"""Run coupled layers with the theorem's thresholds and compare the errors with its bound.
 
-    The class is the smallest that holds all the signals: s is their largest number of nonzero
-    entries, B the largest magnitude, ε the largest max |W_ij| ‖η‖₁.
+        The class is the smallest that holds all the signals: s is their largest number of nonzero
+        entries, B the largest magnitude, ε the largest max |W_ij| ‖η‖₁.
 
-    Args:
-        matrix: A, shape (m, n).
-        weights: W, shape (m, n), with w_i* a_i = 1.
-        signals: x*, shape (num_signals, n), none of them all zero.
-        noise: η, shape (num_signals, m); None for none.
-        num_layers: T >= 1.
-        bypass_counts: as in ``linear_rate``.
+        Args:
+            matrix: A, shape (m, n).
+            weights: W, shape (m, n), with w_i* a_i = 1.
+            signals: x*, shape (num_signals, n), none of them all zero.
+            noise: η, shape (num_signals, m); None for none.
+            num_layers: T >= 1.
+            bypass_counts: as in ``linear_rate``.
 
-    Returns:
-        ``RateCheck(errors, errors_1, promise, false_positives, holds)``.
+        Returns:
+            ``RateCheck(errors, errors_1, promise, false_positives, holds)``.
 
-    Raises:
-        ValueError: shapes that do not fit, or signals too dense for the theorem.
+        Raises:
+            ValueError: shapes that do not fit, or signals too dense for the theorem.
 
-    Cost: T products with A and Wᵀ for all signals, in float64 on the host, since float32 would
-    end the decay near 1e-7.
+        Cost: T products with A and Wᵀ for all signals, in float64 on the host, since float32 would
+        end the decay near 1e-7.
 
-    Example:
-        >>> import numpy as np
-        >>> A = np.array([[1.0, 0.0, 0.6], [0.0, 1.0, 0.8]])
-        >>> found = check_linear_rate(A, A, [[0.0, 2.0, 0.0]], num_layers=3)
-        >>> found.holds, found.errors[0].round(3).tolist()
-        (True, [2.0, 1.6, 1.28, 1.024])
+        Example:
+            >>> import jax
+    import numpy as np
+            >>> A = np.array([[1.0, 0.0, 0.6], [0.0, 1.0, 0.8]])
+            >>> found = check_linear_rate(A, A, [[0.0, 2.0, 0.0]], num_layers=3)
+            >>> found.holds, found.errors[0].round(3).tolist()
+            (True, [2.0, 1.6, 1.28, 1.024])
 
-    Source: as for ``linear_rate``.
+        Source: as for ``linear_rate``.
     """
     where = "check_linear_rate"
     A = host_matrix(where, matrix)
-    W = normalized_weights(where, weights, A)
+    W = normalized_weights(where, weights, A, "weights")
+    num_layers = checks.count(where, "num_layers", num_layers)
+    counts = _counts(where, bypass_counts, num_layers)
     truth = _rows(where, "signals", signals, A.shape[1])
     eta = np.zeros((len(truth), A.shape[0])) if noise is None else noise
     eta = _rows(where, "noise", eta, A.shape[0])
@@ -172,16 +176,19 @@ def check_linear_rate(
     sizes = np.abs(truth)
     if not np.all(np.any(sizes > 0, axis=1)):
         checks.fail(where, "signals", "each have a nonzero entry", "an all-zero signal")
+    mu, most = min(largest_interference(W, A), 1.0), int(np.count_nonzero(truth, axis=1).max())
+    if (2 * most - 1) * mu >= 1:
+        got = f"{most} nonzero entries with a coherence of {mu:.3g}"
+        checks.fail(where, "signals", "have s entries with (2 s - 1) coherence < 1", got)
     promise = linear_rate(
-        min(largest_interference(W, A), 1.0),
-        int(np.max(np.count_nonzero(truth, axis=1))),
+        mu,
+        most,
         num_layers,
         largest=float(sizes.max()),
         smallest=float(sizes[sizes > 0].min()),
         noise=float(np.abs(W).max() * np.sum(np.abs(eta), axis=1).max()),
-        bypass_counts=bypass_counts,
+        bypass_counts=counts,
     )
-    counts = _counts(where, bypass_counts, promise.thresholds.size)
     y = truth @ A.T + eta
     x, wrong, path = np.zeros_like(y @ W.conj()), np.zeros(truth.shape, bool), [truth]
     for threshold, count in zip(promise.thresholds, counts, strict=True):
@@ -211,7 +218,11 @@ def _select(z: np.ndarray, threshold: float, count: int) -> np.ndarray:
 def _counts(where: str, counts: Any, num_layers: int) -> list[int]:
     if counts is None:
         return [0] * num_layers
-    found = [checks.count(where, "bypass_counts", int(count), minimum=0) for count in counts]
+    if isinstance(counts, jax.Array | np.ndarray) and checks.is_integer(counts) and counts.ndim:
+        counts = counts.tolist()
+    if not isinstance(counts, list | tuple):
+        checks.fail_type(where, "bypass_counts", "be a list of integers", counts)
+    found = [checks.count(where, "bypass_counts", count, minimum=0) for count in counts]
     if len(found) != num_layers:
         checks.fail(where, "bypass_counts", f"hold {num_layers} counts", f"{len(found)}")
     return found

@@ -168,7 +168,7 @@ def restricted_eigenvalue(
     where = "restricted_eigenvalue"
     checks.choice(where, "method", method, METHODS)
     num_samples = checks.count(where, "num_samples", num_samples)
-    cone = checks.nonnegative(where, "cone", cone)
+    cone = checks.nonnegative(where, "cone", cone, single=True)
     exact = host_matrix(where, matrix)
     order = _order(where, order, exact.shape[1])
     gram = exact.conj().T @ exact

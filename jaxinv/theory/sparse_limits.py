@@ -111,6 +111,9 @@ def oracle_nmse_db(snr_db: Any, *, aspect: Any, sparsity: Any) -> Array:
 def _multiplier(where: str, delta: Any) -> Array:
     """Return z with the given δ, which falls as z grows, by bisection."""
     delta = checks.array(where, "delta", delta)
+    if jnp.iscomplexobj(delta):
+        checks.fail(where, "delta", "be real", delta)
+    delta = delta.astype(jnp.result_type(delta, jnp.float32))
     if checks.is_concrete(delta):
         seen = np.asarray(delta)
         if not np.all((seen > 0) & (seen <= 1)):

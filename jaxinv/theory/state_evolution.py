@@ -79,23 +79,42 @@ def state_evolution(
 
     Source: Donoho, Maleki, Montanari (2009); proved by Bayati, Montanari (2011).
     """
-    where = "state_evolution"
+    return _predict(
+        "state_evolution", shrinkage, aspect, sparsity, noise_std, snr_db, variance, num_steps
+    )
+
+
+def _predict(
+    where: str,
+    shrinkage: Any,
+    aspect: Any,
+    sparsity: Any,
+    noise_std: Any,
+    snr_db: Any,
+    variance: Any,
+    num_steps: int,
+) -> StateEvolution:
     if not isinstance(shrinkage, Shrinkage):
         hint = "Make one with jaxinv.shrinkage."
         checks.fail_type(where, "shrinkage", "be a shrinkage", shrinkage, hint)
-    aspect = checks.positive(where, "aspect", aspect)
-    sparsity = checks.scalar(where, "sparsity", sparsity, low=0.0, high=1.0, open_low=True)
-    variance = checks.positive(where, "variance", variance)
+    aspect = checks.positive(where, "aspect", aspect, single=True)
+    sparsity = _share(where, sparsity)
+    variance = checks.positive(where, "variance", variance, single=True)
     num_steps = checks.count(where, "num_steps", num_steps)
     noise_variance = 0.0
     if snr_db is not None:
         if noise_std is not None:
             checks.fail(where, "noise_std or snr_db", "be given, at most one", "both")
-        snr_db = checks.scalar(where, "snr_db", snr_db)
+        snr_db = checks.scalar(where, "snr_db", snr_db, single=True)
         noise_variance = sparsity * variance / aspect * 10 ** (-snr_db / 10)
     elif noise_std is not None:
-        noise_variance = checks.nonnegative(where, "noise_std", noise_std) ** 2
-    return _evolve(shrinkage, aspect, sparsity, variance, noise_variance, num_steps)
+        noise_variance = checks.nonnegative(where, "noise_std", noise_std, single=True) ** 2
+    found = _evolve(shrinkage, aspect, sparsity, variance, noise_variance, num_steps)
+    return checks.no_nan(where, "aspect, sparsity, variance and noise", found)
+
+
+def _share(where: str, sparsity: Any) -> Any:
+    return checks.scalar(where, "sparsity", sparsity, low=0.0, high=1.0, open_low=True, single=True)
 
 
 def bayes_state_evolution(
@@ -130,15 +149,11 @@ def bayes_state_evolution(
     Source: Donoho, Maleki, Montanari (2009); optimality: Reeves, Pfister (2016); Barbier,
         Dia, Macris, Krzakala (2016).
     """
-    return state_evolution(
-        posterior_mean(sparsity, variance),
-        aspect=aspect,
-        sparsity=sparsity,
-        noise_std=noise_std,
-        snr_db=snr_db,
-        variance=variance,
-        num_steps=num_steps,
+    where = "bayes_state_evolution"
+    prior = posterior_mean(
+        _share(where, sparsity), checks.positive(where, "variance", variance, single=True)
     )
+    return _predict(where, prior, aspect, sparsity, noise_std, snr_db, variance, num_steps)
 
 
 @partial(jax.jit, static_argnums=5)

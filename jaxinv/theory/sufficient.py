@@ -133,7 +133,7 @@ def sufficient_sparsity(
     if isinstance(matrix, LinearOperator):
         matrix = matrix.todense()
     exact = host_matrix(where, matrix)
-    slack = 16 * float(jnp.finfo(jnp.asarray(matrix).dtype).eps)
+    slack = 16 * float(jnp.finfo(checks.array(where, "matrix", matrix).dtype).eps)
     if (theorem in _WEIGHTS) != (weights is not None):
         expected = "be given" if theorem in _WEIGHTS else "be None"
         hint = "unfolded.analytic_weights(matrix) gives them." if theorem in _WEIGHTS else ""
@@ -141,7 +141,7 @@ def sufficient_sparsity(
     if theorem in _ISOMETRY:
         return _by_isometry(exact, _ISOMETRY[theorem], method, key)
     if theorem in _WEIGHTS:
-        scaled = normalized_weights(where, weights, exact)
+        scaled = normalized_weights(where, weights, exact, "weights")
         constant = largest_interference(scaled, exact)
         return _by_coherence(constant, 0.5, exact.shape[1], slack, _WEIGHTS[theorem])
     unit = unit_columns(where, exact)

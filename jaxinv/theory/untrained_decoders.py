@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -10,7 +11,7 @@ import jax.numpy as jnp
 
 from jaxinv._core import checks, numerics
 from jaxinv._core.selection import largest_mask
-from jaxinv.generators import TwoLayerDecoder
+from jaxinv.generators import TwoLayerDecoder, UntrainedPrior
 from jaxinv.operators import gaussian, identity, wavelet
 from jaxinv.problems import Problem
 from jaxinv.solvers import gradient, solve
@@ -125,7 +126,13 @@ def noise_bound(size: int, num_channels: int, *, failure_probability: float = 0.
     n = checks.count(where, "size", size, minimum=2)
     k = checks.count(where, "num_channels", num_channels)
     delta = checks.scalar(
-        where, "failure_probability", failure_probability, low=0.0, high=1.0, open_low=True
+        where,
+        "failure_probability",
+        failure_probability,
+        low=0.0,
+        high=1.0,
+        open_low=True,
+        single=True,
     )
     if k * k >= n:
         checks.fail(where, "num_channels", f"be below √n = {math.sqrt(n):.4g}", k)
@@ -184,20 +191,34 @@ def noise_fit(
     (size,) = decoder.out_shape
     bound = noise_bound(size, decoder.num_channels)
     for_noise, for_start = jax.random.split(key)
-    noise = jax.random.normal(for_noise, (size,), decoder.upsampling.dtype)
+    noise = _noise(for_noise, size, decoder.upsampling.dtype)
     problem = Problem(identity((size,)), noise, decoder)
     params = _fit(where, problem, for_start, num_starts, num_steps, learning_rate)
+    measured, subspace, holds = _fitted(decoder, params, noise, bound.residual)
+    found = NoiseFit(measured, subspace, bound, holds)
+    return checks.no_nan(where, "decoder and learning_rate", found)
+
+
+@partial(jax.jit, static_argnums=(1, 2))
+def _noise(key: Array, size: int, dtype: Any) -> Array:
+    return jax.random.normal(key, (size,), dtype)
+
+
+@jax.jit
+def _fitted(
+    decoder: TwoLayerDecoder, params: Any, noise: Array, least: float
+) -> tuple[Array, Array, Array]:
+    """Return the residual energy of a fit, and the least in the linear piece it ended in."""
     energy = numerics.sum_squares(noise)
     measured = numerics.sum_squares(decoder(params) - noise) / energy
     channels = numerics.matmul(decoder.upsampling.astype(noise.dtype), decoder.z)
     active = numerics.matmul(channels, params["W0"]) > 0
-    columns = (active[:, :, None] * channels[:, None, :]).reshape(size, -1)
+    columns = (active[:, :, None] * channels[:, None, :]).reshape(noise.size, -1)
     left, singular, _ = jnp.linalg.svd(columns, full_matrices=False)
-    kept = singular > size * jnp.finfo(noise.dtype).eps * singular[0]
+    kept = singular > noise.size * jnp.finfo(noise.dtype).eps * singular[0]
     inside = numerics.matmul(left.T, noise) * kept
     subspace = 1 - numerics.sum_squares(inside) / energy
-    holds = jnp.minimum(measured, subspace) >= bound.residual
-    return NoiseFit(measured, subspace, bound, holds)
+    return measured, subspace, jnp.minimum(measured, subspace) >= least
 
 
 def decoder_recovery(
@@ -248,17 +269,33 @@ def decoder_recovery(
     tolerance = checks.positive(where, "tolerance", tolerance)
     (size,), dtype = decoder.out_shape, decoder.upsampling.dtype
     for_truth, for_operator, for_start = jax.random.split(checks.key(where, key), 3)
-    signal = decoder(decoder.init(for_truth))
     operator = gaussian(for_operator, m, size, dtype=dtype)
-    problem = Problem(operator, operator(signal), decoder)
+    signal, y = _measured(decoder, operator, for_truth)
+    checks.finite(where, "decoder", signal, "This is a signal that it makes.")
+    problem = Problem(operator, y, decoder)
     params = _fit(where, problem, for_start, num_starts, num_steps, learning_rate)
-    found = decoder(params)
+    enough = 2 * decoder.num_channels**2
+    measured, misfit, holds = _errors(problem, params, signal, tolerance, m >= enough)
+    found = DecoderRecovery(measured, misfit, enough, m >= enough, holds)
+    return checks.no_nan(where, "decoder and learning_rate", found)
+
+
+@jax.jit
+def _measured(decoder: TwoLayerDecoder, operator: Any, key: Array) -> tuple[Array, Array]:
+    signal = decoder(decoder.init(key))
+    return signal, operator(signal)
+
+
+@jax.jit
+def _errors(
+    problem: Problem, params: Any, signal: Array, tolerance: Any, unique: Any
+) -> tuple[Array, Array, Array]:
+    """Return the relative error and misfit, and whether what had to be recovered was."""
+    found = problem.prior(params)
     measured = numerics.safe_norm(found - signal) / numerics.safe_norm(signal)
     misfit = numerics.safe_norm(problem.residual(params)) / numerics.safe_norm(problem.y)
-    enough = 2 * decoder.num_channels**2
     fitted = misfit <= tolerance / 10
-    holds = (m < enough) | ~fitted | (measured <= tolerance)
-    return DecoderRecovery(measured, misfit, enough, m >= enough, holds)
+    return measured, misfit, ~unique | ~fitted | (measured <= tolerance)
 
 
 def compression(
@@ -303,31 +340,59 @@ def compression(
     """
     where = "compression"
     image = checks.array(where, "image", image)
+    if not isinstance(prior, UntrainedPrior):
+        hint = "Such as generators.two_layer_decoder(size, num_channels)."
+        checks.fail_type(where, "prior", "be an untrained prior", prior, hint)
     checks.shape_is(where, "image", image, prior.out_shape)
+    checks.finite(where, "image", image)
+    checks.finite(where, "prior", prior.params)
+    if jnp.iscomplexobj(image) or not bool(jnp.any(image != 0)):
+        checks.fail(where, "image", "be real and not zero", image)
+    transform = wavelet(image.shape, name, levels)
     num_parameters = prior.num_parameters
     if num_parameters >= image.size:
         expected = f"have fewer parameters than the {image.size} entries"
         checks.fail(where, "prior", expected, f"{num_parameters}")
     problem = Problem(identity(image.shape), image, prior)
-    rate = checks.positive(where, "learning_rate", learning_rate)
+    rate = checks.positive(where, "learning_rate", learning_rate, single=True)
     num_steps = checks.count(where, "num_steps", num_steps)
     found = solve(gradient(_adam(rate)), problem, prior.params, tol=0, max_steps=num_steps).x
-    transform = wavelet(image.shape, name, levels)
+    measured, reference = _approximations(transform, image, found, num_parameters)
+    found = Compression(measured, reference, num_parameters, measured <= reference)
+    return checks.no_nan(where, "image, prior and learning_rate", found)
+
+
+@partial(jax.jit, static_argnums=3)
+def _approximations(
+    transform: Any, image: Array, found: Array, num_parameters: int
+) -> tuple[Array, Array]:
+    """Return the relative error of the fit, and of as many wavelet terms."""
     terms = transform(image)
     kept = jnp.where(largest_mask(terms.ravel(), num_parameters).reshape(terms.shape), terms, 0)
     size = numerics.safe_norm(image)
     measured = numerics.safe_norm(found - image) / size
-    reference = numerics.safe_norm(transform.adjoint(kept) - image) / size
-    return Compression(measured, reference, num_parameters, measured <= reference)
+    return measured, numerics.safe_norm(transform.adjoint(kept) - image) / size
 
 
 def _require_decoder(where: str, decoder: Any) -> None:
     if not isinstance(decoder, TwoLayerDecoder):
         hint = "Make one with generators.two_layer_decoder."
         checks.fail_type(where, "decoder", "be a two-layer decoder", decoder, hint)
+    if decoder.upsampling.ndim != 2:
+        checks.fail(where, "decoder", "be one decoder", "a batch", "Use jax.vmap.")
 
 
-def _adam(learning_rate: float) -> Any:
+def _adam(learning_rate: Any) -> Any:
+    import optax
+
+    return (
+        _one_adam(learning_rate) if checks.is_concrete(learning_rate) else optax.adam(learning_rate)
+    )
+
+
+@lru_cache(maxsize=16)
+def _one_adam(learning_rate: float) -> Any:
+    """Return one object for each rate, so that it traces once."""
     import optax
 
     return optax.adam(learning_rate)
@@ -339,7 +404,7 @@ def _fit(
     """Return the parameters with the lowest loss of several descents."""
     num_starts = checks.count(where, "num_starts", num_starts)
     num_steps = checks.count(where, "num_steps", num_steps)
-    rate = checks.positive(where, "learning_rate", learning_rate)
+    rate = checks.positive(where, "learning_rate", learning_rate, single=True)
     keys = jax.random.split(key, num_starts)
     solver = gradient(_adam(rate), num_restarts=num_starts)
     starts = jax.vmap(problem.prior.init)(keys)

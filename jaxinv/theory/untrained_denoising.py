@@ -32,7 +32,7 @@ class DenoisingCurve(NamedTuple):
         departure: \\|predicted − measured\\| / measured.
         oracle_step: t with the least measured error, known only with x*.
         worst: largest departure up to the step ``3 oracle_step``, or T.
-        worst_after: largest departure beyond it; NaN where the run is not that long.
+        worst_after: largest departure beyond it; 0 where the run is not that long.
         holds: whether ``worst`` is at most the tolerance.
     """
 
@@ -121,25 +121,44 @@ def denoising_curve(
     noise = checks.array(where, "noise", noise)
     for name, value in (("signal", signal), ("noise", noise)):
         checks.shape_is(where, name, value, prior.out_shape)
-    step_size = checks.positive(where, "step_size", step_size)
+        checks.finite(where, name, value)
+        if jnp.iscomplexobj(value):
+            checks.fail(where, name, "be real", value)
+    step_size = checks.positive(where, "step_size", step_size, single=True)
     num_steps = checks.count(where, "num_steps", num_steps)
-    tolerance = checks.positive(where, "tolerance", tolerance)
+    tolerance = checks.positive(where, "tolerance", tolerance, single=True)
+    _check_kernel(where, prior)
     sigma = spectrum(prior.kernel)
     largest = jnp.max(sigma) ** 2
     if checks.is_concrete((step_size, largest)) and step_size * float(largest) > 1 + 1e-5:
         expected = f"be at most 1/σ_1² = {1 / float(largest):.4g}"
         checks.fail(where, "step_size", expected, step_size)
-    params = prior.params if params is None else params
+    params = prior.params if params is None else checks.array(where, "params", params)
+    checks.shape_is(where, "params", params, prior.params.shape)
+    checks.finite(where, "params", params)
     problem = Problem(identity(prior.out_shape), signal + noise, prior)
     _, path = signals_of_descent(problem, params, step_size, num_steps)
-    measured = jax.vmap(numerics.safe_norm)(path - signal)
+    measured = _errors(path, signal)
     linear, bound = _linear_curves(sigma, path[0], signal, noise, step_size, num_steps)
     if kernel == "empirical":
         matrix = empirical_kernel(prior, params)
         steps = jnp.arange(num_steps + 1)
         residual = linearized_descent(matrix, (path[0] - problem.y).ravel(), step_size, steps)
-        linear = jax.vmap(numerics.safe_norm)(residual + noise.ravel())
-    return _compare(measured, linear, bound, tolerance)
+        linear = _errors(residual, -noise.ravel())
+    found = _compare(measured, linear, bound, tolerance)
+    return checks.no_nan(where, "prior, signal and noise", found)
+
+
+def _check_kernel(where: str, prior: TwoLayer) -> None:
+    energy = numerics.sum_squares(prior.kernel)
+    if checks.is_concrete(energy) and not 0 < float(energy) < float("inf"):
+        expected = "have a norm that is a number > 0"
+        checks.fail(where, "prior.kernel", expected, f"a square of {float(energy)}")
+
+
+@jax.jit
+def _errors(path: Array, signal: Array) -> Array:
+    return jax.vmap(numerics.safe_norm)(path - signal)
 
 
 @partial(jax.jit, static_argnums=5)
@@ -171,8 +190,7 @@ def _compare(measured: Array, predicted: Array, bound: Array, tolerance: float) 
     best = jnp.argmin(measured)
     early = jnp.arange(measured.size) <= jnp.maximum(3 * best, 1)
     worst = jnp.max(jnp.where(early, departure, 0))
-    later = jnp.max(jnp.where(early, -jnp.inf, departure))
-    later = jnp.where(jnp.isfinite(later), later, jnp.nan)
+    later = jnp.max(jnp.where(early, 0, departure))
     return DenoisingCurve(
         measured, predicted, bound, departure, best, worst, later, worst <= tolerance
     )

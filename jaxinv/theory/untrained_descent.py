@@ -7,15 +7,18 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
 from jax.tree_util import Partial
 
 from jaxinv._core import checks, numerics
-from jaxinv.ntk import jacobian, linearized_descent, linearized_distance, spectrum
+from jaxinv.ntk import jacobian, linearized_descent, linearized_distance
 from jaxinv.ntk.descent import fitted_share, significant
 from jaxinv.ntk.linearize import real_outputs
+from jaxinv.ntk.spectrum import singular_values
 from jaxinv.problems import Problem
 from jaxinv.theory._descent import Claim, advance, claim
+from jaxinv.theory._inputs import descent_start, real_arrays
 
 Array = jax.Array
 
@@ -122,26 +125,48 @@ def linear_dynamics(
     Source: Heckel, Soltanolkotabi (2020), Proposition 2.
     """
     where = "linear_dynamics"
-    matrix = checks.array(where, "matrix", matrix, ndim=2)
-    residual = checks.array(where, "residual", residual)
+    matrix, residual = real_arrays(where, matrix=matrix, residual=residual)
+    if matrix.ndim != 2:
+        checks.fail(where, "matrix", "have 2 dimension(s)", matrix)
     checks.shape_is(where, "residual", residual, matrix.shape[:1])
+    if checks.is_concrete(residual) and not np.any(np.asarray(residual)):
+        checks.fail(where, "residual", "not be zero", "all zeros")
+    gram = numerics.matmul(matrix, matrix.T)
+    checks.finite(where, "matrix", gram, "These are the entries of J J^T.")
     num_steps = checks.count(where, "num_steps", num_steps)
-    step_size = checks.positive(where, "step_size", step_size)
+    step_size = checks.positive(where, "step_size", step_size, single=True)
     eps = float(jnp.finfo(matrix.dtype).eps)
     tolerance = 3000 * eps if tolerance is None else tolerance
     tolerance = checks.positive(where, "tolerance", tolerance)
+    steps = np.arange(num_steps + 1)
+    predicted = linearized_descent(gram, residual, step_size, steps)
+    distances = linearized_distance(gram, residual, step_size, steps)
+    found = _dynamics(matrix, residual, step_size, predicted, distances, tolerance)
+    return checks.no_nan(where, "matrix, residual and step_size", found)
+
+
+@jax.jit
+def _dynamics(
+    matrix: Array,
+    residual: Array,
+    step_size: Any,
+    predicted: Array,
+    predicted_distances: Array,
+    tolerance: Any,
+) -> LinearDynamics:
+    """Take the steps one by one, and compare with what the closed form predicts."""
 
     def body(moved: Array, _: None) -> tuple[Array, tuple[Array, Array]]:
         now = numerics.matmul(matrix, moved) + residual
-        return moved - step_size * numerics.matmul(matrix.T, now), (now, numerics.safe_norm(moved))
+        following = moved - step_size * numerics.matmul(matrix.T, now)
+        return following.astype(matrix.dtype), (now, numerics.safe_norm(moved))
 
     start = jnp.zeros(matrix.shape[1], matrix.dtype)
-    _, (residuals, distances) = jax.lax.scan(body, start, None, length=num_steps + 1)
-    gram, steps = numerics.matmul(matrix, matrix.T), jnp.arange(num_steps + 1)
-    gap = residuals - linearized_descent(gram, residual, step_size, steps)
+    _, (residuals, distances) = jax.lax.scan(body, start, None, length=len(predicted))
+    gap = residuals - predicted
     first = jnp.max(jax.vmap(numerics.safe_norm)(gap)) / numerics.safe_norm(residual)
-    predicted = linearized_distance(gram, residual, step_size, steps)
-    second = jnp.max(numerics.safe_divide(jnp.abs(distances - predicted), jnp.max(distances)))
+    away = jnp.abs(distances - predicted_distances)
+    second = jnp.max(numerics.safe_divide(away, jnp.max(distances)))
     claims = [Claim(v, jnp.asarray(tolerance, v.dtype), v <= tolerance) for v in (first, second)]
     return LinearDynamics(claims[0], claims[1], claims[0].holds & claims[1].holds)
 
@@ -199,12 +224,11 @@ def linear_closeness(
     where = "linear_closeness"
     num_steps = checks.count(where, "num_steps", num_steps)
     num_checks = checks.count(where, "num_checks", num_checks, minimum=2)
-    step_size = jnp.asarray(checks.positive(where, "step_size", step_size))
-    problem = problem._replace(truth=None)
+    step_size = jnp.asarray(checks.positive(where, "step_size", step_size, single=True))
+    problem, params = descent_start(where, problem, params)
     if hasattr(problem.prior, "plain"):
         problem = problem._replace(prior=problem.prior.plain())
-    predict = Partial(_predict, problem)
-    initial = jacobian(predict, params)
+    initial = jacobian(Partial(_predict, problem), params)
     if reference is None:
         reference = initial
     reference = checks.array(where, "reference", reference)
@@ -213,28 +237,31 @@ def linear_closeness(
     theta, points, before = params, [], 0
     for time in times:
         theta, before = advance(problem, theta, step_size, time - before), time
-        residual = predict(theta) - real_outputs(problem.y)
-        rows = jacobian(predict, theta)
-        points.append((ravel_pytree(theta)[0], residual, _norm(rows), _norm(rows - initial)))
-    path, residuals, norms, changes = (jnp.stack(part) for part in zip(*points, strict=True))
-    beta = jnp.maximum(jnp.max(norms), _norm(reference))
-    drift = jnp.max(changes) * 2
-    return _claims(
-        reference, path, residuals, (beta, _norm(initial - reference), drift), step_size,
-        jnp.asarray(times),
-    )  # fmt: skip
+        points.append(_point(problem, theta, initial))
+    found = _claims(reference, initial, points, step_size, jnp.asarray(times))
+    return checks.no_nan(where, "problem, params and step_size", found)
+
+
+@jax.jit
+def _point(problem: Problem, params: Any, initial: Array) -> tuple[Array, Array, Array, Array]:
+    """Return the parameters, the residual, the norm of the Jacobian and of its change."""
+    predict = Partial(_predict, problem)
+    rows = jacobian(predict, params)
+    residual = predict(params) - real_outputs(problem.y)
+    return ravel_pytree(params)[0], residual, _norm(rows), _norm(rows - initial)
 
 
 @jax.jit
 def _claims(
     reference: Array,
-    path: Array,
-    residuals: Array,
-    constants: tuple[Array, Array, Array],
+    initial: Array,
+    points: list[tuple[Array, Array, Array, Array]],
     step_size: Array,
     times: Array,
 ) -> Closeness:
-    beta, epsilon_start, epsilon = constants
+    path, residuals, norms, changes = (jnp.stack(part) for part in zip(*points, strict=True))
+    beta = jnp.maximum(jnp.max(norms), _norm(reference))
+    epsilon_start, epsilon = _norm(initial - reference), 2 * jnp.max(changes)
     left, singular, right = jnp.linalg.svd(reference, full_matrices=False)
     values = significant(singular * singular)
     full_rank = reference.shape[0] <= reference.shape[1]
@@ -318,7 +345,7 @@ def width_constants(
     Source: Heckel, Soltanolkotabi (2020), Theorem 3 and its proof.
     """
     where = "width_constants"
-    sigma = spectrum(kernel)
+    sigma = singular_values(where, kernel)
     if not checks.is_concrete(sigma):
         checks.fail(where, "kernel", "hold numbers that can be looked at", "a traced array")
     n = sigma.size
@@ -326,13 +353,20 @@ def width_constants(
     m = checks.count(where, "num_measurements", num_measurements)
     if 9 * m > n:
         checks.fail(where, "num_measurements", f"be at most n/9 = {n / 9:.4g}", num_measurements)
-    size = checks.positive(where, "measurement_norm", measurement_norm)
-    xi = checks.scalar(where, "error", error, low=0.0, high=1.0, open_low=True)
+    size = checks.positive(where, "measurement_norm", measurement_norm, single=True)
+    xi = checks.scalar(where, "error", error, low=0.0, high=1.0, open_low=True, single=True)
     delta = checks.scalar(
-        where, "failure_probability", failure_probability, low=0.0, high=1.0, open_low=True
+        where,
+        "failure_probability",
+        failure_probability,
+        low=0.0,
+        high=1.0,
+        open_low=True,
+        single=True,
     )
-    largest = float(jnp.max(jnp.abs(jnp.fft.fftn(jnp.asarray(kernel, sigma.dtype)))))
-    smallest = float(jnp.min(sigma))
+    taps = np.asarray(kernel, np.dtype(sigma.dtype)).astype(np.float64)
+    largest = float(np.max(np.abs(np.fft.fftn(taps))))
+    smallest = float(np.min(np.asarray(sigma)))
     condition = (largest / smallest) ** 2 if smallest > 0 else math.inf
     spread = math.sqrt(n / m)
     alpha, beta = spread * smallest / (3 * math.sqrt(2)), 2 * spread * largest

@@ -93,14 +93,32 @@ def fitting_rate(
     where = "fitting_rate"
     key = checks.key(where, key)
     y = checks.array(where, "y", y, ndim=1)
+    if jnp.iscomplexobj(y):
+        checks.fail(where, "y", "be real", y)
+    y = y.astype(jnp.result_type(y, jnp.float32))
+    checks.finite(where, "y", y)
     if checks.is_concrete(y) and not bool(jnp.any(y != 0)):
         checks.fail(where, "y", "not be zero", "all zeros")
     d = checks.count(where, "width", width)
     num_steps = checks.count(where, "num_steps", num_steps)
     input_size = checks.count(where, "input_size", input_size)
     fraction = checks.scalar(
-        where, "step_fraction", step_fraction, low=0.0, high=1.0, open_low=True
+        where, "step_fraction", step_fraction, low=0.0, high=1.0, open_low=True, single=True
     )
+    misfit, jacobian, step = _run(key, y, fraction, d, num_steps, input_size)
+    smallest, promised_smallest, largest, promised_largest = jacobian
+    found = FittingRate(
+        misfit, smallest, promised_smallest, largest, promised_largest, step,
+        _WIDTH * y.size, d >= _WIDTH * y.size,
+    )  # fmt: skip
+    return checks.no_nan(where, "y", found)
+
+
+@partial(jax.jit, static_argnums=(3, 4, 5))
+def _run(
+    key: Array, y: Array, fraction: Any, d: int, num_steps: int, input_size: int
+) -> tuple[Claim, tuple[Array, Array, Array, Array], Array]:
+    """Return the claim, σ_min and σ_max of J(W_0) each beside the promised one, and η."""
     n = y.size
     for_z, for_v, for_w = jax.random.split(key, 3)
     z = jax.random.normal(for_z, (input_size,), y.dtype)
@@ -118,13 +136,10 @@ def fitting_rate(
     bound = 3 * (1 - step * alpha**2 / 4) ** jnp.arange(num_steps + 1)
     slack = 1e3 * jnp.finfo(y.dtype).eps
     smallest = singular[-1] if d >= n else jnp.zeros((), y.dtype)
-    return FittingRate(
-        Claim(misfit, bound, jnp.all(misfit <= bound + slack)),
-        smallest, 2 * alpha, singular[0], beta, step, _WIDTH * n, d >= _WIDTH * n,
-    )  # fmt: skip
+    claim = Claim(misfit, bound, jnp.all(misfit <= bound + slack))
+    return claim, (smallest, 2 * alpha, singular[0], beta), step
 
 
-@partial(jax.jit, static_argnums=4)
 def _misfits(V: Array, h: Array, y: Array, rate: Array, num_steps: int) -> Array:
     def body(h: Array, _: None) -> tuple[Array, Array]:
         residual = numerics.matmul(V, jax.nn.relu(h)) - y

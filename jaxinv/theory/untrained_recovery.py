@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxinv._core import checks, numerics
 from jaxinv.generators import TwoLayer
@@ -111,13 +112,23 @@ def sketch_bound(singular_values: Any, split: int, num_measurements: int) -> Ske
         checks.fail(where, "num_measurements", f"be at least split + 4 = {k + 4}", m)
     if m > values.size:
         checks.fail(where, "num_measurements", f"be at most n = {values.size}", m)
+    return SketchBound(_factor(values, k, m), _probability(k, m))
+
+
+def _probability(split: int, num_measurements: int) -> float:
+    return 1 - 3 * math.exp(split - num_measurements)
+
+
+@partial(jax.jit, static_argnums=(1, 2))
+def _factor(values: Array, k: int, m: int) -> Array:
+    p = m - k
     values = jnp.sort(values)[::-1]
     tail = jnp.sum(values[k:] ** 2)
     b = math.e * math.sqrt(m) / (p + 1)
     deviation = math.sqrt(2 * p)
     first = math.e * (math.sqrt(3 * k / (p + 1)) + b * deviation)
     root = values[k] * first + math.e * b * jnp.sqrt(tail)
-    return SketchBound(root**2 + tail, 1 - 3 * math.exp(-p))
+    return root**2 + tail
 
 
 def recovery_bound(
@@ -156,8 +167,18 @@ def recovery_bound(
     where = "recovery_bound"
     values, _, energy = _model(where, kernel_matrix, signal)
     m = _measurements(where, num_measurements, values.size)
-    constant = checks.positive(where, "constant", constant)
-    return constant * energy * jnp.sum(values[2 * m // 3 :])
+    constant = checks.positive(where, "constant", constant, single=True)
+    return _tail_bound(constant, energy, values, 2 * m // 3)
+
+
+@partial(jax.jit, static_argnums=3)
+def _tail_bound(constant: Any, energy: Array, values: Array, split: int) -> Array:
+    return _bound(constant, energy, jnp.sum(values[split:]))
+
+
+def _bound(constant: Any, energy: Array, tail: Array) -> Array:
+    """Return C · energy · tail, infinite for a signal outside the range of J."""
+    return jnp.where(jnp.isinf(energy), jnp.inf, constant * energy * tail)
 
 
 def geometric_recovery_bound(
@@ -239,14 +260,25 @@ def sketched_recovery(
     values, coefficients, energy = _model(where, kernel_matrix, signal)
     m = _measurements(where, num_measurements, values.size)
     split = 2 * m // 3
-    sharper = sketch_bound(jnp.sqrt(values), split, m)
-    bound = CONSTANT * energy * jnp.sum(values[split:])
+    model = (values, coefficients, energy)
+    measured, bound, sharper, holds = _sketches(key, num_trials, model, split, m)
+    probability = _probability(split, m)
+    found = SketchedRecovery(measured, bound, sharper, probability, holds)
+    return checks.no_nan(where, "kernel_matrix and signal", found)
+
+
+@partial(jax.jit, static_argnums=(1, 3, 4))
+def _sketches(
+    key: Array, num_trials: int, model: tuple[Array, Array, Array], split: int, m: int
+) -> tuple[Array, Array, Array, Array]:
+    values, coefficients, energy = model
     keys = jax.random.split(key, num_trials)
     measured = jax.lax.map(lambda k: _one_sketch(k, values, coefficients, m), keys)
-    limits = (bound, sharper.factor * energy)
-    shares = [jnp.mean(measured <= limit) for limit in limits]
-    holds = (shares[0] >= sharper.probability) & (shares[1] >= sharper.probability)
-    return SketchedRecovery(measured, bound, limits[1], sharper.probability, holds)
+    bound = _tail_bound(CONSTANT, energy, values, split)
+    sharper = _bound(1, energy, _factor(jnp.sqrt(values), split, m))
+    shares = [jnp.mean(measured <= limit) for limit in (bound, sharper)]
+    probability = _probability(split, m)
+    return measured, bound, sharper, (shares[0] >= probability) & (shares[1] >= probability)
 
 
 def network_recovery(
@@ -287,26 +319,44 @@ def network_recovery(
     Source: Heckel, Soltanolkotabi (2020), Theorem 2.
     """
     where = "network_recovery"
+    if not isinstance(problem, Problem):
+        checks.fail_type(where, "problem", "be a jaxinv.Problem", problem)
     prior, operator = problem.prior, problem.operator
     if not isinstance(prior, TwoLayer):
         hint = "Make one with generators.two_layer."
         checks.fail_type(where, "problem.prior", "be a two-layer network", prior, hint)
     if not isinstance(operator, LinearOperator):
         checks.fail_type(where, "problem.operator", "be a linear operator", operator)
+    if prior.kernel.shape != prior.shape:
+        checks.fail(where, "problem.prior", "be one network", "a batch", "Use jax.vmap.")
+    checks.finite(where, "problem", problem._replace(truth=None))
+    energy = float(numerics.sum_squares(prior.kernel)) if checks.is_concrete(prior.kernel) else 1.0
+    if not 0 < energy < math.inf:
+        checks.fail(where, "problem.prior.kernel", "have a norm that is a number > 0", f"{energy}")
     signal = checks.array(where, "signal", signal)
+    if jnp.iscomplexobj(signal):
+        checks.fail(where, "signal", "be real", signal)
     checks.shape_is(where, "signal", signal, prior.out_shape)
-    step_size = checks.positive(where, "step_size", step_size)
+    checks.finite(where, "signal", signal)
+    step_size = checks.positive(where, "step_size", step_size, single=True)
     num_steps = checks.count(where, "num_steps", num_steps)
-    error = checks.positive(where, "error", error)
+    error = checks.positive(where, "error", error, single=True)
     matrix = expected_kernel(prior.kernel)
     m = math.prod(operator.out_shape)
-    bound = recovery_bound(matrix, signal.ravel(), m) + error**2 * numerics.sum_squares(signal)
+    bound = recovery_bound(matrix, signal.ravel(), m)
     _, path = signals_of_descent(problem._replace(truth=None), prior.params, step_size, num_steps)
-    times = jnp.concatenate([jnp.arange(num_steps + 1.0), jnp.full(1, jnp.inf)])
+    times = np.append(np.arange(num_steps + 1.0), np.inf)
     linear = linearized_signal(matrix, operator, problem.y, step_size, times, start=path[0])
+    found = _beside(path, linear, signal, bound, error)
+    return checks.no_nan(where, "problem, signal and step_size", found)
+
+
+@jax.jit
+def _beside(path: Array, linear: Array, signal: Array, bound: Array, error: Any) -> NetworkRecovery:
     squares = jax.vmap(numerics.sum_squares)
     measured, predicted = squares(path - signal), squares(linear - signal)
     departure = numerics.safe_norm(path[-1] - linear[-2]) / numerics.safe_norm(signal)
+    bound = bound + error**2 * numerics.sum_squares(signal)
     return NetworkRecovery(
         measured, predicted[:-1], predicted[-1], bound, departure, measured[-1] <= bound
     )
@@ -317,7 +367,13 @@ def _model(where: str, kernel_matrix: Any, signal: Any) -> tuple[Array, Array, A
     matrix = require_symmetric(where, "kernel_matrix", kernel_matrix)
     signal = checks.array(where, "signal", signal)
     checks.shape_is(where, "signal", signal, matrix.shape[:1])
-    return _coordinates(matrix, signal)
+    for name, value in (("kernel_matrix", matrix), ("signal", signal)):
+        checks.finite(where, name, value)
+        if jnp.iscomplexobj(value):
+            checks.fail(where, name, "be real", value)
+    dtype = jnp.result_type(matrix, signal, jnp.float32)
+    found = _coordinates(matrix.astype(dtype), signal.astype(dtype))
+    return checks.no_nan(where, "kernel_matrix and signal", found)
 
 
 @jax.jit

@@ -9,7 +9,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxinv._core import checks, numerics
+from jaxinv.operators._require import fail_function
 from jaxinv.problems import Problem
+from jaxinv.unfolded._family import check_family
 
 Array = jax.Array
 
@@ -18,9 +20,11 @@ TRUTHFUL = (*LOGARITHMIC, "mse")
 NAMES = (*TRUTHFUL, "lasso")
 
 
-def check_loss(where: str, loss: Any, layers: Any) -> Any:
-    """Return a loss by name, or a function of one sample."""
+def check_loss(where: str, loss: Any, layers: Any, family: Any) -> Any:
+    """Return a loss by name, or a function of one sample, tried on the shapes of the family."""
+    check_family(where, layers, family, truth=isinstance(loss, str) and loss in TRUTHFUL)
     if callable(loss):
+        _try(where, loss, family)
         return loss
     checks.choice(where, "loss", loss, NAMES)
     if loss == "lasso" and not hasattr(layers.solver, "prox"):
@@ -28,6 +32,18 @@ def check_loss(where: str, loss: Any, layers: Any) -> Any:
         expected = "have a penalty for loss='lasso'"
         checks.fail(where, "layers", expected, type(layers.solver).__name__, hint)
     return loss
+
+
+def _try(where: str, loss: Any, family: Any) -> None:
+    def one(key: Array) -> Any:
+        return loss(family.initial(key), family.sample(key))
+
+    try:
+        value = jax.eval_shape(one, jax.random.key(0))
+    except (TypeError, ValueError) as error:
+        fail_function(where, "loss", "(u, problem)", error)
+    if getattr(value, "shape", None) != ():
+        checks.fail(where, "loss", "return a scalar", f"{value}")
 
 
 def batch_loss(

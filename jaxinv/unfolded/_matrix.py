@@ -14,6 +14,7 @@ from jaxinv.operators import LinearOperator, dense
 
 Array = jax.Array
 
+_EXTREME = 1e12  # squares of such norms leave float32
 _UNIT = 1e-3  # relative departure of a column norm from 1 that is worth a warning
 
 
@@ -30,7 +31,12 @@ def measurement(where: str, A: Any) -> Measurement:
     Warns when its columns are not of norm 1: one threshold for all entries then means another
     fraction of each entry.
     """
-    operator = A if isinstance(A, LinearOperator) else dense(checks.array(where, "A", A, ndim=2))
+    if not isinstance(A, LinearOperator):
+        A = checks.array(where, "A", A, ndim=2)
+        checks.finite(where, "A", A)
+        if not A.size:
+            checks.fail(where, "A", "have at least one row and one column", A)
+    operator = A if isinstance(A, LinearOperator) else dense(A)
     if len(operator.in_shape) != 1 or len(operator.out_shape) != 1:
         expected = "map a vector (n,) to a vector (m,)"
         got = f"one from {operator.in_shape} to {operator.out_shape}"
@@ -42,7 +48,8 @@ def measurement(where: str, A: Any) -> Measurement:
         checks.fail(where, "A", "have at most as many rows as columns", f"({m}, {n})", hint)
     if checks.is_concrete(matrix):
         checks.finite(where, "A", matrix)
-        _check_columns(where, np.asarray(matrix))
+        wide = complex if jnp.iscomplexobj(matrix) else float
+        _check_columns(where, np.asarray(matrix, wide))
     return Measurement(operator, matrix)
 
 
@@ -52,6 +59,10 @@ def _check_columns(where: str, matrix: np.ndarray) -> None:
         column = int(np.argmin(norms))
         hint = "No measurement sees that entry: remove it."
         checks.fail(where, "A", "have no zero column", f"column {column} zero", hint)
+    if norms.max() > _EXTREME or norms.min() < 1 / _EXTREME:
+        expected = f"have column norms between {1 / _EXTREME:g} and {_EXTREME:g}"
+        got = f"{norms.min():.3g} to {norms.max():.3g}"
+        checks.fail(where, "A", expected, got, "Divide the columns by their norms.")
     if np.max(np.abs(norms - 1)) > _UNIT:
         warnings.warn(
             f"{where}: the columns of A have norms from {norms.min():.3g} to {norms.max():.3g}, "

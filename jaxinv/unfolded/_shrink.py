@@ -49,8 +49,8 @@ def bypass_count(bypass: Any, size: int) -> Array:
 def bypass_schedule(where: str, num_layers: int, rate: Any, limit: Any) -> Array:
     """Return min(rate (t + 1), limit) for each layer; both are shares of the entries."""
     num_layers = checks.count(where, "num_layers", num_layers)
-    rate = checks.scalar(where, "bypass_rate", rate, low=0.0, high=1.0)
-    limit = checks.scalar(where, "bypass_limit", limit, low=0.0, high=1.0)
+    rate = checks.scalar(where, "bypass_rate", rate, low=0.0, high=1.0, single=True)
+    limit = checks.scalar(where, "bypass_limit", limit, low=0.0, high=1.0, single=True)
     return jnp.minimum(rate * jnp.arange(1, num_layers + 1), limit)
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxinv._core import checks
 from jaxinv.unfolded._matrix import Measurement, squared_norm
 from jaxinv.unfolded._shrink import threshold_schedule
-from jaxinv.unfolded.analytic_weights import analytic_weights
+from jaxinv.unfolded.analytic_weights import weights_for
 
 STARTS = ("analytic", "adjoint")
 THRESHOLDS = (0.45, 0.012)  # first and last, for entries N(0, 1): near what training finds
@@ -24,7 +24,7 @@ def first_weights(
     """Return the first weights W, shape (m, n), and the first threshold of each layer."""
     num_layers = checks.count(where, "num_layers", num_layers)
     if checks.choice(where, "start", start, STARTS) == "analytic":
-        weights = analytic_weights(given.matrix, noise=noise)
+        weights = weights_for(where, "A", given.matrix, noise=noise)
         return weights, threshold_schedule(num_layers, *THRESHOLDS)
     scale = 1.001 * squared_norm(given.matrix)
     return given.matrix / scale, jnp.full(num_layers, _ADJOINT_PENALTY / scale)

@@ -14,7 +14,7 @@ from jaxinv.unfolded._layer import correlate, relative_change
 from jaxinv.unfolded._matrix import measurement
 from jaxinv.unfolded._shrink import bypass_schedule, soft_with_bypass, threshold_schedule
 from jaxinv.unfolded._start import BYPASS_LIMIT, BYPASS_RATE, THRESHOLDS
-from jaxinv.unfolded.analytic_weights import analytic_weights
+from jaxinv.unfolded.analytic_weights import weights_for
 
 Array = jax.Array
 
@@ -127,7 +127,7 @@ def alista_at(
     given = measurement(where, A)
     num_layers = checks.count(where, "num_layers", num_layers)
     shares = bypass_schedule(where, num_layers, bypass_rate, bypass_limit)
-    weights = analytic_weights(given.matrix)
+    weights = weights_for(where, "A", given.matrix)
     rate = _ERROR_RATE / weights.shape[1]
     ends = THRESHOLDS if rule == "entry" else (rate, rate)
     real = jnp.finfo(weights.dtype).dtype

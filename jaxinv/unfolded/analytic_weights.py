@@ -12,7 +12,6 @@ from jaxinv._core import checks, numerics
 from jaxinv.operators import LinearOperator
 
 Array = jax.Array
-_WHERE = "analytic_weights"
 _PROJECTIONS = 2000  # most alternating projections when the symmetric form is indefinite
 _INDEFINITE = 1e-7  # relative size of a negative eigenvalue that counts: above float32 rounding
 _SYMMETRIC = "allow W = M A with M semi-definite and diag(WᵀA) = 1"
@@ -71,33 +70,50 @@ def analytic_weights(matrix: Any, symmetric: bool = False, *, noise: Any = 0.0) 
     Source: Liu, Chen, Wang, Yin (2019) state the plain problem, Chen, Liu, Wang, Yin (2021) the
     symmetric one; the closed forms follow from their Lagrange conditions.
     """
-    symmetric = checks.boolean(_WHERE, "symmetric", symmetric)
-    noise = checks.nonnegative(_WHERE, "noise", noise)
     if isinstance(matrix, LinearOperator):
         matrix = matrix.todense()
-    dtype = checks.array(_WHERE, "matrix", matrix, ndim=2).dtype
+    return weights_for("analytic_weights", "matrix", matrix, symmetric, noise)
+
+
+def weights_for(
+    where: str, argument: str, matrix: Any, symmetric: Any = False, noise: Any = 0.0
+) -> Array:
+    """Return ``analytic_weights`` for the constructor ``where``, whose matrix is ``argument``."""
+    symmetric = checks.boolean(where, "symmetric", symmetric)
+    noise = checks.nonnegative(where, "noise", noise, single=True)
+    dtype = checks.array(where, argument, matrix, ndim=2).dtype
     if not checks.is_concrete((matrix, noise)):
         return _traced(jnp.asarray(matrix, dtype), symmetric, noise)
     exact = np.asarray(matrix, complex if np.iscomplexobj(matrix) else float)
-    _check(exact, noise, float(jnp.finfo(dtype).eps))
-    return jnp.asarray((_symmetric if symmetric else _plain)(exact, float(noise)), dtype)
+    _check(where, argument, exact, noise, float(jnp.finfo(dtype).eps))
+    try:
+        found = (_symmetric if symmetric else _plain)(exact, float(noise))
+    except _NoSymmetricWeightsError as error:
+        checks.fail(where, argument, _SYMMETRIC, str(error), _UNIT_HINT)
+    return jnp.asarray(found, dtype)
 
 
-def _check(matrix: np.ndarray, noise: Any, eps: float) -> None:
-    checks.finite(_WHERE, "matrix", matrix)
+class _NoSymmetricWeightsError(Exception):
+    """There are none, or none was found; the text says what there is."""
+
+
+def _check(where: str, argument: str, matrix: np.ndarray, noise: Any, eps: float) -> None:
+    checks.finite(where, argument, matrix)
+    if matrix.size == 0:
+        checks.fail(where, argument, "have at least one row and one column", matrix)
     m, n = matrix.shape
     zero = np.flatnonzero(~np.any(matrix, axis=0))
     if zero.size:
-        checks.fail(_WHERE, "matrix", "have no zero column", f"zero column {zero[0]}")
+        checks.fail(where, argument, "have no zero column", f"zero column {zero[0]}")
     if noise > 0:
         return
     hint = "Drop dependent rows, or give noise > 0."
     if m > n:
-        checks.fail(_WHERE, "matrix", "have at most as many rows as columns", f"({m}, {n})", hint)
+        checks.fail(where, argument, "have at most as many rows as columns", f"({m}, {n})", hint)
     values = np.linalg.svd(matrix, compute_uv=False)
     if values[-1] <= max(m, n) * eps * values[0]:
         got = f"smallest over largest singular value {values[-1] / values[0]:.2g}"
-        checks.fail(_WHERE, "matrix", "have independent rows", got, hint)
+        checks.fail(where, argument, "have independent rows", got, hint)
 
 
 def _whitened(matrix: np.ndarray, noise: float) -> tuple[np.ndarray, np.ndarray]:
@@ -130,7 +146,7 @@ def _symmetric(matrix: np.ndarray, noise: float) -> np.ndarray:
     middle = affine(np.zeros((matrix.shape[0],) * 2, matrix.dtype))
     diagonal = np.real(np.sum(white.conj() * (middle @ white), axis=0))
     if (worst := float(np.max(np.abs(diagonal - 1)))) > 1e-6:
-        checks.fail(_WHERE, "matrix", _SYMMETRIC, f"a diagonal off by {worst:.2g}", _UNIT_HINT)
+        raise _NoSymmetricWeightsError(f"a diagonal off by {worst:.2g}")
     if not _is_semidefinite(middle):
         middle = _semidefinite(middle, affine)
     outer = inverse_root @ middle @ inverse_root
@@ -162,8 +178,7 @@ def _shifted(outer: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     lowest = float(np.linalg.eigvalsh(outer)[0])
     norms = np.linalg.norm(matrix, axis=0)
     if np.max(np.abs(norms - 1)) > 1e-6:
-        got = f"none after {_PROJECTIONS} projections"
-        checks.fail(_WHERE, "matrix", _SYMMETRIC, got, _UNIT_HINT)
+        raise _NoSymmetricWeightsError(f"none after {_PROJECTIONS} projections")
     return (outer - lowest * np.eye(outer.shape[0])) / (1 - lowest)
 
 

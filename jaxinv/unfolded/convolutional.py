@@ -62,7 +62,7 @@ def convolutional_analytic_weights(kernels: Any, *, noise: Any = 0.0) -> Array:
     Algorithm 2 solves it by projected gradients; the closed form follows from its Lagrange
     conditions.
     """
-    noise = checks.nonnegative(_WHERE, "noise", noise)
+    noise = checks.nonnegative(_WHERE, "noise", noise, single=True)
     given = checks.array(_WHERE, "kernels", kernels)
     if given.ndim < 2 or given.size == 0:
         checks.fail(_WHERE, "kernels", "have shape (M, *window)", given)

@@ -18,7 +18,7 @@ from jaxinv.unfolded._start import (
     THRESHOLDS,
     first_weights,
 )
-from jaxinv.unfolded.analytic_weights import analytic_weights
+from jaxinv.unfolded.analytic_weights import weights_for
 from jaxinv.unfolded.coupled import Coupled
 
 
@@ -188,7 +188,7 @@ def alista(
     momentum = checks.boolean(where, "momentum", momentum)
     given = measurement(where, A)
     num_layers = checks.count(where, "num_layers", num_layers)
-    weights = analytic_weights(given.matrix, symmetric, noise=noise)
+    weights = weights_for(where, "A", given.matrix, symmetric, noise)
     quiet = momentum and checks.is_concrete(noise) and not noise > 0
     thresholds = threshold_schedule(num_layers, *(MOMENTUM_THRESHOLDS if quiet else THRESHOLDS))
     shares = bypass_schedule(where, num_layers, bypass_rate, bypass_limit)

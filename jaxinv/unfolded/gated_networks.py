@@ -11,7 +11,7 @@ from jaxinv.solvers import Layers
 from jaxinv.unfolded._matrix import measurement
 from jaxinv.unfolded._shrink import bypass_schedule, threshold_schedule
 from jaxinv.unfolded._start import BYPASS_LIMIT, BYPASS_RATE, THRESHOLDS, first_weights
-from jaxinv.unfolded.analytic_weights import analytic_weights
+from jaxinv.unfolded.analytic_weights import weights_for
 from jaxinv.unfolded.gated import GATES, Gated
 
 _NONE = "none"
@@ -130,7 +130,7 @@ def aglista(
     where = "aglista"
     given = measurement(where, A)
     num_layers = checks.count(where, "num_layers", num_layers)
-    weights = analytic_weights(given.matrix)
+    weights = weights_for(where, "A", given.matrix)
     thresholds = threshold_schedule(num_layers, *THRESHOLDS)
     shares = bypass_schedule(where, num_layers, bypass_rate, bypass_limit)
     solvers = _solvers(

@@ -11,7 +11,7 @@ import numpy as np
 from jaxinv._core import checks
 from jaxinv.solvers import Layers
 from jaxinv.unfolded._matrix import Measurement, measurement
-from jaxinv.unfolded.analytic_weights import analytic_weights
+from jaxinv.unfolded.analytic_weights import weights_for
 from jaxinv.unfolded.conjugate import ConjugateHyperLista
 from jaxinv.unfolded.hyperlista import HyperLista
 
@@ -71,12 +71,18 @@ def hyperlista(
     """
     where = "hyperlista"
     given = measurement(where, A)
+    num_layers = checks.count(where, "num_layers", num_layers)
     size = given.matrix.shape[1]
     if constants is None:
         constants = (_CONSTANTS[0] / size, _CONSTANTS[1] / size, _CONSTANTS[2])
-    if not hasattr(constants, "__len__") or len(constants) != 3:
+    if getattr(constants, "shape", None) == (3,):
+        constants = tuple(constants)
+    if not isinstance(constants, tuple | list) or len(constants) != 3:
         checks.fail(where, "constants", "be three numbers (c1, c2, c3)", constants)
-    rates = [checks.nonnegative(where, f"constants[{i}]", c) for i, c in enumerate(constants)]
+    rates = [
+        checks.nonnegative(where, f"constants[{i}]", c, single=True)
+        for i, c in enumerate(constants)
+    ]
     real = jnp.finfo(given.matrix.dtype).dtype
     symmetric = checks.boolean(where, "symmetric", symmetric)
     finish = checks.count(where, "finish", finish, minimum=0)
@@ -105,7 +111,7 @@ def hyperlista(
 def _weights(given: Measurement, symmetric: bool) -> Any:
     """Return [W | (A⁺)*]."""
     matrix = given.matrix
-    weights = analytic_weights(matrix, symmetric)
+    weights = weights_for("hyperlista", "A", matrix, symmetric)
     if checks.is_concrete(matrix):
         wide = complex if np.iscomplexobj(matrix) else float
         inverse = jnp.asarray(np.linalg.pinv(np.asarray(matrix, wide)), matrix.dtype)

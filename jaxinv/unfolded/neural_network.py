@@ -13,7 +13,7 @@ from jaxinv.solvers import Layers
 from jaxinv.unfolded._matrix import measurement
 from jaxinv.unfolded._shrink import bypass_schedule
 from jaxinv.unfolded._start import BYPASS_LIMIT, BYPASS_RATE
-from jaxinv.unfolded.analytic_weights import analytic_weights
+from jaxinv.unfolded.analytic_weights import weights_for
 from jaxinv.unfolded.neural import NeuralAlista
 
 Array = jax.Array
@@ -73,7 +73,7 @@ def na_alista(
     num_layers = checks.count(where, "num_layers", num_layers)
     units = checks.count(where, "num_units", num_units)
     shares = bypass_schedule(where, num_layers, bypass_rate, bypass_limit)
-    weights = analytic_weights(given.matrix)
+    weights = weights_for(where, "A", given.matrix)
     real = jnp.finfo(weights.dtype).dtype
     cell_key, hidden_key, readout_key = jax.random.split(key, 3)
     limit = units**-0.5

@@ -237,7 +237,12 @@ def orthogonal_network(
 
 
 def _operator(where: str, A: Any) -> LinearOperator:
-    operator = A if isinstance(A, LinearOperator) else dense(checks.array(where, "A", A, ndim=2))
+    if not isinstance(A, LinearOperator):
+        A = checks.array(where, "A", A, ndim=2)
+        if not A.size:
+            checks.fail(where, "A", "have at least one row and one column", A)
+    checks.finite(where, "A", A)
+    operator = A if isinstance(A, LinearOperator) else dense(A)
     if len(operator.in_shape) != 1 or len(operator.out_shape) != 1:
         got = f"one from {operator.in_shape} to {operator.out_shape}"
         checks.fail(where, "A", "map a vector (N,) to a vector (n,)", got, "Flatten the signal.")
@@ -262,9 +267,9 @@ def _step_size(where: str, operator: LinearOperator, step_size: Any) -> Any:
 
 
 def _thresholds(where: str, threshold: Any, num_layers: int) -> Array:
-    if not jnp.ndim(threshold):
-        return jnp.full(num_layers, checks.nonnegative(where, "threshold", threshold))
-    checks.nonnegative(where, "threshold", threshold)
+    threshold = checks.nonnegative(where, "threshold", threshold)
+    if not getattr(threshold, "ndim", 0):
+        return jnp.full(num_layers, threshold)
     checks.shape_is(where, "threshold", threshold, (num_layers,), "One per layer, or one number.")
     return jnp.asarray(threshold)
 

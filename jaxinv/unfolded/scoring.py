@@ -100,7 +100,9 @@ def evaluate(
         hint = "Call it outside jit and vmap: its sums are on the host."
         checks.fail(where, "key and layers", "be concrete", "traced values", hint)
     count = checks.count(where, "num_problems", num_problems)
-    threshold_db = float(checks.scalar(where, "threshold_db", threshold_db))
+    threshold_db = checks.scalar(
+        where, "threshold_db", threshold_db, low=-3000.0, high=3000.0, single=True
+    )
     num_chunks = math.ceil(count / _CHUNK)
     size = math.ceil(count / num_chunks)
     keys = jax.random.split(key, count)
@@ -128,7 +130,10 @@ def failure_threshold(snr_db: float | None) -> float:
         >>> failure_threshold(None), failure_threshold(40.0), failure_threshold(20.0)
         (-30.0, -30.0, -10.0)
     """
-    return _FAILURE_DB if snr_db is None else max(_FAILURE_DB, 10.0 - snr_db)
+    if snr_db is None:
+        return _FAILURE_DB
+    level = checks.scalar("failure_threshold", "snr_db", snr_db, single=True)
+    return max(_FAILURE_DB, 10.0 - level)
 
 
 @jax.jit

@@ -15,14 +15,14 @@ from jax import lax
 from jaxinv._core import checks
 from jaxinv.problems import Family, Problem
 from jaxinv.solvers import Layers, unfold
-from jaxinv.unfolded._family import check_family
-from jaxinv.unfolded._losses import TRUTHFUL, batch_loss, check_loss
+from jaxinv.unfolded._losses import batch_loss, check_loss
 from jaxinv.unfolded._parameters import from_free, to_free
 from jaxinv.unfolded.training import (
     Fit,
     History,
     TrainingProgress,
     check_callable,
+    draw,
     require_trainable,
 )
 
@@ -113,8 +113,7 @@ def fit_stagewise(
     where = "fit_stagewise"
     key = checks.key(where, key)
     require_trainable(where, layers)
-    loss = check_loss(where, loss, layers)
-    check_family(where, layers, family, truth=loss in TRUTHFUL)
+    loss = check_loss(where, loss, layers, family)
     check_callable(where, "progress", progress)
     if not isinstance(rates, Sequence):
         checks.fail_type(where, "rates", "be a tuple of rates", rates)
@@ -127,7 +126,7 @@ def fit_stagewise(
     setting = _Setting(loss, checks.count(where, "batch_size", batch_size), chunk)
     validation_key, training_key = jax.random.split(key)
     size = checks.count(where, "validation_size", validation_size)
-    problems = family.batch(jax.random.split(validation_key, size))
+    problems = draw(family, jax.random.split(validation_key, size))
     log = _Log(progress, layers.num_layers * len(rates) * max_steps)
     for layer in range(layers.num_layers):
         for index, rate in enumerate(rates):

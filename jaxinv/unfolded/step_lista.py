@@ -40,8 +40,9 @@ def step_lista(A: Any, num_layers: int, penalty: Any = 0.1) -> Layers:
     Source: Ablin, Moreau, Massias, Gramfort (2019), section 4.
     """
     where = "step_lista"
-    penalty = checks.nonnegative(where, "penalty", penalty)
+    penalty = checks.nonnegative(where, "penalty", penalty, single=True)
     given = measurement(where, A)
+    num_layers = checks.count(where, "num_layers", num_layers)
     real = jnp.finfo(given.matrix.dtype).dtype
     step_size = jnp.asarray(1 / squared_norm(given.matrix), real)
     solver = ista(step_size, jnp.asarray(penalty, real))

@@ -99,6 +99,8 @@ def load(path: Any, *, operator: LinearOperator | None = None) -> Layers:
 
     Example: see ``save``.
     """
+    if operator is not None and not isinstance(operator, LinearOperator):
+        checks.fail_type("load", "operator", "be a linear operator", operator)
     header, arrays = _read(path)
     try:
         layers = _decode(header["network"], arrays)

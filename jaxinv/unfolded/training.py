@@ -15,8 +15,7 @@ from jax import lax
 from jaxinv._core import checks
 from jaxinv.problems import Family
 from jaxinv.solvers import Layers, unfold
-from jaxinv.unfolded._family import check_family
-from jaxinv.unfolded._losses import LOGARITHMIC, TRUTHFUL, batch_loss, check_loss
+from jaxinv.unfolded._losses import LOGARITHMIC, batch_loss, check_loss
 from jaxinv.unfolded._parameters import from_free, to_free
 
 Array = jax.Array
@@ -164,10 +163,9 @@ def fit(
     where = "fit"
     key = checks.key(where, key)
     require_trainable(where, layers)
-    loss = check_loss(where, loss, layers)
-    check_family(where, layers, family, truth=loss in TRUTHFUL)
+    loss = check_loss(where, loss, layers, family)
     check_callable(where, "progress", progress)
-    if optimizer is not None and not hasattr(optimizer, "update"):
+    if optimizer is not None and not all(hasattr(optimizer, n) for n in ("init", "update")):
         hint = "Such as optax.adam(1e-3)."
         checks.fail_type(where, "optimizer", "be an optax transformation", optimizer, hint)
     num_steps = checks.count(where, "num_steps", num_steps)
@@ -177,17 +175,17 @@ def fit(
         loss=loss,
         batch_size=checks.count(where, "batch_size", batch_size),
         chunk=chunk,
-        supervision=float(checks.nonnegative(where, "supervision", supervision)),
+        supervision=float(checks.nonnegative(where, "supervision", supervision, single=True)),
     )
     size = checks.count(where, "validation_size", validation_size)
     validation_key, training_key = jax.random.split(key)
-    keys = jax.random.split(validation_key, size)
-    carry, start = _begin(setting, layers, family, keys)
+    problems = draw(family, jax.random.split(validation_key, size))
+    carry, start = _begin(setting, layers, family, problems)
     losses, values, steps = [], [start], [0]
     while steps[-1] < num_steps:
         length = min(chunk, num_steps - steps[-1])
         carry, (loss_values, value) = _advance(
-            setting._replace(chunk=length), layers, family, keys, training_key, carry
+            setting._replace(chunk=length), layers, family, problems, training_key, carry
         )
         losses.append(loss_values)
         values.append(value)
@@ -248,11 +246,17 @@ def network_loss(
     return values[-1] + supervision * jnp.mean(jnp.stack(values))
 
 
+@jax.jit
+def draw(family: Any, keys: Array) -> Any:
+    """Return the validation problems: one program, whatever is trained on them and how."""
+    return family.batch(keys)
+
+
 @partial(jax.jit, static_argnums=0)
-def _begin(setting: _Setting, layers: Layers, family: Any, keys: Array) -> tuple[_Carry, Array]:
+def _begin(setting: _Setting, layers: Layers, family: Any, problems: Any) -> tuple[_Carry, Array]:
     trainable, _ = layers.partition()
     free = to_free(layers.solver, trainable)
-    value = network_loss(setting, layers, family, family.batch(keys), 0.0)
+    value = network_loss(setting, layers, family, problems, 0.0)
     zero = jnp.zeros((), jnp.int32)
     moments = setting.optimizer.init(free)
     return _Carry(free, free, moments, free, value, zero, zero, zero), value
@@ -260,7 +264,7 @@ def _begin(setting: _Setting, layers: Layers, family: Any, keys: Array) -> tuple
 
 @partial(jax.jit, static_argnums=0)
 def _advance(
-    setting: _Setting, layers: Layers, family: Any, keys: Array, key: Array, carry: _Carry
+    setting: _Setting, layers: Layers, family: Any, validation: Any, key: Array, carry: _Carry
 ) -> tuple[_Carry, tuple[Array, Array]]:
     """Take ``setting.chunk`` steps, then look at the validation set."""
     _, frozen = layers.partition()
@@ -294,9 +298,8 @@ def _advance(
         return following, jnp.where(finite, value, jnp.nan)
 
     carry, losses = lax.scan(step, carry, None, length=setting.chunk)
-    problems = family.batch(keys)
     tried = (carry.free, carry.average)
-    now, averaged = (network_loss(setting, network(w), family, problems, 0.0) for w in tried)
+    now, averaged = (network_loss(setting, network(w), family, validation, 0.0) for w in tried)
     found = jax.tree.map(partial(jnp.where, averaged < now), carry.average, carry.free)
     value = jnp.where(averaged < now, averaged, now)
     better = value < carry.best_value

@@ -14,8 +14,7 @@ from jax import lax
 from jaxinv._core import checks
 from jaxinv.problems import Family
 from jaxinv.solvers import Layers
-from jaxinv.unfolded._family import check_family
-from jaxinv.unfolded._losses import TRUTHFUL, check_loss
+from jaxinv.unfolded._losses import check_loss
 from jaxinv.unfolded.training import network_loss, require_trainable
 
 Array = jax.Array
@@ -106,8 +105,7 @@ def tune(
     where = "tune"
     key = checks.key(where, key)
     require_trainable(where, layers)
-    loss = check_loss(where, loss, layers)
-    check_family(where, layers, family, truth=loss in TRUTHFUL)
+    loss = check_loss(where, loss, layers, family)
     spread = checks.scalar(where, "spread", spread, low=1.0, open_low=True)
     trainable, _ = layers.partition()
     size = sum(leaf.size for leaf in jax.tree.leaves(trainable))

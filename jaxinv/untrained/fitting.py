@@ -12,6 +12,7 @@ import numpy as np
 from jax.tree_util import Partial
 
 from jaxinv._core import Status, checks
+from jaxinv.operators._require import fail_function
 from jaxinv.problems import Problem
 from jaxinv.solvers import gradient
 from jaxinv.solvers._loop import check_problem
@@ -173,16 +174,23 @@ def fit(
     itemsize = max(leaf.dtype.itemsize for leaf in jax.tree.leaves(prior.params))
     require_memory(_WHERE, prior.num_parameters, num_fits, itemsize)
     _callables(penalty=penalty, regularizer=regularizer, progress=progress)
-    average = checks.scalar(_WHERE, "average", average, low=0.0, high=1.0)
+    _scalars(prior, penalty, regularizer)
+    if optimizer is not None and not all(hasattr(optimizer, n) for n in ("init", "update")):
+        hint = "For example optax.adam(0.01)."
+        checks.fail_type(_WHERE, "optimizer", "be an optax transformation", optimizer, hint)
+    params = None if params is None else _params(prior, params)
+    average = checks.scalar(_WHERE, "average", average, low=0.0, high=1.0, single=True)
     if checks.is_concrete(average) and average >= 1:
         checks.fail(_WHERE, "average", "be below 1", average)
-    decay = checks.scalar(_WHERE, "input_noise_decay", input_noise_decay, low=0.0, high=1.0)
+    decay = checks.scalar(
+        _WHERE, "input_noise_decay", input_noise_decay, low=0.0, high=1.0, single=True
+    )
     numbers = _loop.Numbers(
         average=average,
-        input_noise=checks.nonnegative(_WHERE, "input_noise", input_noise),
+        input_noise=checks.nonnegative(_WHERE, "input_noise", input_noise, single=True),
         input_noise_decay=decay,
         spike=_spike(spike),
-        tol=checks.nonnegative(_WHERE, "tol", tol),
+        tol=checks.nonnegative(_WHERE, "tol", tol, single=True),
         num_steps=num_steps,
     )
     model = _loop.Model(
@@ -193,7 +201,9 @@ def fit(
     )
     setting = _loop.Setting(
         chunk=min(checks.count(_WHERE, "look_every", look_every), num_steps),
-        dtype=None if compute_dtype is None else checks.float_type(_WHERE, compute_dtype),
+        dtype=None
+        if compute_dtype is None
+        else checks.float_type(_WHERE, compute_dtype, argument="compute_dtype"),
         batch=None if not key.ndim else axes or Problem(None, None, None, None),
         is_noisy=not (checks.is_concrete(input_noise) and float(input_noise) == 0),
     )
@@ -309,7 +319,32 @@ def _rule(num_steps: Any, stop: Any) -> tuple[int, StoppingRule]:
 def _spike(spike: Any) -> Any:
     if isinstance(spike, float) and spike == float("inf"):
         return spike
-    return checks.scalar(_WHERE, "spike", spike, low=1.0)
+    return checks.scalar(_WHERE, "spike", spike, low=1.0, single=True)
+
+
+def _params(prior: Any, params: Any) -> Any:
+    """Return the parameters of a start, which must look like the prior's own."""
+    params = checks.arrays(_WHERE, "params", params)
+    checks.finite(_WHERE, "params", params)
+    expected = jax.tree.map(jnp.shape, prior.params)
+    if jax.tree.map(jnp.shape, params) != expected:
+        checks.fail(_WHERE, "params", f"have the prior's shapes {expected}", params)
+    return params
+
+
+def _scalars(prior: Any, penalty: Any, regularizer: Any) -> None:
+    """Require that P and R take what they are given, and return a scalar."""
+    x = jax.eval_shape(prior, prior.params)
+    functions = (("penalty", penalty, x), ("regularizer", regularizer, prior.params))
+    for name, function, taken in functions:
+        if function is None:
+            continue
+        try:
+            value = jax.eval_shape(Partial(function), taken)
+        except (TypeError, ValueError) as error:
+            fail_function(_WHERE, name, "what the network makes", error)
+        if getattr(value, "shape", None) != ():
+            checks.fail(_WHERE, name, "return a scalar", f"{value}")
 
 
 def _callables(**functions: Any) -> None:

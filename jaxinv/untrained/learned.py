@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
@@ -45,20 +46,25 @@ class LearnedRegularizer:
             got = f"{len(shapes)} tensors {shapes}"
             expected = f"hold the {len(self.shapes)} tensors that were learned from"
             checks.fail("LearnedRegularizer", "params", expected, got[:120], hint)
-        if self.reading == "means":
-            gap = jnp.stack([jnp.mean(leaf) for leaf in leaves]) - self.mean
-            total = gap @ self.precision @ gap
-        else:
-            squares = [
-                jnp.sum(precision * jnp.square(leaf - mean))
-                for leaf, mean, precision in zip(leaves, self.mean, self.precision, strict=True)
-            ]
-            total = sum(squares[1:], squares[0])
-        return jnp.asarray(self.weight).astype(total.dtype) * total
+        return _penalty(self, leaves)
 
     def scaled(self, weight: Any) -> LearnedRegularizer:
         """Return the same statistics with another λ."""
         return replace(self, weight=checks.nonnegative("scaled", "weight", weight))
+
+
+@functools.partial(jax.jit, inline=True)
+def _penalty(model: LearnedRegularizer, leaves: list[Array]) -> Array:
+    if model.reading == "means":
+        gap = jnp.stack([jnp.mean(leaf) for leaf in leaves]) - model.mean
+        total = gap @ model.precision @ gap
+    else:
+        squares = [
+            jnp.sum(precision * jnp.square(leaf - mean))
+            for leaf, mean, precision in zip(leaves, model.mean, model.precision, strict=True)
+        ]
+        total = sum(squares[1:], squares[0])
+    return jnp.asarray(model.weight).astype(total.dtype) * total
 
 
 def regularizer_from(params: Any, weight: Any, reading: str = "diagonal") -> LearnedRegularizer:
@@ -96,11 +102,19 @@ def regularizer_from(params: Any, weight: Any, reading: str = "diagonal") -> Lea
     where = "regularizer_from"
     checks.choice(where, "reading", reading, READINGS)
     weight = checks.nonnegative(where, "weight", weight)
-    leaves = [checks.array(where, "params", leaf) for leaf in jax.tree.leaves(params)]
-    if not leaves or any(leaf.ndim == 0 or leaf.shape[0] < 2 for leaf in leaves):
+    leaves = jax.tree.leaves(checks.arrays(where, "params", params))
+    checks.finite(where, "params", leaves)
+    if any(leaf.ndim == 0 or leaf.shape[0] < 2 or not leaf.size for leaf in leaves):
         hint = "Fit at least two images: fit(keys, ...).params."
         checks.fail(where, "params", "have a first axis of two fits or more", leaves[:1], hint)
     shapes = tuple(leaf.shape[1:] for leaf in leaves)
+    mean, precision = _statistics(leaves, reading)
+    return LearnedRegularizer(weight, mean, precision, reading, shapes)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _statistics(leaves: list[Array], reading: str) -> tuple[Any, Any]:
+    """Return the mean and the precision in one of the readings."""
     if reading == "weights":
         mean = tuple(jnp.mean(leaf, axis=0) for leaf in leaves)
         precision = tuple(
@@ -118,7 +132,7 @@ def regularizer_from(params: Any, weight: Any, reading: str = "diagonal") -> Lea
         covariance = between - jnp.diag(jnp.diag(between)) + jnp.diag(spread)
         ridge = _RIDGE * jnp.mean(spread)
         precision = jnp.linalg.inv(covariance + ridge * jnp.eye(len(leaves), dtype=spread.dtype))
-    return LearnedRegularizer(weight, mean, precision, reading, shapes)
+    return mean, precision
 
 
 def _inverse(variance: Array) -> Array:
@@ -159,9 +173,9 @@ def learned_regularizer(
 
     Example:
         >>> import jaxinv as ji
-        >>> A = ji.operators.gaussian(jax.random.key(0), 100, 256)
-        >>> y = jnp.stack([A(jnp.ones(256)), A(jnp.linspace(0, 1, 256))])
-        >>> prior = ji.generators.deep_decoder((256,), 4, 2)
+        >>> A = ji.operators.gaussian(jax.random.key(0), 40, 64)
+        >>> y = jnp.stack([A(jnp.ones(64)), A(jnp.linspace(0, 1, 64))])
+        >>> prior = ji.generators.two_layer_decoder(64, 4)
         >>> learned = learned_regularizer(
         ...     jax.random.key(1), prior, ji.Problem(A, y), axes=ji.Problem(None, 0),
         ...     num_steps=50, stop=None)
@@ -175,7 +189,20 @@ def learned_regularizer(
     key = checks.key(where, key)
     if not isinstance(axes, Problem) or axes.y != 0:
         checks.fail(where, "axes", "be a Problem with y=0: one measurement for each image", axes)
-    count = checks.array(where, "problems.y", problems.y).shape[0]
+    checks.nonnegative(where, "weight", weight)
+    if not hasattr(prior, "draw"):
+        hint = "Such as generators.deep_decoder(shape)."
+        checks.fail_type(where, "prior", "be an untrained prior", prior, hint)
+    if not isinstance(problems, Problem):
+        checks.fail_type(where, "problems", "be a jaxinv.Problem", problems)
+    y = checks.array(where, "problems.y", problems.y)
+    if y.ndim == 0:
+        checks.fail(where, "problems.y", "have a first axis for the images", y)
+    checks.finite(where, "problems", (y, problems.operator))
+    shape = getattr(problems.operator, "out_shape", None)
+    if axes.operator is None and shape is not None:
+        checks.shape_is(where, "problems.y", y, (len(y), *shape), "A first axis for the images.")
+    count = len(y)
     keys = jnp.broadcast_to(key, (count,))
     found = fit(keys, prior, problems, axes=axes, **options)
     return regularizer_from(found.params, weight, reading)

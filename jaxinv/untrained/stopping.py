@@ -169,7 +169,9 @@ def exponential_variance(weight: float = 0.1, patience: int = 1000) -> Exponenti
     Source: Wang et al. (2023), algorithm 2 (EMV).
     """
     where = "exponential_variance"
-    weight = float(checks.scalar(where, "weight", weight, low=0.0, high=1.0, open_low=True))
+    weight = float(
+        checks.scalar(where, "weight", weight, low=0.0, high=1.0, open_low=True, single=True)
+    )
     if weight >= 1:
         checks.fail(where, "weight", "be below 1", weight)
     return ExponentialVariance(checks.count(where, "patience", patience), weight)

@@ -1,0 +1,295 @@
+"""The rows of the fuzzing tests: every public callable with a call that is right.
+
+``LEFT_OUT`` says why a public class has no row.
+"""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+from cases import floats
+from fuzz_values import KEY, Row, row, unit_matrix
+
+import jaxinv as ji
+
+MODULES = (
+    "operators", "generators", "prox", "shrinkage", "problems", "solvers", "unfolded",
+    "untrained", "ntk", "theory", "metrics",
+)  # fmt: skip
+
+MADE = "a container; its lower-case constructor checks, since a pytree is rebuilt from any leaves"
+RESULT = "a result, which the library fills"
+BASE = "a base class, which holds nothing"
+LEFT_OUT = {
+    MADE: """
+        operators: DCT MRI Adjoint Convolution Dense Downsample FiniteDifference Identity
+        LinearFunction Magnitude Mask MulticoilMRI Product Scaled Sign SingleIndex
+        SubsampledFourier SubsampledHadamard Sum Transpose Wavelet
+        generators: ConvDecoder Coordinate Dcgan DeepDecoder FromFlax FromFunction
+        NetworkGenerator Relu TwoLayer TwoLayerDecoder Unet Untrained
+        prox: Box FromFunction Group Hard Soft TotalVariation
+        shrinkage: FromFunction PosteriorMean Soft
+        problems: GenerativeFamily ImageFamily PatchFamily SparseFamily Problem Truth
+        solvers: Admm Amp BasisPursuit Cosamp Damp Fista Gradient Iht Ista Lasso Layers
+        LevenbergMarquardt Omp PrimalDual Restarts Subgradient Vamp
+        unfolded: AdaptiveThreshold Alamp ConjugateHyperLista Coupled Gated HyperLista Lamp Lista
+        NeuralAlista Orthogonal UnfoldedIht
+        untrained: ExponentialVariance HeldOut LearnedRegularizer Sure WindowedVariance
+        ntk: Linearized
+    """,
+    RESULT: """
+        problems: PatchMeasurement
+        solvers: DualityGap Info LassoPath Solution
+        unfolded: Evaluation Fit History TrainingDivergedError TrainingProgress Tune
+        untrained: Fit FitHistory FitProgress
+        ntk: LanczosSpectrum
+        theory: Claim Closeness Compression DecoderRecovery DenoisingCurve FittingRate
+        GeneralizationBound LinearDynamics LinearRate NetworkRecovery NoiseBound NoiseFit
+        Perturbation RateCheck RestrictedEigenvalue RestrictedIsometry SketchBound
+        SketchedRecovery StateEvolution Sufficient WidthConstants
+    """,
+    BASE: """
+        operators: LinearOperator Operator
+        generators: Generator UntrainedPrior
+        prox: Prox
+        shrinkage: Shrinkage
+        problems: Family
+        solvers: Solver
+        untrained: StoppingRule
+    """,
+}
+
+
+def left_out() -> dict[str, str]:
+    """Return the reason of every callable that has no row."""
+    reasons: dict[str, str] = {}
+    for reason, text in LEFT_OUT.items():
+        module = ""
+        for word in text.split():
+            if word.endswith(":"):
+                module = word[:-1]
+            else:
+                reasons[f"{module}.{word}"] = reason
+    return reasons
+
+
+def ones(*shape: int) -> np.ndarray:
+    return np.ones(shape, floats())
+
+
+def A() -> Any:
+    return ji.operators.dense(unit_matrix())
+
+
+def sparse_family() -> Any:
+    return ji.problems.sparse(6, 10, num_nonzeros=2, operator=A(), dtype=floats())
+
+
+def sparse_problem() -> Any:
+    return sparse_family().sample(KEY)
+
+
+IMAGE = np.linspace(0, 1, 64).reshape(8, 8)
+MASK = np.arange(64).reshape(8, 8) % 3 == 0
+
+OPERATORS = [
+    row("operators.coil_maps", lambda: {"shape": (6, 5), "num_coils": 2}),
+    row("operators.convolution", lambda: {"kernel": ones(3), "shape": 8}),
+    row(
+        "operators.data_consistency",
+        lambda: {"operator": A(), "y": ones(6), "x": ones(10), "weight": 0.1, "num_steps": 2},
+    ),
+    row("operators.dct", lambda: {"shape": 8}),
+    row("operators.dense", lambda: {"matrix": unit_matrix()}),
+    row("operators.downsample", lambda: {"factor": 2, "shape": 8}),
+    row("operators.fft2c", lambda: {"x": ones(4, 4)}, passes=("x",)),
+    row("operators.finite_difference", lambda: {"shape": (4, 5)}),
+    row(
+        "operators.fourier_lines",
+        lambda: {"key": KEY, "shape": (8, 8), "acceleration": 2.0, "center_fraction": 0.25},
+    ),
+    row("operators.from_function", lambda: {"fn": jnp.cumsum, "in_shape": 6, "dtype": floats()}),
+    row("operators.gaussian", lambda: {"key": KEY, "m": 4, "n": 6}),
+    row("operators.identity", lambda: {"shape": (2, 3)}),
+    row("operators.ifft2c", lambda: {"y": ones(4, 4)}, passes=("y",)),
+    row("operators.magnitude", lambda: {"A": A()}),
+    row("operators.mask", lambda: {"mask": MASK}),
+    row("operators.measured_scale", lambda: {"operator": A(), "y": ones(6)}),
+    row("operators.mri", lambda: {"mask": MASK}),
+    row("operators.multicoil_mri", lambda: {"mask": MASK, "maps": ones(2, 8, 8)}),
+    row("operators.radial_lines", lambda: {"shape": (8, 8), "num_lines": 4}),
+    row("operators.random_mask", lambda: {"key": KEY, "shape": (8,), "ratio": 0.5}),
+    row("operators.root_sum_of_squares", lambda: {"x": ones(2, 4, 4)}, passes=("x",)),
+    row("operators.sign", lambda: {"A": A(), "dither": ones(6)}),
+    row("operators.single_index", lambda: {"A": A(), "link": jnp.tanh}),
+    row("operators.subsampled_fourier", lambda: {"mask": MASK}),
+    row("operators.subsampled_hadamard", lambda: {"key": KEY, "m": 4, "n": 8}),
+    row("operators.variable_density_mask", lambda: {"key": KEY, "shape": (8, 8), "ratio": 0.5}),
+    row("operators.wavelet", lambda: {"shape": 16, "name": "db2", "levels": 2}),
+]
+
+GENERATORS = [
+    row(
+        "generators.convdecoder",
+        lambda: {"shape": (8, 8), "num_channels": 3, "num_layers": 2, "key": KEY},
+    ),
+    row(
+        "generators.coordinate",
+        lambda: {"shape": (6, 6), "num_channels": 4, "num_layers": 2, "num_features": 4,
+                 "key": KEY},
+    ),
+    row("generators.dcgan", lambda: {"name": "mnist", "key": KEY}),
+    row(
+        "generators.deep_decoder",
+        lambda: {"shape": (8, 8), "num_channels": 3, "num_layers": 2, "key": KEY},
+    ),
+    row("generators.from_flax", lambda: {"module": _linear_module(), "in_shape": 3}),
+    row(
+        "generators.from_function",
+        lambda: {"apply": _apply, "params": ones(5, 3), "in_shape": 3},
+        passes=("params",),
+    ),
+    row("generators.relu", lambda: {"key": KEY, "widths": (3, 8, 6)}),
+    row("generators.two_layer", lambda: {"kernel": ones(8), "num_channels": 4, "key": KEY}),
+    row("generators.two_layer_decoder", lambda: {"size": 8, "num_channels": 2, "key": KEY}),
+    row(
+        "generators.unet",
+        lambda: {"shape": (8, 8), "num_channels": 4, "num_scales": 2, "key": KEY},
+    ),
+]  # fmt: skip
+
+
+def _apply(params: Any, z: Any) -> Any:
+    return jnp.tanh(params @ z)
+
+
+def _linear_module() -> Any:
+    from flax import nnx
+
+    return nnx.Linear(3, 5, rngs=nnx.Rngs(0), param_dtype=floats())
+
+
+def _shrink(v: Any, noise_std: Any) -> Any:
+    return ji.shrinkage.soft(1.0)(v, noise_std)
+
+
+def _prox(v: Any, step_size: Any) -> Any:
+    return v / (1 + step_size)
+
+
+def _value(u: Any) -> Any:
+    return 0.5 * jnp.sum(u * u)
+
+
+PROX = [
+    row("prox.box", lambda: {"low": 0.0, "high": 1.0}),
+    row("prox.from_function", lambda: {"apply": _prox, "value": _value}),
+    row("prox.group", lambda: {"penalty": 0.1, "axis": -1}),
+    row("prox.hard", lambda: {"penalty": 0.1}),
+    row("prox.soft", lambda: {"penalty": 0.1}),
+    row("prox.tv", lambda: {"penalty": 0.1, "num_steps": 3}),
+    row("shrinkage.from_function", lambda: {"apply": _shrink}),
+    row("shrinkage.posterior_mean", lambda: {"sparsity": 0.1}),
+    row("shrinkage.soft", lambda: {"multiplier": 1.0}),
+]
+
+PROBLEMS = [
+    row(
+        "problems.dct_dictionary",
+        lambda: {"block_shape": 4, "num_frequencies": 5, "dtype": floats()},
+    ),
+    row("problems.generative", lambda: {"widths": (3, 8, 9), "num_measurements": 6}),
+    row(
+        "problems.image",
+        lambda: {"image": IMAGE, "operator": ji.operators.identity((8, 8)), "noise_db": 20.0},
+    ),
+    row(
+        "problems.jacobian",
+        lambda: {"problem": sparse_problem(), "u": ones(10)},
+        passes=("problem", "u"),
+    ),
+    row("problems.join_blocks", lambda: {"blocks": ones(4, 4, 4), "image_shape": (8, 8)},
+        passes=("blocks",)),
+    row(
+        "problems.loss_and_gradient",
+        lambda: {"problem": sparse_problem(), "u": ones(10)},
+        passes=("problem", "u"),
+    ),
+    row("problems.patches", lambda: {"images": IMAGE[None], "patch_shape": 4}),
+    row(
+        "problems.sparse",
+        lambda: {"num_measurements": 6, "signal_size": 10, "sparsity": 0.2, "snr_db": 20.0},
+    ),
+    row("problems.split_blocks", lambda: {"image": IMAGE, "block_shape": 4}, passes=("image",)),
+]  # fmt: skip
+
+SOLVERS = [
+    row("solvers.admm", lambda: {"penalty": 0.1}),
+    row("solvers.amp", lambda: {"shrinkage": ji.shrinkage.soft()}),
+    row("solvers.basis_pursuit", dict),
+    row("solvers.cosamp", lambda: {"num_nonzeros": 2}),
+    row("solvers.damp", lambda: {"denoiser": _shrink}),
+    row("solvers.debias", lambda: {"problem": sparse_problem(), "support": np.arange(10) < 2}),
+    row(
+        "solvers.duality_gap",
+        lambda: {"problem": sparse_problem(), "u": ones(10), "penalty": 0.1},
+        passes=("problem", "u"),
+        overflows=("problem", "u"),
+    ),
+    row("solvers.fista", lambda: {"step_size": 0.1, "penalty": 0.1}),
+    row("solvers.gradient", lambda: {"transform": optax.sgd(0.1)}),
+    row("solvers.iht", lambda: {"num_nonzeros": 2, "step_size": 0.1}),
+    row("solvers.ista", lambda: {"step_size": 0.1, "penalty": 0.1}),
+    row(
+        "solvers.kkt_residual",
+        lambda: {"problem": sparse_problem(), "u": ones(10), "penalty": 0.1},
+        passes=("problem", "u"),
+        overflows=("problem", "u"),
+    ),
+    row("solvers.largest_penalty", lambda: {"problem": sparse_problem()}),
+    row("solvers.lasso", lambda: {"penalty": 0.1}),
+    row(
+        "solvers.lasso_path",
+        lambda: {"problem": sparse_problem(), "num_penalties": 3, "max_steps": 5},
+        says=("lasso",),
+    ),
+    row("solvers.levenberg_marquardt", dict),
+    row("solvers.omp", lambda: {"num_nonzeros": 2}),
+    row("solvers.oracle", lambda: {"problem": sparse_problem()}),
+    row(
+        "solvers.primal_dual",
+        lambda: {"prox": ji.prox.soft(0.1), "operator": ji.operators.identity(10)},
+    ),
+    row("solvers.raise_if_failed", lambda: {"solution": _solution()}, passes=("solution",)),
+    row(
+        "solvers.solve",
+        lambda: {"solver": ji.solvers.fista(0.1, 0.1), "problem": sparse_problem(),
+                 "u0": ones(10), "max_steps": 3},
+    ),
+    row("solvers.subgradient", lambda: {"step_size": 0.1}),
+    row(
+        "solvers.trace",
+        lambda: {"solver": ji.solvers.fista(0.1, 0.1), "problem": sparse_problem(),
+                 "u0": ones(10), "num_steps": 3},
+        passes=("problem", "u0"),
+        overflows=("problem", "u0"),
+    ),
+    row(
+        "solvers.unfold",
+        lambda: {"layers": ji.Layers.repeat(ji.solvers.ista(0.1, 0.1), 2),
+                 "problem": sparse_problem()},
+        passes=("layers", "problem", "u0"),
+        overflows=("layers", "problem", "u0"),
+    ),
+    row("solvers.vamp", lambda: {"shrinkage": ji.shrinkage.soft(), "noise_std": 0.1}),
+    row("solvers.with_restarts", lambda: {"solver": ji.solvers.fista(0.1, 0.1), "num_restarts": 2}),
+]  # fmt: skip
+
+
+def _solution() -> Any:
+    zero = jnp.zeros((), jnp.int32)
+    return ji.Solution(ones(3), ones(3), None, zero, zero, ones())
+
+
+CORE: list[Row] = [*OPERATORS, *GENERATORS, *PROX, *PROBLEMS, *SOLVERS]

@@ -1,0 +1,86 @@
+"""Wrong and extreme arguments for every public callable: a result without NaN, or one clear line.
+
+Everything public has a row in ``fuzz_cases``, or a reason why it has none. The examples are
+chosen by hypothesis, the same in every run; ``-m slow`` takes many more of them.
+"""
+
+import importlib
+import inspect
+
+import pytest
+from fuzz_cases import MODULES, left_out
+from fuzz_cases_theory import CONSTRUCTORS
+from fuzz_values import check, has_nan, replacements
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+QUICK = [subject for subject in CONSTRUCTORS if not subject.slow]
+SLOW = [subject for subject in CONSTRUCTORS if subject.slow]
+QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large]
+
+
+def fuzz(subject, examples):
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=QUIET,
+    )
+    @given(st.data())
+    def run(data):
+        check(subject, data.draw(replacements(subject)))
+
+    run()
+
+
+def named(subjects):
+    return pytest.mark.parametrize("subject", [pytest.param(s, id=s.name) for s in subjects])
+
+
+def public_callables():
+    for name in MODULES:
+        module = importlib.import_module(f"jaxinv.{name}")
+        names = getattr(module, "__all__", None) or [
+            key
+            for key, value in vars(module).items()
+            if inspect.isfunction(value)
+            and value.__module__ == module.__name__
+            and not key.startswith("_")
+        ]
+        for key in names:
+            if callable(getattr(module, key)):
+                yield f"{name}.{key}"
+
+
+def test_every_public_callable_has_a_row_or_a_reason():
+    rows, reasons = {subject.name for subject in CONSTRUCTORS}, left_out()
+    public = set(public_callables())
+    assert public - rows - set(reasons) == set()
+    assert (rows | set(reasons)) - public == set()
+    assert rows & set(reasons) == set()
+
+
+NO_FILE = ("unfolded.load", "unfolded.load_notes", "unfolded.save")  # right but for the file
+
+
+@pytest.mark.slow
+@named([subject for subject in CONSTRUCTORS if subject.name not in NO_FILE])
+def test_the_right_call_is_right(subject):
+    assert not has_nan(subject.call(**subject.arguments()))
+
+
+@named(QUICK)
+def test_wrong_arguments(subject):
+    fuzz(subject, examples=4)
+
+
+@named(SLOW)
+def test_wrong_arguments_of_long_calls(subject):
+    fuzz(subject, examples=1)
+
+
+@pytest.mark.slow
+@named(CONSTRUCTORS)
+def test_many_wrong_arguments(subject):
+    fuzz(subject, examples=4 if subject.slow else 25)
