@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hint = "Install the extras: python -m pip install 'jaxinv[all]'"
         print(f"jaxinv: {error.name} is needed for this command. {hint}", file=sys.stderr)
     except (ValueError, TypeError, OSError, ArithmeticError, ImportError) as error:
-        print(f"jaxinv: {error}", file=sys.stderr)
+        print(f"jaxinv: {_one_line(error)}", file=sys.stderr)
     except (MemoryError, RuntimeError, sqlite3.Error) as error:
         text = str(error).partition("\n")[0] or type(error).__name__
         print(f"jaxinv: {type(error).__name__}: {text}", file=sys.stderr)
@@ -62,6 +62,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("jaxinv: interrupted", file=sys.stderr)
         return 130
     return 2
+
+
+def _one_line(error: BaseException) -> str:
+    """Return the message with control characters, as of a wrong path, made visible."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(error))
 
 
 def _run(arguments: Sequence[str] | None) -> int:

@@ -1,6 +1,7 @@
 """Settings for the whole suite. ``JAX_ENABLE_X64=1`` runs it in float64 mode as well."""
 
 import atexit
+import gc
 import os
 import shutil
 import tempfile
@@ -18,6 +19,8 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ or _OURS in os.environ:
 # Compiling is most of the suite's time. JAXINV_TEST_OPTIMIZED=1 compiles as users' programs are.
 if not os.environ.get("JAXINV_TEST_OPTIMIZED"):
     os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+
+gc.set_threshold(50_000, 20, 50)  # traces are many small objects that live on
 
 import jax  # noqa: E402  after the environment is set
 import pytest  # noqa: E402

@@ -49,6 +49,7 @@ def test_plain_weights_equal_the_projected_gradient_loop(complex_):
     assert unit_error(W, A) < 50 * EPS
 
 
+@pytest.mark.slow
 def test_numbers_of_the_published_size():
     """Liu et al.: 1001.7 becomes 502.05, and 504.1 symmetric; one draw scatters by about 1."""
     A = gaussian(250, 500)

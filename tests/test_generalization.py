@@ -175,6 +175,7 @@ def test_bad_input_is_refused(call, message):
 # --- the measured gap -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_padded_samples_and_layers_do_not_matter_and_the_bound_is_above_the_gap():
     padded = Cell(num_samples=24, num_layers=5, signal_size=12, num_steps=60)
     keys = jax.random.split(jax.random.key(0), 4)

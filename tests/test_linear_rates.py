@@ -164,6 +164,7 @@ def test_bad_arguments_are_refused():
         check_linear_rate(A, W, sparse_signals(2, 128, 6), num_layers=3)
 
 
+@pytest.mark.slow
 def test_reproduction_at_a_small_size(tmp_path):
     pytest.importorskip("matplotlib")
     item = REPRODUCTIONS["lista-linear-rates"]

@@ -288,7 +288,7 @@ def test_subgradient_estimates_its_step():
             "penalty or prox must be given, one of the two, got neither",
         ),
         (lambda: ji.solvers.fista(0.1, 0.1, prox=ji.prox.soft(0.1)), "got both"),
-        (lambda: ji.solvers.ista(0.1, -0.1), "soft: penalty must be finite and >= 0"),
+        (lambda: ji.solvers.ista(0.1, -0.1), "ista: penalty must be finite and >= 0"),
         (lambda: ji.solvers.subgradient(0.1, "sometimes"), "negate must be one of"),
         (lambda: ji.solvers.subgradient(float("inf")), "step_size"),
         (lambda: ji.solvers.levenberg_marquardt(damping=0), "damping"),

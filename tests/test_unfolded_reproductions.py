@@ -48,6 +48,7 @@ def entry(module, name):
     return next(each for each in module.ENTRIES if each.name == name)
 
 
+@pytest.mark.slow
 def test_without_noise(settings, tmp_path):
     outcome = recovery._noiseless(("alista", "alista-momentum"), STUDY, settings)
     assert [claim.published for claim in outcome.claims] == [-68, -66, -95, -95]
@@ -56,6 +57,7 @@ def test_without_noise(settings, tmp_path):
     assert set(paths) == {"json", "csv", "png"}
 
 
+@pytest.mark.slow
 def test_with_noise(settings, tmp_path):
     outcome = recovery._noisy(("alista", "lamp"), STUDY, settings)
     assert [claim.published for claim in outcome.claims] == [

@@ -112,6 +112,7 @@ def test_denoising(settings, tmp_path):
     assert all(row["predicted"] <= row["bound"] * 1.001 for row in outcome.rows)
 
 
+@pytest.mark.slow
 def test_jacobians(settings, tmp_path):
     study = jacobian.JacobianStudy(64, 8, 2, 16, (1, 75))
     outcome = check("untrained-jacobian", jacobian._jacobians(study, settings), tmp_path)

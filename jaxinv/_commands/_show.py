@@ -108,7 +108,7 @@ class SweepDisplay:
 
     def say(self, text: str) -> None:
         """Print a line as it is."""
-        self.console.print(text, markup=False, highlight=False)
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def table_if_not_shown(self) -> None:
         """Print the table where it is not on the screen yet."""

@@ -155,12 +155,11 @@ def scalar(
         return value
     if isinstance(value, bool) or not (isinstance(value, numbers.Real) or _is_array(value)):
         fail_type(where, argument, "be a real number", value)
-    seen = np.asarray(value)
-    if _is_array(value) and not any(
-        jnp.issubdtype(seen.dtype, kind) for kind in (np.integer, np.floating)
-    ):
+    kinds: Any = (np.integer, np.floating)
+    dtype: Any = getattr(value, "dtype", None)
+    if _is_array(value) and not any(jnp.issubdtype(dtype, kind) for kind in kinds):
         fail_type(where, argument, "be a real number", value)
-    seen = seen.astype(np.float64)
+    seen = np.asarray(value).astype(np.float64)
     if seen.size == 0:
         fail(where, argument, "hold a value", value)
     above = seen > low if open_low else seen >= low

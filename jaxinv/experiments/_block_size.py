@@ -14,6 +14,7 @@ _STEP = 4  # 1, 4, 16, ...: each candidate costs a compile
 _LARGEST = 4096
 _SHARE_OF_MEMORY = 0.25
 _WORTH_IT = 1.15  # a larger block must be this much faster, or the smaller one stays
+_SECONDS_OF_MEASURING = 0.05
 _LONG = 1.0  # seconds for a block: larger ones would hide progress and lose more when killed
 
 
@@ -50,10 +51,10 @@ def measured_micro_batch(build: Callable[[int], Program], example: Block, num_tr
 
 
 def _seconds(program: Program, example: Block) -> float:
-    """Return the time of one block: the better of two after the first, unless that is long."""
+    """Return the time of one block: the best after the first, unless that is long."""
     program.compile()
-    times = []
-    for _ in range(3):
+    times: list[float] = []
+    while len(times) < 3 or (len(times) < 50 and sum(times) < _SECONDS_OF_MEASURING):
         began = time.perf_counter()
         program.collect(program.start([example]))
         times.append(time.perf_counter() - began)

@@ -134,35 +134,34 @@ def check_linear_rate(
 ) -> RateCheck:
     r"""Run coupled layers with the theorem's thresholds and compare the errors with its bound.
 
-        The class is the smallest that holds all the signals: s is their largest number of nonzero
-        entries, B the largest magnitude, ε the largest max |W_ij| ‖η‖₁.
+    The class is the smallest that holds all the signals: s is their largest number of nonzero
+    entries, B the largest magnitude, ε the largest max |W_ij| ‖η‖₁.
 
-        Args:
-            matrix: A, shape (m, n).
-            weights: W, shape (m, n), with w_i* a_i = 1.
-            signals: x*, shape (num_signals, n), none of them all zero.
-            noise: η, shape (num_signals, m); None for none.
-            num_layers: T >= 1.
-            bypass_counts: as in ``linear_rate``.
+    Args:
+        matrix: A, shape (m, n).
+        weights: W, shape (m, n), with w_i* a_i = 1.
+        signals: x*, shape (num_signals, n), none of them all zero.
+        noise: η, shape (num_signals, m); None for none.
+        num_layers: T >= 1.
+        bypass_counts: as in ``linear_rate``.
 
-        Returns:
-            ``RateCheck(errors, errors_1, promise, false_positives, holds)``.
+    Returns:
+        ``RateCheck(errors, errors_1, promise, false_positives, holds)``.
 
-        Raises:
-            ValueError: shapes that do not fit, or signals too dense for the theorem.
+    Raises:
+        ValueError: shapes that do not fit, or signals too dense for the theorem.
 
-        Cost: T products with A and Wᵀ for all signals, in float64 on the host, since float32 would
-        end the decay near 1e-7.
+    Cost: T products with A and Wᵀ for all signals, in float64 on the host, since float32 would
+    end the decay near 1e-7.
 
-        Example:
-            >>> import jax
-    import numpy as np
-            >>> A = np.array([[1.0, 0.0, 0.6], [0.0, 1.0, 0.8]])
-            >>> found = check_linear_rate(A, A, [[0.0, 2.0, 0.0]], num_layers=3)
-            >>> found.holds, found.errors[0].round(3).tolist()
-            (True, [2.0, 1.6, 1.28, 1.024])
+    Example:
+        >>> import jax, numpy as np
+        >>> A = np.array([[1.0, 0.0, 0.6], [0.0, 1.0, 0.8]])
+        >>> found = check_linear_rate(A, A, [[0.0, 2.0, 0.0]], num_layers=3)
+        >>> found.holds, found.errors[0].round(3).tolist()
+        (True, [2.0, 1.6, 1.28, 1.024])
 
-        Source: as for ``linear_rate``.
+    Source: as for ``linear_rate``.
     """
     where = "check_linear_rate"
     A = host_matrix(where, matrix)

@@ -11,10 +11,11 @@ import jax.numpy as jnp
 
 from jaxinv._core import checks, numerics
 from jaxinv._core.selection import largest_mask
-from jaxinv.generators import TwoLayerDecoder, UntrainedPrior
+from jaxinv.generators import TwoLayerDecoder
 from jaxinv.operators import gaussian, identity, wavelet
 from jaxinv.problems import Problem
 from jaxinv.solvers import gradient, solve
+from jaxinv.theory._inputs import real_signal, require_decoder, require_prior
 
 Array = jax.Array
 
@@ -186,7 +187,7 @@ def noise_fit(
     Source: as ``noise_bound``.
     """
     where = "noise_fit"
-    _require_decoder(where, decoder)
+    require_decoder(where, decoder)
     key = checks.key(where, key)
     (size,) = decoder.out_shape
     bound = noise_bound(size, decoder.num_channels)
@@ -264,7 +265,7 @@ def decoder_recovery(
     here, as for sparse vectors.
     """
     where = "decoder_recovery"
-    _require_decoder(where, decoder)
+    require_decoder(where, decoder)
     m = checks.count(where, "num_measurements", num_measurements)
     tolerance = checks.positive(where, "tolerance", tolerance)
     (size,), dtype = decoder.out_shape, decoder.upsampling.dtype
@@ -339,15 +340,8 @@ def compression(
     Eldar (2022).
     """
     where = "compression"
-    image = checks.array(where, "image", image)
-    if not isinstance(prior, UntrainedPrior):
-        hint = "Such as generators.two_layer_decoder(size, num_channels)."
-        checks.fail_type(where, "prior", "be an untrained prior", prior, hint)
-    checks.shape_is(where, "image", image, prior.out_shape)
-    checks.finite(where, "image", image)
-    checks.finite(where, "prior", prior.params)
-    if jnp.iscomplexobj(image) or not bool(jnp.any(image != 0)):
-        checks.fail(where, "image", "be real and not zero", image)
+    require_prior(where, prior)
+    image = real_signal(where, "image", image, prior.out_shape, nonzero=True)
     transform = wavelet(image.shape, name, levels)
     num_parameters = prior.num_parameters
     if num_parameters >= image.size:
@@ -372,14 +366,6 @@ def _approximations(
     size = numerics.safe_norm(image)
     measured = numerics.safe_norm(found - image) / size
     return measured, numerics.safe_norm(transform.adjoint(kept) - image) / size
-
-
-def _require_decoder(where: str, decoder: Any) -> None:
-    if not isinstance(decoder, TwoLayerDecoder):
-        hint = "Make one with generators.two_layer_decoder."
-        checks.fail_type(where, "decoder", "be a two-layer decoder", decoder, hint)
-    if decoder.upsampling.ndim != 2:
-        checks.fail(where, "decoder", "be one decoder", "a batch", "Use jax.vmap.")
 
 
 def _adam(learning_rate: Any) -> Any:

@@ -15,6 +15,7 @@ from jaxinv.ntk.descent import fitted_share, kept_share
 from jaxinv.operators import identity
 from jaxinv.problems import Problem
 from jaxinv.theory._descent import signals_of_descent
+from jaxinv.theory._inputs import require_norm
 
 Array = jax.Array
 
@@ -127,7 +128,7 @@ def denoising_curve(
     step_size = checks.positive(where, "step_size", step_size, single=True)
     num_steps = checks.count(where, "num_steps", num_steps)
     tolerance = checks.positive(where, "tolerance", tolerance, single=True)
-    _check_kernel(where, prior)
+    require_norm(where, "prior.kernel", prior.kernel)
     sigma = spectrum(prior.kernel)
     largest = jnp.max(sigma) ** 2
     if checks.is_concrete((step_size, largest)) and step_size * float(largest) > 1 + 1e-5:
@@ -147,13 +148,6 @@ def denoising_curve(
         linear = _errors(residual, -noise.ravel())
     found = _compare(measured, linear, bound, tolerance)
     return checks.no_nan(where, "prior, signal and noise", found)
-
-
-def _check_kernel(where: str, prior: TwoLayer) -> None:
-    energy = numerics.sum_squares(prior.kernel)
-    if checks.is_concrete(energy) and not 0 < float(energy) < float("inf"):
-        expected = "have a norm that is a number > 0"
-        checks.fail(where, "prior.kernel", expected, f"a square of {float(energy)}")
 
 
 @jax.jit

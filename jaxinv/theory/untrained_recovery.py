@@ -11,12 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxinv._core import checks, numerics
-from jaxinv.generators import TwoLayer
 from jaxinv.ntk import expected_kernel, linearized_signal
 from jaxinv.ntk.descent import require_symmetric, significant
-from jaxinv.operators import LinearOperator
 from jaxinv.problems import Problem
 from jaxinv.theory._descent import signals_of_descent
+from jaxinv.theory._inputs import real_signal, two_layer_problem
 
 Array = jax.Array
 
@@ -319,25 +318,8 @@ def network_recovery(
     Source: Heckel, Soltanolkotabi (2020), Theorem 2.
     """
     where = "network_recovery"
-    if not isinstance(problem, Problem):
-        checks.fail_type(where, "problem", "be a jaxinv.Problem", problem)
-    prior, operator = problem.prior, problem.operator
-    if not isinstance(prior, TwoLayer):
-        hint = "Make one with generators.two_layer."
-        checks.fail_type(where, "problem.prior", "be a two-layer network", prior, hint)
-    if not isinstance(operator, LinearOperator):
-        checks.fail_type(where, "problem.operator", "be a linear operator", operator)
-    if prior.kernel.shape != prior.shape:
-        checks.fail(where, "problem.prior", "be one network", "a batch", "Use jax.vmap.")
-    checks.finite(where, "problem", problem._replace(truth=None))
-    energy = float(numerics.sum_squares(prior.kernel)) if checks.is_concrete(prior.kernel) else 1.0
-    if not 0 < energy < math.inf:
-        checks.fail(where, "problem.prior.kernel", "have a norm that is a number > 0", f"{energy}")
-    signal = checks.array(where, "signal", signal)
-    if jnp.iscomplexobj(signal):
-        checks.fail(where, "signal", "be real", signal)
-    checks.shape_is(where, "signal", signal, prior.out_shape)
-    checks.finite(where, "signal", signal)
+    prior, operator = two_layer_problem(where, problem)
+    signal = real_signal(where, "signal", signal, prior.out_shape)
     step_size = checks.positive(where, "step_size", step_size, single=True)
     num_steps = checks.count(where, "num_steps", num_steps)
     error = checks.positive(where, "error", error, single=True)
