@@ -111,12 +111,17 @@ def test_signals_end_the_command_and_say_how_to_go_on(tmp_path, number, code):
     assert not (tmp_path / "a.png").exists()
 
 
-def test_a_time_limit_ends_the_command(tmp_path):
+def test_a_time_limit_ends_the_command_and_compiled_programs_are_kept(tmp_path):
     command = [sys.executable, "-m", "jaxinv", "sweep", "lasso", "--trials", "100000"]
     command += ["--store", str(tmp_path / "s.sqlite"), "--plot", str(tmp_path / "a.png")]
     ended = subprocess.run(
-        [*command, "--time-limit", "8s"], capture_output=True, text=True, timeout=100, check=False
+        [*command, "--time-limit", "8s", "--compile-cache", str(tmp_path / "programs")],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
     )
     assert ended.returncode == 124
     assert "run again to go on" in ended.stderr
     assert "Traceback" not in ended.stderr
+    assert list((tmp_path / "programs").iterdir())
