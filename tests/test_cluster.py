@@ -7,9 +7,12 @@ import sys
 import time
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import pytest
 from test_sweep import assert_same_bits, run
 
+import jaxinv as ji
 from jaxinv.experiments import connect, local_workers
 
 TESTS = str(Path(__file__).parent)
@@ -146,10 +149,36 @@ def test_batched_lapack_never_hangs(tmp_path):
     assert "all ways ended" in ended.stdout
 
 
-def test_batched_lapack_beside_a_compile_never_hangs(tmp_path):
-    """The watchdog ends this process's child: blocks run while the next program compiles."""
-    code = _LAPACK.format(tests=TESTS).partition("if __name__")[0] + "\nrun(); print('ended')"
+def test_batched_lapack_with_many_programs_never_hangs():
+    """Blocks of a batched solve run while the next program compiles."""
+    code = _LAPACK.format(tests=TESTS).partition("if __name__")[0]
+    code = code.replace("linalg.cholesky", "abs").replace("[150, 151]", "[150, 151, 152, 153]")
+    environment = {name: value for name, value in os.environ.items() if name != "NPROC"}
     ended = subprocess.run(
-        [sys.executable, "-c", code], timeout=120, check=True, capture_output=True, text=True
+        [sys.executable, "-c", code + "\nrun(); print('ended')"],
+        env=environment,
+        timeout=120,
+        check=True,
+        capture_output=True,
+        text=True,
     )
     assert "ended" in ended.stdout
+
+
+def two_factorizations(key, *, n):
+    matrix = jax.random.normal(key, (4, n, n)) + 10 * jnp.eye(n)
+    gram = matrix @ jnp.swapaxes(matrix, 1, 2)
+    return {
+        "sum": jnp.sum(jnp.linalg.solve(gram, matrix)),
+        "log": jnp.sum(jnp.linalg.cholesky(gram)),
+    }
+
+
+def test_a_trial_that_can_hang_is_warned_of(monkeypatch):
+    """Small matrices take no threads: the warning comes before anything could hang."""
+    monkeypatch.delenv("NPROC", raising=False)
+    options = {"key": jax.random.key(0), "num_trials": 1}
+    with pytest.warns(UserWarning, match=r"several batched LAPACK calls.*NPROC="):
+        ji.experiments.sweep(two_factorizations, {"n": [3]}, **options)
+    monkeypatch.setenv("NPROC", str(2 * (os.cpu_count() or 1)))
+    ji.experiments.sweep(two_factorizations, {"n": [3]}, **options)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -62,6 +65,7 @@ class Program:
         self.metrics = _check_metrics(stage.out_info, self.static)
         self._lowered = stage.lower()
         self.identity = self._identity()
+        _warn_of_lapack(self._lowered.as_text(), self.static)
         if num_devices > 1:
             self._lowered = self._lower_sharded(example)
         self.seconds = time.perf_counter() - began
@@ -155,6 +159,29 @@ class Program:
         if self.num_devices == 1:
             return [found]
         return [{name: value[i] for name, value in found.items()} for i in range(count)]
+
+
+_FACTORIZATION = re.compile(
+    r"custom_call @lapack_\w(?:getrf|potrf|geqrf|syevd|heevd|gesdd|geev)\w*\(.*num_batch_dims = "
+    r'"[1-9]'
+)
+
+
+def _warn_of_lapack(text: str, static: Mapping[str, Any]) -> None:
+    """Warn of a program that can hang: XLA runs independent LAPACK calls on one pool of threads.
+
+    Two batched ones, each waiting for threads that the other holds, never end.
+    """
+    cores = os.cpu_count() or 1
+    threads = os.environ.get("NPROC", "")
+    enough = threads.isdigit() and int(threads) >= 2 * cores
+    if enough or jax.default_backend() != "cpu" or len(_FACTORIZATION.findall(text)) < 2:
+        return
+    warnings.warn(
+        f"sweep: the trial in the cell {dict(static)} makes several batched LAPACK calls, which "
+        f"can hang on a CPU. Start Python with NPROC={max(16, 2 * cores)} in the environment.",
+        stacklevel=2,
+    )
 
 
 def _split(trial: Trial) -> tuple[list[Any], Any]:

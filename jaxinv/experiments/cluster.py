@@ -59,6 +59,7 @@ def local_workers(num_workers: int) -> Iterator[Any]:
             processes=True,
             dashboard_address="127.0.0.1:0",
             memory_limit=0,
+            env={"NPROC": "4"},  # threads enough for batched LAPACK calls, which else can hang
         ) as cluster,
         distributed.Client(cluster) as client,
     ):

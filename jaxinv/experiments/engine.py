@@ -105,7 +105,8 @@ def sweep(
         StoreError: a store that is foreign, damaged as a whole, or being written.
 
     Warns:
-        UserWarning: the time limit came, or a damaged block is computed again.
+        UserWarning: the time limit came, a damaged block is computed again, or a trial could
+            hang: several batched LAPACK calls on a CPU without NPROC in the environment.
 
     Cost: one compile per distinct combination of untraced values, beside the previous one's
     trials.
