@@ -77,6 +77,8 @@ def run(options: argparse.Namespace) -> int:
     from jaxinv.viz._figure import check_path
 
     chosen = preset(options.preset)
+    if options.compile_cache is not None:
+        _cache(options.compile_cache)  # before the first program: JAX looks for a cache once
     checks.choice("sweep", "dtype", options.dtype, ("float32", "float64"))
     solver = next(iter(chosen.solvers)) if options.solver is None else options.solver
     checks.choice("sweep", "solver", solver, chosen.solvers)
@@ -89,8 +91,6 @@ def run(options: argparse.Namespace) -> int:
     settings = _settings(options, chosen)
     if options.dtype == "float64":
         jax.config.update("jax_enable_x64", True)
-    if options.compile_cache is not None:
-        _cache(options.compile_cache)
     trial = chosen.trial(solver, options.dtype)
 
     from jaxinv._commands._show import JsonLog, SweepDisplay
