@@ -155,7 +155,8 @@ class Program:
 
     def collect(self, running: Any, count: int = 1) -> list[Results]:
         """Wait for what ``start`` began; returns the results of its first ``count`` blocks."""
-        found = {name: np.asarray(value) for name, value in jax.device_get(running).items()}
+        # copies: views would keep the device's buffers alive, kilobytes for a few numbers
+        found = {name: np.array(value) for name, value in jax.device_get(running).items()}
         if self.num_devices == 1:
             return [found]
         return [{name: value[i] for name, value in found.items()} for i in range(count)]
