@@ -34,13 +34,8 @@ class SweepDisplay:
     def __init__(self, preset: Preset, solver: str) -> None:
         self.preset, self.solver = preset, solver
         self.console = Console()
-        title = f"{preset.title}\n{solver}"
-        self.table = Table(title=title, title_justify="left", box=box.SIMPLE)
-        for heading in self._headings():
-            width = len(heading)
-            self.table.add_column(heading, justify="right", no_wrap=True, min_width=max(3, width))
-        self.table.add_column("ended")
-        self.table.caption = f"{preset.label}; error and steps are medians"
+        self.rows: dict[Any, list[str]] = {}
+        self.table = self._built()
         self.bar = Bar(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -50,6 +45,19 @@ class SweepDisplay:
         )
         self.task = self.bar.add_task("compiling", total=None)
         self.live = Live(Group(self.table, self.bar), console=self.console, refresh_per_second=4)
+
+    def _built(self) -> Table:
+        """Return the table, its rows in the order of the axis whatever finished first."""
+        title = f"{self.preset.title}\n{self.solver}"
+        table = Table(title=title, title_justify="left", box=box.SIMPLE)
+        for heading in self._headings():
+            width = max(3, len(heading))
+            table.add_column(heading, justify="right", no_wrap=True, min_width=width)
+        table.add_column("ended")
+        table.caption = f"{self.preset.label}; error and steps are medians"
+        for value in sorted(self.rows):
+            table.add_row(*self.rows[value])
+        return table
 
     def _headings(self) -> list[str]:
         published = ["published"] if self.preset.published else []
@@ -75,7 +83,9 @@ class SweepDisplay:
         )
         if progress.finished is not None:
             row = self._row(value, progress.finished)
-            self.table.add_row(*row)
+            self.rows[value] = row
+            self.table = self._built()
+            self.live.update(Group(self.table, self.bar))
             if not self.console.is_terminal:
                 print(f"{self.preset.symbol} = {value}: success {row[1]} in {row[2]}", flush=True)
 

@@ -205,8 +205,10 @@ def seconds(text: str) -> float:
     try:
         if ":" in text:
             total = 0.0
-            for part in text.split(":"):
-                total = 60 * total + float(part)
+            hours, *rest = map(float, text.split(":"))
+            total = hours
+            for part in rest:
+                total = 60 * total + part if 0 <= part < 60 else math.nan
         else:
             unit = units.get(text[-1:])
             total = float(text[:-1]) * unit if unit else float(text)

@@ -95,6 +95,8 @@ class Workers(NamedTuple):
 
 def check_executor(executor: Any) -> Workers:
     """Return the workers; refuses what would hang or is no executor."""
+    if isinstance(executor, type):
+        checks.fail_type("sweep", "executor", "be an executor", executor, "This is its class.")
     if callable(getattr(executor, "get_executor", None)):  # a Dask client
         return _dask_workers(executor, executor.get_executor())
     if not callable(getattr(executor, "submit", None)):

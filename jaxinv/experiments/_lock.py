@@ -40,7 +40,9 @@ class WriterLock:
         try:
             store.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StoreError(f"sweep: the folder of store {store}: {error.strerror}.") from None
+            raise StoreError(
+                f"sweep: the folder of store {store} cannot be made ({error.strerror})."
+            ) from None
         self._path = _path(store)
         self._file = -1
         while self._file < 0:

@@ -336,6 +336,13 @@ class _Run:
             if name in ("trial", "ran") or name in cell.values:
                 expected = "have names other than 'trial', 'ran' and those of the grid"
                 checks.fail("sweep", "trial's result", expected, repr(name))
+        success = self.settings.rule.success
+        if isinstance(success, str):
+            checks.choice("sweep", "success", success, names)
+            if program.metrics[success] != np.dtype(bool):
+                got = f"{success!r} of type {program.metrics[success]}"
+                hint = "Example: success=lambda metrics: metrics['error'] < 1e-3."
+                checks.fail("sweep", "success", "be the name of a boolean metric", got, hint)
         if self.metrics is None:
             self.metrics = (names, cell.values)
         if names != self.metrics[0]:

@@ -85,7 +85,9 @@ def dataset_of(store: Store, found: Survey) -> xr.Dataset:
             place = tuple(token(cell[name]) for name in names)
             table[place] = in_order(blocks, size, asked[identifier])
     num_trials = max(asked.values(), default=0)
-    return to_dataset(axes, table, num_trials, {"micro_batch": size})
+    whole = not (found.missing or found.damaged or found.foreign or found.faults)
+    attrs = {"micro_batch": size, "complete": int(whole)}
+    return to_dataset(axes, table, num_trials, attrs)
 
 
 def _in_order(values: list[Any]) -> list[Any]:

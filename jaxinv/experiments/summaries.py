@@ -70,9 +70,17 @@ def _counts(argument: str, value: Any) -> np.ndarray:
 
 
 def _check_trials(where: str, argument: str, value: Any) -> None:
-    if "trial" not in getattr(value, "dims", ()):
-        got = f"{getattr(value, 'dims', type(value).__name__)}"
+    if "trial" not in getattr(value, "dims", ()) or not hasattr(value, "dtype"):
+        got = f"{type(value).__name__} {getattr(value, 'dims', '')}".rstrip()
         checks.fail(where, argument, "be a DataArray with a dimension 'trial'", got)
+
+
+def check_success(where: str, value: Any) -> None:
+    """Require booleans over trials: NaN, which stands for trials that were not run, is no bool."""
+    _check_trials(where, "success", value)
+    if value.dtype != bool:
+        hint = "Compare first, as in: results['error'] < 1e-3, or results['won'] == 1."
+        checks.fail(where, "success", "be boolean", f"{value.dtype}", hint)
 
 
 def success_rate(success: xr.DataArray, *, confidence: float = 0.95) -> xr.Dataset:
@@ -89,7 +97,7 @@ def success_rate(success: xr.DataArray, *, confidence: float = 0.95) -> xr.Datas
     """
     import xarray as xr
 
-    _check_trials("success_rate", "success", success)
+    check_success("success_rate", success)
     ran = success.coords["ran"] if "ran" in success.coords else xr.ones_like(success, dtype=bool)
     trials = ran.sum("trial")
     count = (success.astype(bool) & ran).sum("trial")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxinv._core import checks
+from jaxinv.experiments.summaries import check_success
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -57,10 +58,9 @@ def transition(success: xr.DataArray, dim: str, *, confidence: float = 0.95) -> 
     import xarray as xr
 
     where = "transition"
-    for name in ("trial", dim):
-        if name not in getattr(success, "dims", ()):
-            got = f"{getattr(success, 'dims', type(success).__name__)}"
-            checks.fail(where, "success", f"be a DataArray with a dimension {name!r}", got)
+    check_success(where, success)
+    if dim not in success.dims:
+        checks.fail(where, "success", f"be a DataArray with a dimension {dim!r}", f"{success.dims}")
     if not 0 < confidence < 1:
         checks.fail(where, "confidence", "be in (0, 1)", confidence)
     values = np.asarray(success[dim].values)
