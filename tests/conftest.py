@@ -6,16 +6,6 @@ import os
 import shutil
 import tempfile
 
-# Programs that several tests share compile once. Each worker process has a folder of its own:
-# one that reads while another writes would find half an entry.
-_OURS = "JAXINV_TEST_CACHE"
-if "JAX_COMPILATION_CACHE_DIR" not in os.environ or _OURS in os.environ:
-    folder = tempfile.mkdtemp(prefix="jaxinv-test-cache-")
-    os.environ[_OURS] = "1"
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-
 # Compiling is most of the suite's time. JAXINV_TEST_OPTIMIZED=1 compiles as users' programs are.
 if not os.environ.get("JAXINV_TEST_OPTIMIZED"):
     os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
@@ -24,6 +14,14 @@ gc.set_threshold(50_000, 20, 50)  # traces are many small objects that live on
 
 import jax  # noqa: E402  after the environment is set
 import pytest  # noqa: E402
+
+# Programs that several tests share compile once. Each process has a folder of its own, and its
+# children have none: one that reads while another writes would find half an entry.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    folder = tempfile.mkdtemp(prefix="jaxinv-test-cache-")
+    jax.config.update("jax_compilation_cache_dir", folder)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 _MOST_MAPPINGS = 20_000  # Linux allows a process 65 530; every compiled program takes several
 
