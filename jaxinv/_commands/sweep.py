@@ -204,9 +204,7 @@ def seconds(text: str) -> float:
     units = {"s": 1, "m": 60, "h": 3600}
     try:
         if ":" in text:
-            total = 0.0
-            hours, *rest = map(float, text.split(":"))
-            total = hours
+            total, *rest = map(float, text.split(":"))
             for part in rest:
                 total = 60 * total + part if 0 <= part < 60 else math.nan
         else:

@@ -105,12 +105,12 @@ class Work:
         return len(self._ready)
 
 
-def by_program(cells: list[Cell]) -> Iterator[tuple[str, list[Cell]]]:
+def by_program(cells: list[Cell]) -> Iterator[list[Cell]]:
     """Yield the cells grouped by program, so that few programs are held at a time."""
     groups: dict[str, list[Cell]] = {}
     for cell in cells:
         groups.setdefault(program_name(cell), []).append(cell)
-    yield from groups.items()
+    yield from groups.values()
 
 
 def program_name(cell: Cell) -> str:

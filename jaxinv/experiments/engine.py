@@ -263,7 +263,7 @@ class _Run:
             self._want(cell, self.settings.rule.first_round(self.settings.num_trials))
             self.meter.total += self.settings.num_trials
         self.meter.tell(None)
-        groups = (self._work(group) for _, group in by_program(fresh))
+        groups = (self._work(group) for group in by_program(fresh))
         if self.settings.workers is None:
             run_here(groups, self._deliver, self.meter, self.clock)
         else:
