@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -70,12 +71,7 @@ def data_consistency(
     weight = jnp.asarray(weight).astype(numerics.real_dtype(slope.dtype))
     if _is_projection(operator):
         return x + slope / (1 + weight)
-
-    def normal(v: Array) -> Array:
-        return operator.gram(v) + weight * v
-
-    move, _ = jax.scipy.sparse.linalg.cg(normal, slope, tol=_TOL, maxiter=num_steps)
-    return x + move
+    return x + _move(operator, slope, weight, num_steps)
 
 
 def measured_scale(operator: LinearOperator, y: Any, like: Any = None) -> Array:
@@ -123,6 +119,16 @@ def measured_scale(operator: LinearOperator, y: Any, like: Any = None) -> Array:
     if checks.is_concrete(size) and not float(size) > 0:
         checks.fail(where, "y", "not be zero", "measurements whose image A* y is 0")
     return numerics.safe_divide(target.astype(size.dtype), size, default=1.0)
+
+
+@partial(jax.jit, static_argnums=3)
+def _move(operator: LinearOperator, slope: Array, weight: Array, num_steps: int) -> Array:
+    """Solve (A* A + μ) v = slope."""
+
+    def normal(v: Array) -> Array:
+        return operator.gram(v) + weight * v
+
+    return jax.scipy.sparse.linalg.cg(normal, slope, tol=_TOL, maxiter=num_steps)[0]
 
 
 def _arguments(where: str, operator: Any, y: Any) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -92,10 +92,16 @@ def _spectra(study: JacobianStudy, key: Any, counter: Counter) -> _Spectra:
 
 
 def _fitted(network: Any, last: Any, y: Any, start: Any, num_steps: int) -> Any:
+    problem = Problem(operators.identity(y.shape), y, Partial(_signal, network, last))
+    return trace(gradient(_adam()), problem, start, num_steps)[0].u
+
+
+@lru_cache(maxsize=1)
+def _adam() -> Any:
+    """Return one object for all fits, which then trace once."""
     import optax
 
-    problem = Problem(operators.identity(y.shape), y, Partial(_signal, network, last))
-    return trace(gradient(optax.adam(_RATE)), problem, start, num_steps)[0].u
+    return optax.adam(_RATE)
 
 
 def _jacobian(network: Any, last: Any, hidden: Any) -> np.ndarray:

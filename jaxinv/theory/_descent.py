@@ -35,7 +35,7 @@ def descend(problem: Problem, params: Any, step_size: Array) -> tuple[Any, Array
     signal, through_prior = jax.vjp(problem.signal, params)
     prediction, through_operator = jax.vjp(problem.operator, signal)
     residual = prediction - problem.y
-    (pulled,) = through_operator(jnp.conj(residual))
+    (pulled,) = through_operator(jnp.conj(residual).astype(prediction.dtype))
     (gradient,) = through_prior(pulled)
     params = jax.tree.map(lambda p, g: p - step_size.astype(p.dtype) * g, params, gradient)
     return params, signal, residual
