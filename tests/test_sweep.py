@@ -28,7 +28,7 @@ TRACED = ("scale",)
 traces = []
 
 
-def trial(matrix, key, *, n, scale):
+def trial(matrix, key, *, n, scale=1.0):
     """Return sums whose last bits depend on the order of additions."""
     traces.append(n)
     x = jax.random.normal(key, (n, 40), matrix.dtype) @ matrix
@@ -302,6 +302,10 @@ def no_dict(key, *, a):
     return jnp.zeros(())
 
 
+def wordy(key, *, a):
+    return {"value": "yes"}
+
+
 def changing(key, *, a):
     return {f"value{a}": jnp.zeros(())}
 
@@ -331,6 +335,8 @@ def changing(key, *, a):
         ({"trial": vector}, ValueError, r"got shape \(3,\) for 'value'"),
         ({"trial": no_dict}, TypeError, "dict of scalars"),
         ({"trial": changing, "grid": {"a": [1, 2]}}, ValueError, "same names in every cell"),
+        ({"trial": wordy}, TypeError, "got str 'yes'. This came as 'value'"),
+        ({"grid": {"b": [1]}}, TypeError, r"trial\(key, b=...\).* It takes \(key, \*, a\)"),
     ],
 )
 def test_bad_input_is_named(arguments, error, message):

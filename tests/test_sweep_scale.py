@@ -1,9 +1,10 @@
 """Sweeps on several devices and workers, adaptive ones, and ones that are cut short."""
 
+import multiprocessing
 import subprocess
 import sys
 import time
-from concurrent.futures import Future
+from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 
 import jax
@@ -129,6 +130,13 @@ def test_a_worker_with_other_code_is_refused():
     assert run_task  # the workers' own entry point
     with pytest.raises(RuntimeError, match="builds another program"):
         run(executor=Other(fail_every=100))
+
+
+def test_a_trial_that_workers_cannot_import_is_refused_before_they_start():
+    pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+    with pytest.raises(TypeError, match=r"other processes can import.*top level of a module"):
+        sweep(lambda key, k: {"won": k > 0}, {"k": [1]}, key=KEY, num_trials=1, executor=pool)
+    assert not pool._processes
 
 
 # --- adaptive -------------------------------------------------------------------------------

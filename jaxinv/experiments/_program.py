@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import os
 import re
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, NamedTuple
 
 import jax
@@ -78,7 +80,7 @@ class Program:
             result = trial(jax.random.fold_in(key, index), **self.static, **traced)
             if not isinstance(result, Mapping) or not result:
                 checks.fail_type("sweep", "trial's result", "be a dict of scalars", result)
-            return {str(name): jnp.asarray(value) for name, value in result.items()}
+            return {str(name): _metric(str(name), value) for name, value in result.items()}
 
         if self.micro_batch == 1:  # no batch axis: conditionals stay conditionals
             return jax.tree.map(lambda value: value[None], one(indices[0]))
@@ -185,13 +187,45 @@ def _warn_of_lapack(text: str, static: Mapping[str, Any]) -> None:
     )
 
 
+def _metric(name: str, value: Any) -> jax.Array:
+    try:
+        return jnp.asarray(value)
+    except (TypeError, ValueError):
+        hint = f"This came as {name!r}."
+        checks.fail_type("sweep", "trial's result", "be a dict of numbers or booleans", value, hint)
+
+
+def check_trial(trial: Trial, names: Sequence[str], *, is_sent: bool) -> None:
+    """Refuse a trial that cannot be called with the grid's names, or sent to another process."""
+    if not callable(trial):
+        checks.fail_type("sweep", "trial", "be a function trial(key, **cell)", trial)
+    try:
+        signature = inspect.signature(trial)
+    except (TypeError, ValueError):  # some builtins have none
+        return
+    try:
+        signature.bind(None, **dict.fromkeys(names))
+    except TypeError as error:
+        call = f"trial(key, {', '.join(f'{name}=...' for name in names)})"
+        raise TypeError(
+            f"sweep: trial must take a key and the names of the grid, {call}: {error}. "
+            f"It takes {signature}."
+        ) from None
+    if is_sent:
+        try:
+            ForkingPickler.dumps(trial)
+        except Exception as error:
+            raise TypeError(
+                f"sweep: trial must be one that other processes can import: {error}. Define it at "
+                "the top level of a module, or use Dask workers."
+            ) from None
+
+
 def _split(trial: Trial) -> tuple[list[Any], Any]:
     """Return the arrays of a Partial trial and the structure to rebuild it from.
 
     A plain function has no arrays: it is part of the structure.
     """
-    if not callable(trial):
-        checks.fail_type("sweep", "trial", "be a function trial(key, **cell)", trial)
     if not isinstance(trial, jax.tree_util.Partial):
         trial = jax.tree_util.Partial(trial)
     leaves, tree = jax.tree.flatten(trial)

@@ -9,6 +9,7 @@ import time
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -21,7 +22,7 @@ from jaxinv.experiments._cells import cell_id, cell_key, cells, check_grid, toke
 from jaxinv.experiments._dataset import in_order, to_dataset
 from jaxinv.experiments._executors import Recipe, Workers, check_executor, numeric_config
 from jaxinv.experiments._here import Clock, OutOfTime, run_here
-from jaxinv.experiments._program import Program, Results, Trial
+from jaxinv.experiments._program import Program, Results, Trial, check_trial
 from jaxinv.experiments._progress import Meter, Progress
 from jaxinv.experiments._remote import run_remote
 from jaxinv.experiments._store import Store
@@ -129,6 +130,7 @@ def sweep(
     axes, traced_names = check_grid(grid, traced)
     rule = check_rule(success, precision, bisect, axes)
     workers = None if executor is None else check_executor(executor)
+    check_trial(trial, list(axes), is_sent=isinstance(executor, ProcessPoolExecutor))
     devices = _devices(num_devices, executor)
     if progress is not None and not callable(progress):
         checks.fail_type("sweep", "progress", "be a function of one Progress", progress)
