@@ -211,11 +211,18 @@ def multiplications(program: Any) -> int:
     return total
 
 
-def batch(quick: bool, rounds: int) -> dict[str, Any]:
-    """Fit many small images at once, and one after another."""
-    num_images, side, k, num_steps = (4, 16, 8, 20) if quick else (16, 32, 32, 100)
+def batch(quick: bool, rounds: int) -> list[dict[str, Any]]:
+    """Fit many small images at once, and one after another; by side, channels and layers."""
+    if quick:
+        return [_batch(4, 20, 16, 8, 2, rounds)]
+    return [_batch(16, 100, *sizes, rounds) for sizes in ((16, 16, 2), (28, 32, 3), (32, 32, 3))]
+
+
+def _batch(
+    num_images: int, num_steps: int, side: int, k: int, num_layers: int, rounds: int
+) -> dict[str, Any]:
     keys = jax.random.split(jax.random.key(0), num_images)
-    prior = ji.generators.deep_decoder((side, side), k, 3)
+    prior = ji.generators.deep_decoder((side, side), k, num_layers)
     clean = picture((side, side))
     y = clean + 0.05 * jax.random.normal(jax.random.key(2), (num_images, side, side))
     operator = ji.operators.identity((side, side))
@@ -247,6 +254,8 @@ def batch(quick: bool, rounds: int) -> dict[str, Any]:
     print(f"; images differ by at most {difference:.1e}")
     return {
         "num_images": num_images,
+        "side": side,
+        "num_channels": k,
         "steps_per_second": rates,
         "throughput_ratio": ratio,
         "cpu_seconds": processor,
