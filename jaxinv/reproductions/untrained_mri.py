@@ -124,16 +124,15 @@ def _scan(
 def _claims(acceleration: int, found: list[_Scan], x: np.ndarray) -> list[Claim]:
     loss = [float(np.mean(scan.psnr.max(axis=1) - scan.psnr[:, -1])) for scan in found]
     what = f"{acceleration}x: dB lost at the last step against the best (oracle)"
-    claims = [at_most(what, loss, _LOSS)]
+    claims = [at_most(what, loss, _LOSS, certain=False)]
     for method in (_DECODER, _TV):
         gain = [
             psnr_db(scan.images[method], x) - psnr_db(scan.images[_ZERO_FILLED], x)
             for scan in found
         ]
         target = _TARGETS.get((acceleration, method), 0.0)
-        certain = (acceleration, method) not in _TARGETS
         what = f"{acceleration}x: dB of {method} over zero-filling"
-        claims.append(at_least(what, gain, target, certain=certain))
+        claims.append(at_least(what, gain, target, certain=False))
     return claims
 
 
@@ -192,6 +191,6 @@ ENTRIES = (
         "figure 5; a single-coil magnitude slice for 15 coils of a knee, the mean of 3 starts of "
         "1500 steps for one of 100 000",
         run=partial(_head, ScanStudy()),
-        cost="10 minutes",
+        cost="15 minutes",
     ),
 )
