@@ -83,5 +83,5 @@ def _draw(axis: Any, panel: Curves) -> None:
     axis.set_yscale(panel.yscale)
     axis.set_xlabel(panel.xlabel, fontsize=9)
     axis.set_ylabel(panel.ylabel, fontsize=9)
-    axis.tick_params(labelsize=8)
+    axis.tick_params(which="both", labelsize=8)
     axis.legend(frameon=False, fontsize=7.5)
