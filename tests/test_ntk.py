@@ -339,6 +339,7 @@ def test_what_the_eye_can_see_is_refused():
         (lambda: ji.ntk.spectrum(jnp.ones((2, 2, 2))), "shape"),
         (lambda: ji.ntk.linearized_descent(eye, jnp.ones(2), 0.1, 1), "residual"),
         (lambda: ji.ntk.linearized_descent(eye.at[0, 1].set(1), jnp.ones(3), 0.1, 1), "transpose"),
+        (lambda: ji.ntk.linearized_descent(-eye, jnp.ones(3), 0.1, 1), "positive semidefinite"),
         (lambda: ji.ntk.linearized_descent(eye, jnp.ones(3), 0.0, 1), "step_size"),
         (lambda: ji.ntk.linearized_descent(eye, jnp.ones(3), 0.1, [-1]), "num_steps"),
         (lambda: ji.ntk.linearized_descent(eye, jnp.ones(3), 0.1, 1.5), "num_steps"),

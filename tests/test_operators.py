@@ -191,6 +191,14 @@ def test_gaussian_entries_have_variance_one_over_m():
         assert abs(entries.mean()) < 4 / np.sqrt(50 * energy.size)
 
 
+def test_gaussian_of_a_shape_measures_the_flat_image():
+    image = normal(4, 5)
+    op, flat = O.gaussian(KEY, 7, (4, 5)), O.gaussian(KEY, 7, 20)
+    assert op.in_shape == (4, 5)
+    np.testing.assert_array_equal(op(image), flat(image.ravel()))
+    assert_close(op.adjoint(op(image)), flat.adjoint(flat(image.ravel())).reshape(4, 5))
+
+
 # --------------------------------------------------------------------------------- functions
 
 

@@ -170,6 +170,16 @@ def test_every_rule_works_for_a_batch_and_freezes_what_has_stopped(rule):
         np.testing.assert_allclose(found.x[index], alone.x, atol=1e-5)
 
 
+def test_one_entry_at_least_is_held_out():
+    few = ji.Problem(ji.operators.identity((2,)), jnp.ones(2))
+    rule = ji.untrained.held_out(1e-6)
+    held = [np.asarray(rule.begin(jax.random.key(i), few, few.y)) for i in range(20)]
+    assert {mask.sum() for mask in held} == {1}
+    assert len({mask.argmax() for mask in held}) == 2
+    with pytest.raises(ValueError, match="two entries or more"):
+        rule.check("fit", few._replace(y=jnp.ones(1)))
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [

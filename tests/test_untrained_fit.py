@@ -9,6 +9,7 @@ import optax
 import pytest
 
 import jaxinv as ji
+from jaxinv._core.memory import require_memory
 
 X64 = jax.config.jax_enable_x64
 DTYPE = jnp.float64 if X64 else jnp.float32
@@ -229,7 +230,9 @@ def test_the_truth_is_not_read():
 
 BAD = [
     ({"num_steps": 0}, "num_steps"),
-    ({"stop": "never"}, "stop must be one of"),
+    ({"stop": "held_out"}, "stop must be 'auto'.* untrained.held_out()"),
+    ({"axes": ji.Problem(None, 0)}, "key must be a vector of keys, where axes is given"),
+    ({"regularizer": lambda params: params["w"]}, "regularizer must accept .* exception"),
     ({"average": 1.0}, "average must be below 1"),
     ({"spike": 0.5}, "spike"),
     ({"input_noise": -1.0}, "input_noise"),
@@ -272,7 +275,35 @@ def test_bad_problems_and_priors_are_refused():
 
 def test_more_parameters_than_memory_are_refused_with_their_number():
     keys = jax.random.split(KEY, 1)
-    from jaxinv.untrained._memory import require_memory
-
     with pytest.raises(ValueError, match=r"100000000000000 parameters.* GiB"):
-        require_memory("fit", 10**14, len(keys), 4)
+        require_memory("fit", 10**14, 4, num_fits=len(keys))
+    with pytest.raises(ValueError, match=r"4000\d+ parameters.* GiB"):
+        ji.generators.deep_decoder((16, 16), 10**7, 3)
+
+
+def test_axes_are_checked_against_keys_and_problem():
+    keys = jax.random.split(KEY, 2)
+    problem = denoising()
+    several = problem._replace(y=jnp.stack([problem.y] * 3))
+    cases = [
+        (several, ji.Problem(None, 0), r"problem\.y must have a first axis of 2, one for each key"),
+        (several, 0, "axes must be a Problem of 0 and None, got 0"),
+        (several, ji.Problem(None, 1), "axes must be a Problem of 0 and None"),
+        (several, None, r"problem\.y must have shape .* give keys, and axes"),
+    ]
+    for given, axes, words in cases:
+        with pytest.raises(ValueError, match=words):
+            ji.untrained.fit(keys, decoder(), given, axes=axes)
+
+
+def test_a_loss_that_is_never_finite_ends_the_fit():
+    found = ji.untrained.fit(
+        KEY,
+        decoder(),
+        denoising(),
+        num_steps=100,
+        stop=None,
+        penalty=lambda x: jnp.nan * jnp.sum(x),
+    )
+    assert ji.describe(found.status).startswith("NONFINITE")
+    assert int(found.num_steps) == 50

@@ -81,7 +81,7 @@ def test_the_lasso_of_a_color_image_recovers_a_sparse_one():
     basis = ji.operators.dct(shape)
     u = jnp.zeros(shape).at[0, 0, 0].set(3.0).at[1, 2, 0].set(-2.0).at[0, 3, 1].set(1.5)
     x = basis.T(u)
-    operator = shared.gaussian_pixels(jax.random.key(0), 60, shape)
+    operator = ji.operators.gaussian(jax.random.key(0), 60, shape)
     np.testing.assert_allclose(operator(x), operator.todense() @ x.ravel(), atol=1e-4)
     found = shared.color_lasso(operator, operator(x))
     assert np.linalg.norm(found - x) < 0.05 * np.linalg.norm(x)

@@ -32,23 +32,25 @@ def add_parser(commands: Any) -> None:
         default="hadamard",
         metavar="NAME",
         help="hadamard, fourier, gaussian, mask, blur, downsample, identity (denoising), mri or "
-        "multicoil",
+        "multicoil (8 coils); default hadamard",
     )
     parser.add_argument(
         "--ratio",
         type=float,
         default=0.25,
         metavar="R",
-        help="measurements per pixel, in (0, 1]; for blur it sets the width, 1/√R",
+        help="measurements per pixel, in (0, 1], default 0.25; for blur it sets the width, 1/√R",
     )
     parser.add_argument(
         "--prior",
         default="wavelet",
         metavar="NAME",
         help="dct, wavelet or tv, or an untrained network: deep-decoder, dip, convdecoder, dcgan "
-        "or coordinate",
+        "or coordinate; default wavelet",
     )
-    parser.add_argument("--noise-db", type=float, metavar="DB", help="SNR of the measurements")
+    parser.add_argument(
+        "--noise-db", type=float, metavar="DB", help="SNR of the measurements; default no noise"
+    )
     parser.add_argument(
         "--noise-std",
         type=float,
@@ -58,22 +60,32 @@ def add_parser(commands: Any) -> None:
     _add_network_options(parser)
     parser.add_argument("--size", type=int, metavar="N", help="shrink the longer side to N")
     parser.add_argument("--gray", action="store_true", help="reconstruct the luminance only")
-    parser.add_argument("--out", metavar="FILE", help="write the estimate as an image")
-    parser.add_argument("--plot", metavar="FILE", help="figure to write (png, pdf, svg)")
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        help="write the estimate as an image, and no figure unless --plot is given",
+    )
+    parser.add_argument(
+        "--plot", metavar="FILE", help="figure to write (png, pdf, svg); default in results/"
+    )
     _options.add_seed(parser)
     parser.set_defaults(run=run)
 
 
 def _add_network_options(parser: Any) -> None:
     group = parser.add_argument_group("for networks")
-    group.add_argument("--seeds", type=int, metavar="N", help="fits to average, run as one batch")
+    group.add_argument(
+        "--seeds", type=int, metavar="N", help="fits to average, run as one batch; default 1"
+    )
     group.add_argument(
         "--stop",
         type=_stop,
         metavar="auto|N",
         help="auto (default): where left out measurements are predicted best; N: after N steps",
     )
-    group.add_argument("--steps", type=int, metavar="N", help="most steps, for --stop auto")
+    group.add_argument(
+        "--steps", type=int, metavar="N", help="most steps, for --stop auto; default 3000"
+    )
     group.add_argument(
         "--channels", type=int, metavar="N", help="width of the layers; fewer are faster"
     )

@@ -1,6 +1,7 @@
 """Frozen dataclasses that are JAX pytrees."""
 
 import dataclasses
+import math
 from typing import Any, TypeVar, dataclass_transform
 
 import jax
@@ -34,7 +35,29 @@ def pytree(cls: type[T]) -> type[T]:
         >>> jax.tree.map(lambda leaf: 2 * leaf, Scale(1.5)).factor
         3.0
     """
-    return jax.tree_util.register_dataclass(dataclasses.dataclass(frozen=True, eq=False)(cls))
+    made = dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
+    if made.__repr__ is object.__repr__:
+        made.__repr__ = _one_line
+    return jax.tree_util.register_dataclass(made)
+
+
+def _one_line(self: Any) -> str:
+    """Show arrays by type and shape: their numbers would fill the screen, and wait for them."""
+    fields = dataclasses.fields(self)
+    shown = ", ".join(f"{field.name}={_brief(getattr(self, field.name))}" for field in fields)
+    return f"{type(self).__name__}({shown})"
+
+
+def _brief(value: Any) -> str:
+    if dataclasses.is_dataclass(value):
+        return repr(value)
+    if hasattr(value, "dtype") and hasattr(value, "shape"):
+        return f"{value.dtype}{list(value.shape)}"
+    leaves = jax.tree.leaves(value)
+    if not isinstance(value, dict | tuple | list) or not any(hasattr(x, "shape") for x in leaves):
+        return repr(value)
+    count = sum(math.prod(getattr(leaf, "shape", ())) for leaf in leaves)
+    return f"<{len(leaves)} arrays, {count} numbers>"
 
 
 def replace(obj: T, **changes: Any) -> T:

@@ -25,8 +25,9 @@ class Status(enum.IntEnum):
     CONVERGED = 0, "the solver's error measure fell to `tol` or below."
     MAX_STEPS = (
         1,
-        "`max_steps` was reached first. Allow more steps, loosen `tol`, or, for a gradient "
-        "method, check the step size against the operator's norm.",
+        "every step that was allowed was taken. Where a solver should have converged: allow more "
+        "steps, loosen `tol`, or, for a gradient method, check the step size against the "
+        "operator's norm.",
     )
     STALLED = (
         2,

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 import jax
 import jax.numpy as jnp
 
-from jaxinv._core import checks, pytree, replace
+from jaxinv._core import checks, memory, pytree, replace
 from jaxinv.generators._base import Generator
 
 Array = jax.Array
@@ -67,7 +67,11 @@ class UntrainedPrior:
 
     def draw(self, key: Any) -> Self:
         """Return the same architecture with a new input and new parameters."""
-        key = checks.key(f"{type(self).__name__}.draw", key)
+        where = f"{type(self).__name__}.draw"
+        key = checks.key(where, key)
+        shapes = jax.tree.leaves(jax.eval_shape(self.init, key))
+        count = sum(math.prod(leaf.shape) for leaf in shapes)
+        memory.require_memory(where, count, shapes[0].dtype.itemsize)
         z, params = _drawn(self._bare(), key)
         return replace(self, z=z, params=params)
 

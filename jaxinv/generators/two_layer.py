@@ -98,6 +98,8 @@ def two_layer(
     if kernel.ndim not in (1, 2) or jnp.iscomplexobj(kernel):
         checks.fail(where, "kernel", "be real, of shape (n,) or (h, w)", kernel)
     checks.finite(where, "kernel", kernel)
+    if checks.is_concrete(kernel) and not jnp.any(kernel):
+        checks.fail(where, "kernel", "not be zero", "zeros")
     num_channels = checks.count(where, "num_channels", num_channels, minimum=2)
     if num_channels % 2:
         checks.fail(where, "num_channels", "be even", num_channels)

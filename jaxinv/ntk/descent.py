@@ -33,8 +33,8 @@ def linearized_descent(kernel_matrix: Any, residual: Any, step_size: Any, num_st
         r_t, shape ``(*num_steps.shape, m)``.
 
     Raises:
-        ValueError: shapes that do not fit, K not symmetric, a step that is not positive,
-            negative steps; t = ∞ with η >= 2 / λ_1 (NaN where η or K is traced).
+        ValueError: shapes that do not fit, K not symmetric and semidefinite, a step that is not
+            positive, negative steps; t = ∞ with η >= 2 / λ_1 (NaN where η or K is traced).
 
     Cost: one eigendecomposition, m³; then m² for each number of steps. For many residuals use
         ``jax.vmap`` over ``residual``, which factors once.
@@ -138,7 +138,13 @@ def _eigen(where: str, kernel_matrix: Any, residual: Any) -> tuple[Array, Array,
     checks.finite(where, "residual", residual)
     hint = "Use jax.vmap for a batch of residuals."
     checks.shape_is(where, "residual", residual, matrix.shape[:1], hint)
-    return _decompose(matrix, residual)
+    values, vectors, weights = _decompose(matrix, residual)
+    if checks.is_concrete(values):
+        least, most = float(jnp.min(values)), float(jnp.max(jnp.abs(values)))
+        if least < -_LIMIT * most:
+            got = f"an eigenvalue of {least:.4g}"
+            checks.fail(where, "kernel_matrix", "be positive semidefinite", got)
+    return significant(values), vectors, weights
 
 
 @jax.jit
@@ -146,7 +152,7 @@ def _decompose(matrix: Array, residual: Array) -> tuple[Array, Array, Array]:
     dtype = jnp.result_type(matrix, residual)
     values, vectors = jnp.linalg.eigh(matrix.astype(dtype))
     weights = numerics.matmul(residual.astype(dtype), jnp.conj(vectors))
-    return significant(values), vectors, weights
+    return values, vectors, weights
 
 
 def require_symmetric(where: str, argument: str, value: Any) -> Array:

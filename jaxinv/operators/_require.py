@@ -22,7 +22,7 @@ def require_memory(where: str, m: int, n: int, dtype: Any) -> None:
 
 def fail_function(where: str, argument: str, given: str, error: Exception) -> NoReturn:
     """Say that a function of the user's raised on an array of the shape it has to take."""
-    hint = f"{type(error).__name__}: {str(error).splitlines()[0][:120] if str(error) else ''}"
+    hint = f"{type(error).__name__}: {str(error).splitlines()[0][:300] if str(error) else ''}"
     if isinstance(error, jax.errors.TracerArrayConversionError):
         hint = "It seems to call numpy; use jax.numpy (jnp) there."
     raise ValueError(

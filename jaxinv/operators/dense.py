@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.operators._base import LinearOperator, require_single
 from jaxinv.operators._require import require_memory
+from jaxinv.operators.function import from_function
 
 Array = jax.Array
 
@@ -81,8 +82,8 @@ def dense(matrix: Any, *, precision: str = "highest") -> Dense:
 
 
 def gaussian(
-    key: Any, m: int, n: int, *, dtype: Any = jnp.float32, precision: str = "highest"
-) -> Dense:
+    key: Any, m: int, n: Any, *, dtype: Any = jnp.float32, precision: str = "highest"
+) -> LinearOperator:
     r"""Draw a Gaussian measurement matrix with entries N(0, 1/m).
 
     .. math:: \mathbb{E} \|A x\|^2 = \|x\|^2
@@ -93,12 +94,12 @@ def gaussian(
     Args:
         key: a JAX PRNG key.
         m: number of measurements, >= 1.
-        n: size of the signal, >= 1.
+        n: size of the signal, >= 1, or its shape, such as (h, w) of an image.
         dtype: real floating type, or a complex one (entries then circular, E|a|² = 1/m).
         precision: as in ``dense``.
 
     Returns:
-        ``Dense`` from shape (n,) to (m,).
+        ``Dense`` from shape (n,) to (m,); for a shape, its product with the flattening.
 
     Raises:
         ValueError: sizes not positive, a type that is not floating, or a matrix above 8 GiB.
@@ -111,7 +112,12 @@ def gaussian(
     Source: Candès, Romberg, Tao (2006); entries as in Hand, Voroninski (2019).
     """
     key = checks.key("gaussian", key)
-    m, n = checks.count("gaussian", "m", m), checks.count("gaussian", "n", n)
+    m = checks.count("gaussian", "m", m)
+    if isinstance(n, tuple | list):
+        shape = checks.shape("gaussian", "n", n)
+        flatten = from_function(jnp.ravel, shape, dtype=dtype)
+        return gaussian(key, m, math.prod(shape), dtype=dtype, precision=precision) @ flatten
+    n = checks.count("gaussian", "n", n)
     checks.choice("gaussian", "precision", precision, ("highest", "high", "default"))
     dtype = checks.float_type("gaussian", dtype)
     require_memory("gaussian", m, n, dtype)

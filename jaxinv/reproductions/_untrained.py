@@ -112,12 +112,6 @@ def gaussian_kernel(size: int, width: float) -> np.ndarray:
     return taps / np.linalg.norm(taps)
 
 
-def gaussian_pixels(key: Any, num_measurements: int, shape: tuple[int, ...]) -> LinearOperator:
-    """Draw a Gaussian matrix that measures images; entries N(0, 1/m)."""
-    pixels = operators.from_function(jnp.ravel, shape)
-    return operators.gaussian(key, num_measurements, math.prod(shape)) @ pixels
-
-
 @lru_cache(maxsize=1)
 def published_descent() -> Any:
     """Return the update rule of CS-DIP: RMSprop as PyTorch defines it; one object, one trace."""

@@ -22,7 +22,6 @@ from jaxinv.reproductions._untrained import (
     at_most,
     decibels,
     first_below,
-    gaussian_pixels,
     mean_error,
     within_factor,
 )
@@ -78,7 +77,7 @@ class FitTimeStudy(NamedTuple):
 
 
 def _gaussian(key: Any, shape: tuple[int, int]) -> Any:
-    return gaussian_pixels(key, shape[0] * shape[1] // 4, shape)
+    return operators.gaussian(key, shape[0] * shape[1] // 4, shape)
 
 
 def _third(key: Any, shape: tuple[int, int]) -> Any:

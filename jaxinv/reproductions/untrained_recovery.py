@@ -21,7 +21,6 @@ from jaxinv.reproductions._untrained import (
     at_least,
     color_lasso,
     decibels,
-    gaussian_pixels,
     mean_error,
     psnr_db,
     published_descent,
@@ -121,7 +120,7 @@ def _photo_images(
     then fitted to all of them, from several starts, whose images are averaged.
     """
     operator_key, judge_key, fit_key = jax.random.split(key, 3)
-    operator = gaussian_pixels(operator_key, round(ratio * x.size), x.shape)
+    operator = operators.gaussian(operator_key, round(ratio * x.size), x.shape)
     problem = Problem(operator, operator(jnp.asarray(x)))
     images = {name: baseline(operator, problem.y, name).image for name in (*_LASSO, *_OTHERS)}
     counter.next("baselines")
@@ -195,7 +194,7 @@ def _color(study: ColorStudy, settings: Settings) -> Outcome:
     shown = {}
     for m in study.measurements:
         operator_key, fit_key = jax.random.split(jax.random.fold_in(settings.key, m))
-        operator = gaussian_pixels(operator_key, m, x.shape)
+        operator = operators.gaussian(operator_key, m, x.shape)
         y = operator(jnp.asarray(x))
         prior = dcgan("retino", x.shape)
         images = _fit(prior, operator, y, jax.random.split(fit_key, count), study)
@@ -294,7 +293,7 @@ def _digits(study: DigitStudy, settings: Settings) -> Outcome:
     prior = dcgan("mnist")
     cases: dict[str, dict[int, Any]] = {
         "gaussian": {
-            m: gaussian_pixels(jax.random.fold_in(settings.key, m), m, x.shape[1:])
+            m: operators.gaussian(jax.random.fold_in(settings.key, m), m, x.shape[1:])
             for m in study.measurements
         },
         "fourier": {

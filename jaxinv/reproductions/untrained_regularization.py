@@ -18,7 +18,6 @@ from jaxinv.reproductions._registry import Outcome, Reproduction, Settings, tria
 from jaxinv.reproductions._unfolded import Counter
 from jaxinv.reproductions._untrained import (
     at_least,
-    gaussian_pixels,
     mean_error,
     published_descent,
 )
@@ -75,7 +74,7 @@ def _table(study: TableStudy, settings: Settings) -> Outcome:
     for m in study.measurements:
         keys = jax.random.split(jax.random.fold_in(settings.key, m), 4)
         count = max(round(m * study.size**2 / _PUBLISHED_SIZE), 2)
-        operator = gaussian_pixels(keys[0], count, test.shape[1:])
+        operator = operators.gaussian(keys[0], count, test.shape[1:])
         regularizer = _learned(study, keys[1], operator, learning)
         counter.next(f"m = {m}, statistics")
         for variance in study.variances:

@@ -245,7 +245,8 @@ def _look(model: Model, problem: Problem, carry: Carry) -> tuple[Carry, Array, A
     score = jnp.where(ready, rule.score(carry.memory, problem, x, twin), jnp.inf)
     score = score.astype(carry.best_score.dtype)
     better = (score < carry.best_score) | isinstance(rule, Unstopped) | ~ready
-    finite = jnp.isfinite(residual)
+    # a loss that has never been finite was taken back at every step
+    finite = jnp.isfinite(residual) & jnp.isfinite(carry.typical_loss)
     better = better & finite
     carry = carry._replace(
         best_params=jax.tree.map(partial(jnp.where, better), carry.state.u, carry.best_params),

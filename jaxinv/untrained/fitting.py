@@ -11,13 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
-from jaxinv._core import Status, checks
+from jaxinv._core import Status, checks, memory
 from jaxinv.operators._require import fail_function
 from jaxinv.problems import Problem
 from jaxinv.solvers import gradient
 from jaxinv.solvers._loop import check_problem
 from jaxinv.untrained import _loop
-from jaxinv.untrained._memory import require_memory
 from jaxinv.untrained.stopping import StoppingRule, Unstopped, held_out
 
 if TYPE_CHECKING:
@@ -117,7 +116,7 @@ def fit(
             ``generator.untrained(z)``, which starts at the generator's own parameters.
         problem: operator and y; its prior and truth are not read.
         optimizer: an optax transformation, made once (it is static); default Adam, rate 0.01.
-        num_steps: most steps.
+        num_steps: most steps; not read where ``stop`` is an int.
         stop: ``"auto"`` (``held_out()`` with its own patience), a rule of ``jaxinv.untrained``,
             or None or an int: run that many steps and keep the last average.
         params: start here, with the prior's own input, instead of drawing both.
@@ -127,7 +126,7 @@ def fit(
             module level, or a ``jax.tree_util.Partial``, whose arrays stay arguments.
         regularizer: R, a function of the parameters, such as ``LearnedRegularizer``.
         input_noise: standard deviation of noise on the input, fresh at every step.
-        input_noise_decay: factor on it every 500 steps, in (0, 1].
+        input_noise_decay: factor on it every 500 steps, in [0, 1].
         average: weight in [0, 1) of the past in the average of the iterates; 0 keeps the last.
         spike: a step whose loss exceeds this many times its recent average is taken back, with
             up to ``look_every`` steps before it, and the steps that follow are half as long for
@@ -164,7 +163,10 @@ def fit(
     """
     key = _key(key)
     num_fits = key.shape[0] if key.ndim else 1
-    problem = _problem(prior, problem, axes if key.ndim else Problem(None, None, None, None))
+    if axes is not None and not key.ndim:
+        hint = "Use jax.random.split(key, number)."
+        checks.fail(_WHERE, "key", "be a vector of keys, where axes is given", key, hint)
+    problem = _problem(prior, problem, axes, num_fits)
     num_steps, rule = _rule(num_steps, stop)
     rule.check(_WHERE, problem)
     if rule.min_steps + rule.patience > num_steps:
@@ -172,7 +174,8 @@ def fit(
         hint = "Or give the rule less patience, or stop=None."
         checks.fail(_WHERE, "num_steps", f"be {needed}", num_steps, hint)
     itemsize = max(leaf.dtype.itemsize for leaf in jax.tree.leaves(prior.params))
-    require_memory(_WHERE, prior.num_parameters, num_fits, itemsize)
+    copies = memory.COPIES
+    memory.require_memory(_WHERE, prior.num_parameters, itemsize, num_fits=num_fits, copies=copies)
     _callables(penalty=penalty, regularizer=regularizer, progress=progress)
     _scalars(prior, penalty, regularizer)
     if optimizer is not None and not all(hasattr(optimizer, n) for n in ("init", "update")):
@@ -271,7 +274,7 @@ def _key(key: Any) -> Array:
     return checks.key(_WHERE, key)
 
 
-def _problem(prior: Any, problem: Any, axes: Problem | None) -> Problem:
+def _problem(prior: Any, problem: Any, axes: Any, num_fits: int) -> Problem:
     """Return the problem without its truth, after looking whether the prior fits it."""
     if not hasattr(prior, "draw") or not hasattr(prior, "num_parameters"):
         hint = "Such as generators.deep_decoder(shape), or generator.untrained(z)."
@@ -279,12 +282,12 @@ def _problem(prior: Any, problem: Any, axes: Problem | None) -> Problem:
     problem = check_problem(_WHERE, problem)._replace(prior=None, truth=None)
     expected = getattr(problem.operator, "in_shape", None)
     if expected is not None and tuple(expected) != tuple(prior.out_shape):
-        hint = "Build the prior with the operator's in_shape."
+        hint = "Both must have the shape of the image: gaussian(key, m, (h, w)) measures images."
         checks.fail(_WHERE, "prior", f"make signals of shape {expected}", prior.out_shape, hint)
-    single = problem if axes is None else _first(problem, axes)
+    single = problem if axes is None else _first(problem, axes, num_fits)
     x = jax.eval_shape(prior, prior.params)
     predicted = jax.eval_shape(lambda operator, x: operator(x), single.operator, x)
-    hint = "For several problems give keys, and axes=family.axes."
+    hint = "" if axes else "For several problems give keys, and axes=family.axes."
     checks.shape_is(_WHERE, "problem.y", single.y, predicted.shape, hint)
     if jnp.iscomplexobj(single.y) and not jnp.issubdtype(predicted.dtype, jnp.complexfloating):
         hint = "Build the prior with dtype=jnp.complex64, or take jnp.real(y)."
@@ -292,13 +295,21 @@ def _problem(prior: Any, problem: Any, axes: Problem | None) -> Problem:
     return problem
 
 
-def _first(problem: Problem, axes: Problem) -> Problem:
-    """Return the shapes of one problem of a batch."""
+def _first(problem: Problem, axes: Any, num_fits: int) -> Problem:
+    """Return one problem of a batch, after looking whether there is one for each key."""
+    named = isinstance(axes, Problem)
+    if not named or any(axis is not None and axis != 0 for axis in (axes.operator, axes.y)):
+        hint = "As Problem(None, 0): other measurements, one operator."
+        checks.fail(_WHERE, "axes", "be a Problem of 0 and None", axes, hint)
 
-    def one(axis: Any, leaf: Any) -> Any:
-        return leaf if axis is None else jax.tree.map(lambda part: part[0], leaf)
+    def one(name: str, axis: Any, value: Any) -> Any:
+        for leaf in () if axis is None else jax.tree.leaves(value):
+            if jnp.shape(leaf)[:1] != (num_fits,):
+                expected = f"have a first axis of {num_fits}, one for each key"
+                checks.fail(_WHERE, f"problem.{name}", expected, leaf)
+        return value if axis is None else jax.tree.map(lambda part: part[0], value)
 
-    return Problem(one(axes.operator, problem.operator), one(axes.y, problem.y))
+    return Problem(one("operator", axes.operator, problem.operator), one("y", axes.y, problem.y))
 
 
 def _rule(num_steps: Any, stop: Any) -> tuple[int, StoppingRule]:
@@ -308,9 +319,11 @@ def _rule(num_steps: Any, stop: Any) -> tuple[int, StoppingRule]:
     if stop is None:
         return num_steps, Unstopped()
     if isinstance(stop, str):
-        checks.choice(_WHERE, "stop", stop, ("auto",))
+        if stop != "auto":
+            hint = "Other rules are objects, such as untrained.held_out()."
+            checks.fail(_WHERE, "stop", "be 'auto', a rule, an int or None", repr(stop), hint)
         return num_steps, held_out(patience=min(_AUTO_PATIENCE, num_steps))
-    if isinstance(stop, int) and not isinstance(stop, bool):
+    if checks.is_integer(stop):
         return checks.count(_WHERE, "stop", stop), Unstopped()
     hint = "Such as untrained.windowed_variance(), or None for no rule."
     return checks.fail_type(_WHERE, "stop", "be 'auto', a rule, an int or None", stop, hint)
@@ -341,7 +354,7 @@ def _scalars(prior: Any, penalty: Any, regularizer: Any) -> None:
             continue
         try:
             value = jax.eval_shape(Partial(function), taken)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, LookupError, AttributeError) as error:
             fail_function(_WHERE, name, "what the network makes", error)
         if getattr(value, "shape", None) != ():
             checks.fail(_WHERE, name, "return a scalar", f"{value}")

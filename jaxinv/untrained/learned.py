@@ -196,8 +196,8 @@ def learned_regularizer(
     if not isinstance(problems, Problem):
         checks.fail_type(where, "problems", "be a jaxinv.Problem", problems)
     y = checks.array(where, "problems.y", problems.y)
-    if y.ndim == 0:
-        checks.fail(where, "problems.y", "have a first axis for the images", y)
+    if y.ndim == 0 or y.shape[0] < 2:
+        checks.fail(where, "problems.y", "have a first axis of two images or more", y)
     checks.finite(where, "problems", (y, problems.operator))
     shape = getattr(problems.operator, "out_shape", None)
     if axes.operator is None and shape is not None:

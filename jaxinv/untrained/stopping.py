@@ -185,7 +185,13 @@ class HeldOut(StoppingRule):
     fraction: float = static()
 
     def begin(self, key: Array, problem: Problem, x: Array) -> Any:
-        return jax.random.bernoulli(key, self.fraction, problem.y.shape)
+        draws = jax.random.uniform(key, problem.y.shape)
+        return draws <= jnp.maximum(self.fraction, jnp.min(draws))  # one entry at least
+
+    def check(self, where: str, problem: Problem) -> None:
+        if problem.y.size < 2:
+            hint = "Of a single one none can be held out: use stop=None."
+            checks.fail(where, "problem.y", "have two entries or more", problem.y, hint)
 
     def fitted(self, memory: Any, problem: Problem) -> Problem:
         kept = Kept(problem.operator, ~memory)
@@ -225,7 +231,8 @@ def held_out(fraction: float = 0.05, patience: int = 500) -> HeldOut:
     entries of y is independent: a score that needs neither the truth nor the noise level.
 
     Args:
-        fraction: share of the entries of y that is left out, in (0, 1/2]; chosen at random.
+        fraction: share of the entries of y that is left out, in (0, 1/2]; chosen at random, one
+            entry at least.
         patience: steps without a new minimum before the fit stops.
 
     Returns:

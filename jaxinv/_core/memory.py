@@ -1,4 +1,4 @@
-"""Whether a fit can be held in memory."""
+"""Whether a network, or a fit, can be held in memory."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from typing import Any
 
 from jaxinv._core import checks
 
-_COPIES = 8  # parameters, gradient, two moments, the best so far, the last good state
+COPIES = 8  # of a fit: parameters, gradient, two moments, the best so far, the last good state
 _SHARE = 0.9
 
 
-def require_memory(where: str, num_parameters: int, num_fits: int, itemsize: int) -> None:
-    """Refuse a fit whose parameters and optimizer alone exceed the machine's memory."""
-    needed = _COPIES * num_parameters * num_fits * itemsize
+def require_memory(
+    where: str, num_parameters: int, itemsize: int, *, num_fits: int = 1, copies: int = 1
+) -> None:
+    """Refuse networks whose parameters, so many times, exceed the machine's memory."""
+    needed = copies * num_parameters * num_fits * itemsize
     available = _physical_memory()
     if available is not None and needed > _SHARE * available:
         fits = "" if num_fits == 1 else f" in each of {num_fits} fits"
