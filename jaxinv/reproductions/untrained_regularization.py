@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv import data, untrained
+from jaxinv import data, operators, untrained
 from jaxinv.generators import dcgan
 from jaxinv.problems import Problem
 from jaxinv.reproductions._registry import Outcome, Reproduction, Settings, trials
