@@ -332,7 +332,7 @@ ENTRIES = (
         source="Heckel, Soltanolkotabi (2020), section 1; baselines of Van Veen et al. (2018); "
         "128 x 128 pixels, the mean of 3 starts of 1500 steps",
         run=partial(_photo, PhotoStudy()),
-        cost="25 minutes",
+        cost="30 minutes",
     ),
     Reproduction(
         name="untrained-retina",
