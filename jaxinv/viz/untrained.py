@@ -84,4 +84,4 @@ def _draw(axis: Any, panel: Curves) -> None:
     axis.set_xlabel(panel.xlabel, fontsize=9)
     axis.set_ylabel(panel.ylabel, fontsize=9)
     axis.tick_params(which="both", labelsize=8)
-    axis.legend(frameon=False, fontsize=7.5)
+    axis.legend(framealpha=0.85, edgecolor="none", fontsize=7)
