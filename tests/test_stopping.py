@@ -168,6 +168,10 @@ def test_every_rule_works_for_a_batch_and_freezes_what_has_stopped(rule):
         assert alone.status == found.status[index]
         assert alone.num_steps == found.num_steps[index]
         np.testing.assert_allclose(found.x[index], alone.x, atol=1e-5)
+        for name in ("residual", "score"):
+            mine, last = getattr(found.history, name)[index], getattr(alone.history, name)[-1]
+            looks = len(getattr(alone.history, name))
+            np.testing.assert_allclose(mine[looks - 1 :], last, rtol=1e-3, atol=1e-6)
 
 
 def test_one_entry_at_least_is_held_out():

@@ -186,10 +186,12 @@ def _chunk(
     def body(carry: Carry, _: None) -> tuple[Carry, Array]:
         return _step(setting, model, problem, lane, start, carry)
 
-    after, losses = lax.scan(body, carry, None, length=setting.chunk)
-    after, score, residual = _look(model, problem, after)
+    stepped, losses = lax.scan(body, carry, None, length=setting.chunk)
     running = start.status == Status.RUNNING
-    after = jax.tree.map(partial(jnp.where, running), after, start)
+    kept = partial(jnp.where, running)
+    stepped = jax.tree.map(kept, stepped, start)  # what has stopped is looked at as it stopped
+    looked, score, residual = _look(model, problem, stepped)
+    after = jax.tree.map(kept, looked, start)
     return after, Look(jnp.where(running, losses, jnp.nan), score, residual)
 
 
