@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxinv._core import checks, pytree, static
+from jaxinv._core import pytree, static
 from jaxinv.operators._base import LinearOperator, require_single
 from jaxinv.operators._require import signal_shape, weights
 
@@ -101,7 +101,7 @@ def mask(mask: Any) -> Mask:
         max |w|, exactly.
 
     Raises:
-        ValueError: a mask without entries, of zeros alone, or not finite.
+        ValueError: a mask without entries, or not finite.
 
     Cost: one multiplication per entry.
 
@@ -111,8 +111,6 @@ def mask(mask: Any) -> Mask:
         Array([1., 0., 3.], dtype=float32)
     """
     mask = weights("mask", "mask", mask)
-    if checks.is_concrete(mask) and not jnp.any(mask):
-        checks.fail("mask", "mask", "keep one entry or more", "zeros")
     return Mask(mask, mask.ndim)
 
 

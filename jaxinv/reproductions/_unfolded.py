@@ -31,6 +31,7 @@ class Study(NamedTuple):
         num_layers: T.
         num_problems: fresh test signals.
         steps: steps of training by network, where not the catalog's.
+        options: further options of training.
     """
 
     num_measurements: int = 250
@@ -39,6 +40,7 @@ class Study(NamedTuple):
     num_layers: int = 16
     num_problems: int = 10_000
     steps: Mapping[str, int] = {}
+    options: Mapping[str, Any] = {}
 
     @property
     def aspect(self) -> float:
@@ -85,7 +87,7 @@ def trained(study: Study, key: Any, name: str, family: Any, counter: Counter) ->
     options: dict[str, Any] = {}
     if network.num_steps:
         steps = study.steps.get(name, network.num_steps)
-        options["num_steps"] = steps
+        options = {**study.options, "num_steps": steps}
         options["progress"] = lambda report: counter.share(name, 0.9 * report.step / steps)
     return train(train_key, network, layers, family, **options)
 
