@@ -287,7 +287,7 @@ def _problem(prior: Any, problem: Any, axes: Any, num_fits: int) -> Problem:
     single = problem if axes is None else _first(problem, axes, num_fits)
     x = jax.eval_shape(prior, prior.params)
     predicted = jax.eval_shape(lambda operator, x: operator(x), single.operator, x)
-    hint = "" if axes else "For several problems give keys, and axes=family.axes."
+    hint = "" if axes is not None else "For several problems give keys, and axes=family.axes."
     checks.shape_is(_WHERE, "problem.y", single.y, predicted.shape, hint)
     if jnp.iscomplexobj(single.y) and not jnp.issubdtype(predicted.dtype, jnp.complexfloating):
         hint = "Build the prior with dtype=jnp.complex64, or take jnp.real(y)."
