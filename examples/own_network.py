@@ -3,7 +3,6 @@
 Run: python examples/own_network.py
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax
@@ -18,8 +17,7 @@ class State(NamedTuple):
     u: jax.Array
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True, eq=False)
+@ji.pytree
 class Garrote(ji.solvers.Solver):
     """ALISTA with the garrote, z - threshold^2 / z, which hardly biases large entries."""
 

@@ -17,7 +17,7 @@ from jaxinv import (
     untrained,
     viz,
 )
-from jaxinv._core import Status, describe
+from jaxinv._core import Status, describe, pytree, static
 from jaxinv.problems import Problem
 from jaxinv.solvers import Layers, Solution, raise_if_failed, solve, trace, unfold
 
@@ -36,10 +36,12 @@ __all__ = [
     "operators",
     "problems",
     "prox",
+    "pytree",
     "raise_if_failed",
     "shrinkage",
     "solve",
     "solvers",
+    "static",
     "theory",
     "trace",
     "unfold",

@@ -22,8 +22,9 @@ def static(**kwargs: Any) -> Any:
 def pytree(cls: type[T]) -> type[T]:
     """Register ``cls`` as a frozen dataclass whose non-static fields are leaves.
 
-    Equality and hash go by identity (array leaves have neither). Validation belongs into a
-    lower-case constructor function: ``__post_init__`` would run again, on placeholder
+    For operators, solvers and networks of your own, with ``static`` for the fields that are
+    settings. Equality and hash go by identity (array leaves have neither). Validation belongs
+    into a lower-case constructor function: ``__post_init__`` would run again, on placeholder
     leaves, whenever JAX rebuilds the object.
 
     Example:
@@ -38,7 +39,35 @@ def pytree(cls: type[T]) -> type[T]:
     made = dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
     if made.__repr__ is object.__repr__:
         made.__repr__ = _one_line
-    return jax.tree_util.register_dataclass(made)
+    _register(made)
+    return made
+
+
+def _register(cls: type) -> None:
+    """Make ``cls`` a pytree whose structure knows its type.
+
+    ``jax.tree_util.register_dataclass`` does not do: with jax 0.10.2 the structures of two such
+    classes compare equal when their static values do, whatever the classes, and ``jit`` then now
+    and then runs the program of the other one.
+    """
+    fields = dataclasses.fields(cls)
+    statics = [field.name for field in fields if field.metadata.get("static", False)]
+    leaves = [field.name for field in fields if field.name not in statics]
+    keys = [jax.tree_util.GetAttrKey(name) for name in leaves]
+
+    def flatten(made: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        settings = tuple([getattr(made, name) for name in statics])
+        return tuple([getattr(made, name) for name in leaves]), settings
+
+    def flatten_with_keys(made: Any) -> tuple[list[tuple[Any, Any]], tuple[Any, ...]]:
+        children, settings = flatten(made)
+        return list(zip(keys, children, strict=True)), settings
+
+    def unflatten(settings: tuple[Any, ...], children: Any) -> Any:
+        values = dict(zip(leaves, children, strict=True))
+        return cls(**values, **dict(zip(statics, settings, strict=True)))
+
+    jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
 
 
 def _one_line(self: Any) -> str:
