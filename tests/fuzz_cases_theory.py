@@ -1,5 +1,6 @@
 """The rows of the fuzzing tests for networks, untrained priors, kernels, theory and metrics."""
 
+import functools
 from typing import Any
 
 import jax
@@ -87,7 +88,14 @@ def _kernels() -> np.ndarray:
     return np.random.default_rng(1).normal(size=(3, 3, 3)).astype(floats())
 
 
+@functools.cache
+def _fits() -> ji.untrained.Fit:
+    keys = jax.random.split(KEY, 4)
+    return ji.untrained.fit(keys, decoder(), image_problem(), num_steps=2, stop=None)
+
+
 UNTRAINED = [
+    row("untrained.least_misfit", lambda: {"fits": _fits(), "num_restarts": 2}),
     row("untrained.exponential_variance", dict),
     row("untrained.held_out", dict),
     row("untrained.sure", lambda: {"noise_std": 0.1}),
@@ -112,23 +120,21 @@ UNTRAINED = [
     ),
 ]  # fmt: skip
 
-_LINEAR, _AT = ("linearize",), ("params",)  # the point is kept as it is, and evaluated
+_AT = ("params",)  # the point is kept as it is, and evaluated
 NTK = [
     row("ntk.descent_filter", lambda: {"kernel": kernel(), "step_size": 0.1, "num_steps": 3}),
     row(
         "ntk.empirical_kernel",
         lambda: {"generator": linear, "params": ones(3)},
-        says=_LINEAR,
         passes=_AT,
     ),
     row("ntk.expected_kernel", lambda: {"kernel": kernel()}),
     row("ntk.expected_operator", lambda: {"kernel": kernel()}),
     row("ntk.frequency_order", lambda: {"n": 6}),
-    row("ntk.jacobian", lambda: {"prior": linear, "params": ones(3)}, says=_LINEAR, passes=_AT),
+    row("ntk.jacobian", lambda: {"prior": linear, "params": ones(3)}, passes=_AT),
     row(
         "ntk.jacobian_singular_values",
         lambda: {"prior": linear, "trajectory": ones(2, 3)},
-        says=_LINEAR,
         passes=("trajectory",),
     ),
     row(

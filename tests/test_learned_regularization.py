@@ -108,6 +108,8 @@ def test_total_variation_against_numpy():
 def test_bad_statistics_are_refused():
     with pytest.raises(ValueError, match="two fits"):
         ji.untrained.regularizer_from({"a": jnp.ones((1, 3))}, 1.0)
+    with pytest.raises(ValueError, match=r"one number of fits in all tensors, got \[2, 3\]"):
+        ji.untrained.regularizer_from({"a": jnp.ones((2, 3)), "b": jnp.ones((3, 3))}, 1.0)
     with pytest.raises(ValueError, match="reading must be one of"):
         ji.untrained.regularizer_from(found_params(), 1.0, "full")
     with pytest.raises(ValueError, match="weight"):

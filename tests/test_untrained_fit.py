@@ -268,6 +268,10 @@ def test_bad_problems_and_priors_are_refused():
         fit(KEY, decoder(), problem, penalty=3)
     with pytest.raises((TypeError, ValueError), match="key"):
         fit(0, decoder(), problem)
+    with pytest.raises(ValueError, match="penalty must return a real scalar"):
+        fit(KEY, decoder(), problem, penalty=lambda x: 1j * jnp.sum(x))
+    with pytest.raises(ValueError, match=r"must have shape \(coils, h, w\).*Leave first_axis out"):
+        ji.untrained.total_variation(1.0, first_axis=1)(jnp.ones((3, 3)))
     matrix = ji.operators.gaussian(KEY, 10, 12, dtype=DTYPE)
     with pytest.raises(ValueError, match="operator must be the identity, as stop=sure needs"):
         fit(KEY, line(), ji.Problem(matrix, jnp.zeros(10, DTYPE)), stop=ji.untrained.sure(0.1))

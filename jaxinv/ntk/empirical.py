@@ -16,9 +16,9 @@ from jaxinv.ntk.linearize import (
     Linearized,
     at,
     from_real_outputs,
-    linearize,
     output_basis,
     real_product,
+    tangent_of,
 )
 from jaxinv.ntk.spectrum import autocorrelation, circulant
 
@@ -65,12 +65,11 @@ def empirical_kernel(
     Source: Jacot, Gabriel, Hongler (2018); Heckel, Soltanolkotabi (2020), equation (20).
     """
     chunk_size = checks.count("empirical_kernel", "chunk_size", chunk_size)
-    if not callable(generator):
-        checks.fail_type("empirical_kernel", "generator", "be a map params -> x", generator)
     if isinstance(generator, TwoLayer):
         params = generator.params if params is None else params
         return _two_layer_kernel(generator, checks.array("empirical_kernel", "params", params))
-    return _kernel(linearize(generator, params), chunk_size)
+    tangent = tangent_of("empirical_kernel", generator, params, name="generator")
+    return _kernel(tangent, chunk_size)
 
 
 @jax.jit
@@ -112,7 +111,7 @@ def jacobian(
         [[1.0, 0.0], [1.0, 1.0]]
     """
     chunk_size = checks.count("jacobian", "chunk_size", chunk_size)
-    return _rows(linearize(prior, params), chunk_size)
+    return _rows(tangent_of("jacobian", prior, params), chunk_size)
 
 
 @partial(jax.jit, static_argnums=1)
@@ -172,7 +171,7 @@ def jacobian_singular_values(
     trajectory = checks.arrays(where, "trajectory", trajectory)
     if any(leaf.ndim == 0 or not len(leaf) for leaf in jax.tree.leaves(trajectory)):
         checks.fail(where, "trajectory", "have a leading axis of points", "a scalar, or none")
-    first = linearize(prior, jax.tree.map(lambda leaf: leaf[0], trajectory))
+    first = tangent_of(where, prior, jax.tree.map(lambda leaf: leaf[0], trajectory))
     return _along(first, trajectory, leftover, accumulate, chunk_size)
 
 

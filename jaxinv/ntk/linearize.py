@@ -131,28 +131,35 @@ def linearize(prior: Callable[[Any], Array], params: Any = None) -> Linearized:
 
     Source: Jacot, Gabriel, Hongler (2018); Heckel, Soltanolkotabi (2020), equation (15).
     """
+    return tangent_of("linearize", prior, params)
+
+
+def tangent_of(
+    where: str, prior: Callable[[Any], Array], params: Any, *, name: str = "prior"
+) -> Linearized:
+    """Linearize for the function ``where``, whose argument ``name`` the prior is."""
     if not callable(prior):
-        checks.fail_type("linearize", "prior", "be a map params -> x", prior)
+        checks.fail_type(where, name, "be a map params -> x", prior)
     if params is None:
         params = getattr(prior, "params", None)
         if params is None:
-            checks.fail_type("linearize", "params", "be given: the prior has none", params)
-    params = checks.arrays("linearize", "params", params)
+            checks.fail_type(where, "params", "be given: the prior has none", params)
+    params = checks.arrays(where, "params", params)
     # custom gradients of some networks have no forward mode; ``plain`` is equal without them
     prior = prior.plain() if hasattr(prior, "plain") else prior  # pyright: ignore
     if jax.tree_util.all_leaves([prior]):
         prior = jax.tree_util.Partial(prior)
-    return Linearized(prior, params, _evaluated(prior, params))
+    return Linearized(prior, params, _evaluated(where, name, prior, params))
 
 
-def _evaluated(prior: Any, params: Any) -> Array:
+def _evaluated(where: str, name: str, prior: Any, params: Any) -> Array:
     """Return G(θ_0); say which argument is wrong where that fails or is no array."""
     try:
         shape = jax.eval_shape(prior, params)
     except (TypeError, ValueError) as error:
-        fail_function("linearize", "prior", "params of these shapes", error)
+        fail_function(where, name, "params of these shapes", error)
     if not isinstance(shape, jax.ShapeDtypeStruct):
-        checks.fail_type("linearize", "prior", "return one array", shape)
+        checks.fail_type(where, name, "return one array", shape)
     return _value(prior, params)
 
 

@@ -62,7 +62,7 @@ class ColorStudy(NamedTuple):
 
 
 class DigitStudy(NamedTuple):
-    """Size of CS-DIP on digits: measurements, radial lines, steps, digits of one batch.
+    """Size of CS-DIP on digits: measurements, radial lines, steps, digits of one batch, restarts.
 
     Published: 28 x 28 digits, 1000 steps, five restarts, 100 digits, TV weight 0.01.
     """
@@ -71,6 +71,7 @@ class DigitStudy(NamedTuple):
     lines: tuple[int, ...] = (3, 5, 10)
     num_steps: int = 500
     num_digits: int = 8
+    num_restarts: int = 5
     smoothing: float = 0.01
 
 
@@ -225,7 +226,7 @@ def _color(study: ColorStudy, settings: Settings) -> Outcome:
 
 def _fit(
     prior: Any, operator: Any, y: Any, keys: Any, study: Any, *, first_axis: int = 0,
-    axes: Problem | None = None,
+    axes: Problem | None = None, num_restarts: int | None = None,
 ) -> np.ndarray:  # fmt: skip
     """Run the published descent; the weights are those of a sum of squares, so half of them."""
     penalty = untrained.total_variation(study.smoothing / 2, first_axis=first_axis)
@@ -233,6 +234,8 @@ def _fit(
         keys, prior, Problem(operator, y), axes=axes, optimizer=published_descent(),
         num_steps=study.num_steps, stop=None, penalty=penalty, average=0.95, tol=0.0,
     )  # fmt: skip
+    if num_restarts is not None:
+        found = untrained.least_misfit(found, num_restarts)
     return np.asarray(found.x)
 
 
@@ -280,10 +283,15 @@ def _draw_measured(
 
 
 def enlarged_digits(count: int) -> np.ndarray:
-    """Return 28 x 28 digits in [-1, 1]: those of 8 x 8, enlarged to 20 x 20, with a border."""
+    """Return 28 x 28 digits in [-1, 1]: those of 8 x 8, as strokes of 20 x 20 with a border.
+
+    The published digits were black and white before they were shrunk, so that their edges are
+    sharp. Interpolated ones would be smooth: sparse in a cosine basis, which favors the Lasso.
+    """
     small = jnp.asarray(data.digits()[0][:count])
-    large = jnp.clip(jax.image.resize(small, (count, 20, 20), "cubic"), 0, 1)
-    return np.asarray(2 * jnp.pad(large, ((0, 0), (4, 4), (4, 4))) - 1)
+    fine = jax.image.resize(small, (count, 160, 160), "cubic") > 0.5
+    strokes = fine.reshape(count, 20, 8, 20, 8).mean((2, 4))
+    return np.asarray(2 * jnp.pad(strokes, ((0, 0), (4, 4), (4, 4))) - 1)
 
 
 def _digits(study: DigitStudy, settings: Settings) -> Outcome:
@@ -306,8 +314,12 @@ def _digits(study: DigitStudy, settings: Settings) -> Outcome:
     for kind, group in cases.items():
         for label, operator in group.items():
             y = jax.vmap(operator)(jnp.asarray(x))
-            keys = jax.random.split(jax.random.fold_in(settings.key, label), count)
-            images = _fit(prior, operator, y, keys, study, axes=Problem(None, 0))
+            restarts = study.num_restarts
+            keys = jax.random.split(jax.random.fold_in(settings.key, label), count * restarts)
+            images = _fit(
+                prior, operator, jnp.repeat(y, restarts, axis=0), keys, study,
+                axes=Problem(None, 0), num_restarts=restarts,
+            )  # fmt: skip
             place = label if kind == "gaussian" else (int(operator.mask.sum()) + 1) // 2
             scores[kind][place, _NETWORK] = _errors(images, x)
             for method in (*_LASSO, "tv"):

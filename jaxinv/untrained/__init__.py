@@ -3,6 +3,7 @@
 from jaxinv.untrained.fitting import Fit, FitHistory, FitProgress, fit
 from jaxinv.untrained.learned import LearnedRegularizer, learned_regularizer, regularizer_from
 from jaxinv.untrained.penalties import total_variation
+from jaxinv.untrained.restarts import least_misfit
 from jaxinv.untrained.stopping import (
     ExponentialVariance,
     HeldOut,
@@ -29,6 +30,7 @@ __all__ = [
     "fit",
     "held_out",
     "learned_regularizer",
+    "least_misfit",
     "regularizer_from",
     "sure",
     "total_variation",

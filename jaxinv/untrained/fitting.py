@@ -346,7 +346,7 @@ def _params(prior: Any, params: Any) -> Any:
 
 
 def _scalars(prior: Any, penalty: Any, regularizer: Any) -> None:
-    """Require that P and R take what they are given, and return a scalar."""
+    """Require that P and R take what they are given, and return a real scalar."""
     x = jax.eval_shape(prior, prior.params)
     functions = (("penalty", penalty, x), ("regularizer", regularizer, prior.params))
     for name, function, taken in functions:
@@ -356,8 +356,8 @@ def _scalars(prior: Any, penalty: Any, regularizer: Any) -> None:
             value = jax.eval_shape(Partial(function), taken)
         except (TypeError, ValueError, LookupError, AttributeError) as error:
             fail_function(_WHERE, name, "what the network makes", error)
-        if getattr(value, "shape", None) != ():
-            checks.fail(_WHERE, name, "return a scalar", f"{value}")
+        if getattr(value, "shape", None) != () or jnp.iscomplexobj(value):
+            checks.fail(_WHERE, name, "return a real scalar", f"{value}")
 
 
 def _callables(**functions: Any) -> None:

@@ -107,6 +107,9 @@ def regularizer_from(params: Any, weight: Any, reading: str = "diagonal") -> Lea
     if any(leaf.ndim == 0 or leaf.shape[0] < 2 or not leaf.size for leaf in leaves):
         hint = "Fit at least two images: fit(keys, ...).params."
         checks.fail(where, "params", "have a first axis of two fits or more", leaves[:1], hint)
+    counts = sorted({leaf.shape[0] for leaf in leaves})
+    if len(counts) > 1:
+        checks.fail(where, "params", "have one number of fits in all tensors", counts)
     shapes = tuple(leaf.shape[1:] for leaf in leaves)
     mean, precision = _statistics(leaves, reading)
     return LearnedRegularizer(weight, mean, precision, reading, shapes)

@@ -61,11 +61,18 @@ def _isotropic(weight: Any, x: Array) -> Array:
 
 
 def _anisotropic_first(weight: Any, x: Array) -> Array:
-    return _anisotropic(weight, jnp.moveaxis(x, 0, -1))
+    return _anisotropic(weight, _channels_last(x))
 
 
 def _isotropic_first(weight: Any, x: Array) -> Array:
-    return _isotropic(weight, jnp.moveaxis(x, 0, -1))
+    return _isotropic(weight, _channels_last(x))
+
+
+def _channels_last(x: Array) -> Array:
+    if x.ndim != 3:
+        hint = "Leave first_axis out for a plane."
+        checks.fail("total_variation", "the signal", "have shape (coils, h, w)", x, hint)
+    return jnp.moveaxis(x, 0, -1)
 
 
 _FUNCTIONS = {
