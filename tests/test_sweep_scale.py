@@ -15,7 +15,7 @@ import scipy.stats
 from test_sweep import GRID, KEY, TRACED, assert_same_bits, run
 
 import jaxinv as ji
-from jaxinv.experiments import sweep
+from jaxinv.experiments import _block_size, sweep
 from jaxinv.experiments._executors import run_task
 
 TESTS = str(Path(__file__).parent)
@@ -83,6 +83,34 @@ def test_the_measured_block_size_is_kept_in_the_store(tmp_path):
     assert_same_bits(found, alone)
     with pytest.raises(TypeError, match=r'micro_batch must be an integer.*"auto"'):
         sweep(many_small_trials, {"n": [8]}, micro_batch="large", **options)
+
+
+@pytest.mark.parametrize(
+    ("platform", "seconds", "num_trials", "size"),
+    [
+        # a processor takes a batch's trials one after another: the smallest block
+        ("cpu", lambda size: 0.01 * size, 4096, 1),
+        # launches dominate: the largest, though the smallest already takes over a second
+        ("gpu", lambda size: 3 + 1e-4 * size, 4096, 4096),
+        # nearly free up to 256 trials, then in proportion: no block of more than a second there
+        ("gpu", lambda size: 3 * max(1, size / 256), 4096, 256),
+        # never beyond 20 seconds
+        ("gpu", lambda size: 30.0, 4096, 64),
+        # never more than the trials of a cell
+        ("gpu", lambda size: 0.1, 30, 30),
+    ],
+)
+def test_block_sizes_follow_the_platform(monkeypatch, platform, seconds, num_trials, size):
+    class Sized:
+        def __init__(self, size):
+            self.size = size
+
+        def memory(self):
+            return 0
+
+    monkeypatch.setattr(jax, "default_backend", lambda: platform)
+    monkeypatch.setattr(_block_size, "_seconds", lambda program, _: seconds(program.size))
+    assert _block_size.measured_micro_batch(Sized, None, num_trials) == size
 
 
 # --- executors ------------------------------------------------------------------------------

@@ -12,10 +12,13 @@ from jaxinv.experiments._program import Block, Program
 
 _STEP = 4  # 1, 4, 16, ...: each candidate costs a compile
 _LARGEST = 4096
+_FIRST_ON_ACCELERATORS = 64  # smaller ones leave them idle, and cost as many compiles
 _SHARE_OF_MEMORY = 0.25
 _WORTH_IT = 1.15  # a larger block must be this much faster, or the smaller one stays
 _SECONDS_OF_MEASURING = 0.05
-_LONG = 1.0  # seconds for a block: larger ones would hide progress and lose more when killed
+_LONG = 1.0  # seconds for a block: longer ones hide progress and lose more when killed,
+_TOO_LONG = 20.0  # and are taken only where a block of four times the trials is nearly free
+_NEARLY_FREE = 2.0  # the rate grew at least this much with the last step
 
 
 def default_micro_batch() -> int | None:
@@ -29,23 +32,29 @@ def default_micro_batch() -> int | None:
 def measured_micro_batch(build: Callable[[int], Program], example: Block, num_trials: int) -> int:
     """Return the block size with the best throughput that memory and patience allow.
 
-    ``build(size)`` makes the program. Sizes grow by fours until they stop paying, take more than
-    a quarter of the memory by the compiler's account, last over a second, or exceed the trials
-    of a cell.
+    ``build(size)`` makes the program. Sizes grow by fours, from 1 on a CPU and from 64 on an
+    accelerator, until they stop paying, take more than a quarter of the memory by the compiler's
+    account, last over a second (an accelerator may go on while four times the trials take less
+    than twice the time, up to 20 s), or exceed the trials of a cell.
     """
-    best, best_rate, size = 1, 0.0, 1
-    while size <= min(_LARGEST, max(1, num_trials)):
+    on_cpu = jax.default_backend() == "cpu"
+    largest = min(_LARGEST, max(1, num_trials))
+    size = first = 1 if on_cpu else min(_FIRST_ON_ACCELERATORS, largest)
+    best, best_rate, last_rate = first, 0.0, 0.0
+    while size <= largest:
         program = build(size)
-        if size > 1 and program.memory() > _SHARE_OF_MEMORY * _memory():
+        if size > first and program.memory() > _SHARE_OF_MEMORY * _memory():
             break
         seconds = _seconds(program, example)
         rate = size / seconds
+        free = not on_cpu and rate >= _NEARLY_FREE * last_rate
         if rate > best_rate * (_WORTH_IT if best_rate else 1):
             best, best_rate = size, rate
         elif size > 4 * best:  # two sizes in a row did not pay
             break
-        if seconds > _LONG:
+        if seconds > (_TOO_LONG if free else _LONG):
             break
+        last_rate = rate
         size *= _STEP
     return best
 

@@ -100,7 +100,7 @@ class ConjugateHyperLista(HyperLista):
         support = state.u != 0
         gradient = jnp.where(support, state.direction, 0)
         energy = numerics.sum_squares(gradient)
-        curvature = -jnp.real(jnp.vdot(state.search, direction))
+        curvature = -jnp.real(numerics.inner(state.search, direction))
         step = jnp.where(curvature > 0, numerics.safe_divide(energy, curvature), 0)
         u = state.u + step * state.search
         u = jnp.where(support & (u == 0), state.u, u)  # an exact zero would leave the support
