@@ -124,10 +124,18 @@ def test_convolution_is_scipys_correlation(side, stride, padding):
 
 @pytest.mark.parametrize(
     ("size", "side", "stride", "padding"),
-    [((1, 1), 4, 1, 0), ((2, 3), 4, 1, 0), ((3, 2), 3, 1, 1), ((3, 2), 6, 2, 2), ((3, 4), 4, 2, 1)],
+    [
+        ((1, 1, 2), 4, 1, 0),
+        ((2, 3, 2), 4, 1, 0),
+        ((2, 3, 8), 4, 1, 0),
+        ((3, 2, 2), 3, 1, 1),
+        ((3, 2, 2), 6, 2, 2),
+        ((3, 4, 2), 4, 2, 1),
+    ],
 )
 def test_transposed_convolution_is_the_sum_over_inputs(size, side, stride, padding):
-    x, weight = draw(0, *size, 2), draw(1, side, side, 2, 3)
+    x, weight = draw(0, *size), draw(1, side, side, size[-1], 3)
+    size = size[:-1]
     full = np.zeros([stride * (n - 1) + side for n in size] + [3])
     for i, j in np.ndindex(*size):
         rows, columns = slice(stride * i, stride * i + side), slice(stride * j, stride * j + side)

@@ -165,6 +165,22 @@ def test_a_spike_is_taken_back(spike):
     assert (error < 0.1) if guarded else (error > 10)
 
 
+def test_only_the_fit_that_spikes_is_taken_back():
+    y, start = jnp.asarray(np.random.default_rng(1).normal(size=(2, 12)), DTYPE)
+    keys = jax.random.split(KEY, 2)
+    options = {
+        "optimizer": JUMPING, "num_steps": 40, "stop": None, "average": 0.0, "look_every": 10,
+        "tol": 0, "penalty": half_energy, "params": start,
+    }  # fmt: skip
+    problem = ji.Problem(ji.operators.identity((12,)), jnp.stack([y, 2 * start]))
+    both = ji.untrained.fit(keys, line(), problem, axes=ji.Problem(None, 0), **options)
+    alone = ji.untrained.fit(keys[0], line(), problem._replace(y=y), **options)
+    assert both.history.num_spikes[0] == alone.history.num_spikes > 0
+    np.testing.assert_allclose(both.params[0], alone.params, rtol=1e-5)
+    assert both.history.num_spikes[1] == 0  # it starts, and stays, at the least objective
+    np.testing.assert_array_equal(both.params[1], start)
+
+
 def test_numbers_that_overflow_are_reported_and_the_last_good_estimate_kept():
     y = jnp.asarray(np.random.default_rng(1).normal(size=12), DTYPE)
     problem = ji.Problem(ji.operators.identity((12,)), y)

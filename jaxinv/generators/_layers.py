@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxinv._core import numerics
 from jaxinv.generators._resampling import resampling_matrix
@@ -135,17 +136,31 @@ def transposed_convolve(x: Array, weight: Array, *, stride: int = 1, padding: in
 
     .. math:: y_o = \sum_i x_i w_{o + p - s i}, \qquad \text{size } s (n - 1) + k - 2 p
 
-    A stride of two is one 3x3 convolution at low resolution with four output phases.
+    A stride of one adds what every input sends out. A stride of two is one 3x3 convolution at
+    low resolution with four output phases.
     """
-    kernel_size = weight.shape[0]
     if x.shape[:2] == (1, 1) and padding == 0:
         return jnp.einsum("c,hwcd->hwd", x[0, 0], weight, precision="highest")
     if stride == 1:
-        width = kernel_size - 1 - padding
-        x = pad(x, (width, width), (width, width), "zero")
-        flipped = weight[::-1, ::-1].reshape(-1, weight.shape[-1])
-        return numerics.matmul(patches(x, (kernel_size, kernel_size)), flipped, "highest")
+        return _scattered(x, weight, padding)
     return _phases(x, weight, padding)
+
+
+def _scattered(x: Array, weight: Array, padding: int) -> Array:
+    """Return the sum of what every input sends out; the weights are read as they lie, once."""
+    (rows, columns, c_in), size = x.shape, weight.shape[0]
+    pixels = x.reshape(-1, c_in)
+    if len(pixels) < c_in:  # mostly weights: all taps in one batched product
+        repeated = jnp.broadcast_to(pixels, (size, size, *pixels.shape))
+        sent = numerics.matmul(repeated, weight)
+    else:
+        sent = [[numerics.matmul(pixels, tap) for tap in row] for row in weight]
+    moved = []
+    for i, j in np.ndindex(size, size):
+        around = ((i, size - 1 - i), (j, size - 1 - j), (0, 0))
+        moved.append(jnp.pad(sent[i][j].reshape(rows, columns, -1), around))
+    y = sum(moved[1:], moved[0])
+    return y[padding : y.shape[0] - padding, padding : y.shape[1] - padding]
 
 
 def _phases(x: Array, weight: Array, padding: int) -> Array:

@@ -70,7 +70,7 @@ class DigitStudy(NamedTuple):
     measurements: tuple[int, ...] = (25, 50, 100, 200)
     lines: tuple[int, ...] = (3, 5, 10)
     num_steps: int = 500
-    num_digits: int = 8
+    num_digits: int = 4
     num_restarts: int = 5
     smoothing: float = 0.01
 
@@ -351,13 +351,13 @@ ENTRIES = (
         title="CS-DIP against the Lasso on a color image, Gaussian and radial Fourier",
         source=f"{_CSDIP}, figure 3; one image instead of 60, up to 4000 measurements of 8000",
         run=partial(_color, ColorStudy()),
-        cost="12 minutes",
+        cost="25 minutes",
     ),
     Reproduction(
         name="untrained-digits",
         title="CS-DIP against Lasso and TV on digits, Gaussian and radial Fourier",
-        source=f"{_CSDIP}, figure 1b; enlarged 8 x 8 digits, 8 of 100, 500 steps of 1000",
+        source=f"{_CSDIP}, figure 1b; enlarged 8 x 8 digits, 4 of 100, 500 steps of 1000",
         run=partial(_digits, DigitStudy()),
-        cost="10 minutes",
+        cost="30 minutes",
     ),
 )
