@@ -75,7 +75,18 @@ BAD = {
     "axes": ({"kspace": KSPACE[0, 0]}, r"slices, coils, h, w.*\(10, 8\)"),
     "nan": ({"kspace": KSPACE * np.nan}, "kspace must be finite"),
     "mask": ({"kspace": KSPACE, "mask": np.ones(5)}, r"mask must have one entry per column, 8"),
+    "nan mask": ({"kspace": KSPACE, "mask": np.full(8, np.nan)}, "mask must hold 0 and 1"),
+    "empty mask": ({"kspace": KSPACE, "mask": np.zeros(8)}, "mask must hold 0 and 1, and 1 some"),
     "target": ({"kspace": KSPACE, "reconstruction_rss": IMAGES[:2]}, "reconstruction_rss must"),
+    "nan target": (
+        {"kspace": KSPACE, "reconstruction_rss": IMAGES * np.nan},
+        "reconstruction_rss must be finite",
+    ),
+    "mask group": ({"kspace": KSPACE, "mask/a": np.ones(8)}, "mask must .* a group"),
+    "target group": (
+        {"kspace": KSPACE, "reconstruction_rss/a": IMAGES},
+        "reconstruction_rss must .* a group",
+    ),
 }
 
 

@@ -181,6 +181,67 @@ def test_only_the_fit_that_spikes_is_taken_back():
     np.testing.assert_array_equal(both.params[1], start)
 
 
+@pytest.mark.parametrize("rate", [float("nan"), 1e30])
+@pytest.mark.parametrize("look_every", [4, 5])
+def test_a_fit_that_never_moves_says_so(rate, look_every):
+    y = jnp.asarray(np.random.default_rng(1).normal(size=12), DTYPE)
+    if rate > 1e20 and DTYPE == jnp.float64:
+        rate = 1e300
+    found = ji.untrained.fit(
+        KEY, line(), ji.Problem(ji.operators.identity((12,)), y), optimizer=optax.sgd(rate),
+        num_steps=20, stop=None, look_every=look_every,
+    )  # fmt: skip
+    assert found.status == ji.Status.NONFINITE
+    np.testing.assert_array_equal(found.params, found.prior.params)
+    with pytest.raises(RuntimeError, match="NONFINITE"):
+        ji.raise_if_failed(found)
+
+
+@pytest.mark.parametrize("look_every", [3, 31])
+def test_a_jump_in_the_last_step_of_a_chunk_is_taken_back_too(look_every):
+    y = jnp.asarray(np.random.default_rng(1).normal(size=12), DTYPE)
+    found = ji.untrained.fit(
+        KEY, line(), ji.Problem(ji.operators.identity((12,)), y), optimizer=JUMPING,
+        num_steps=3100, stop=None, average=0.0, look_every=look_every, tol=0,
+    )  # fmt: skip
+    assert found.history.num_spikes > 0
+    assert np.linalg.norm(found.params - y) < 0.1 * np.linalg.norm(y)
+
+
+def test_the_best_estimate_can_be_kept_by_its_misfit():
+    y = jnp.asarray(np.random.default_rng(1).normal(size=12), DTYPE)
+    problem = ji.Problem(ji.operators.identity((12,)), y)
+    options = {
+        "optimizer": JUMPING, "num_steps": 35, "average": 0.0, "look_every": 5, "tol": 0,
+        "spike": float("inf"),
+    }  # fmt: skip
+    last = ji.untrained.fit(KEY, line(), problem, stop=None, **options)
+    best = ji.untrained.fit(KEY, line(), problem, stop=ji.untrained.least_residual(), **options)
+    assert best.status == last.status == ji.Status.MAX_STEPS
+    assert best.history.best_step == 30  # the jump comes after
+    misfits = [np.linalg.norm(found.x - y) / np.linalg.norm(y) for found in (best, last)]
+    np.testing.assert_allclose(misfits[0], best.history.residual.min(), rtol=1e-5)
+    assert misfits[0] < 0.1 < misfits[1]
+    patient = ji.untrained.fit(
+        KEY, line(), problem, stop=ji.untrained.least_residual(5), **options | {"num_steps": 60}
+    )
+    assert patient.status == ji.Status.STOPPED
+    assert patient.num_steps == 35
+
+
+def test_keys_of_the_older_style_are_keys():
+    options = {"num_steps": 4, "stop": None}
+    new, old = (
+        ji.untrained.fit(make(0), decoder(), denoising(), **options)
+        for make in (jax.random.key, jax.random.PRNGKey)
+    )
+    np.testing.assert_array_equal(new.x, old.x)
+    both = ji.untrained.fit(
+        jax.random.split(jax.random.PRNGKey(0), 2), decoder(), denoising(), **options
+    )
+    assert both.x.shape == (2, *new.x.shape)
+
+
 def test_numbers_that_overflow_are_reported_and_the_last_good_estimate_kept():
     y = jnp.asarray(np.random.default_rng(1).normal(size=12), DTYPE)
     problem = ji.Problem(ji.operators.identity((12,)), y)

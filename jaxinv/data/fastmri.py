@@ -125,15 +125,22 @@ def _slice(index: Any, num_slices: int) -> int:
 
 
 def _target(field: Any, num_slices: int, index: int) -> np.ndarray:
-    if len(field.shape) != 3 or field.shape[0] != num_slices:
+    name, shape = field.name.lstrip("/"), getattr(field, "shape", None)
+    if shape is None or len(shape) != 3 or shape[0] != num_slices:
         expected = f"have shape ({num_slices}, height, width)"
-        checks.fail(_WHERE, field.name.lstrip("/"), expected, f"{field.shape}")
-    return np.asarray(field[index]).astype(np.float32)
+        checks.fail(_WHERE, name, expected, "a group" if shape is None else f"{shape}")
+    target = np.asarray(field[index]).astype(np.float32)
+    checks.finite(_WHERE, name, target, "The reference image is damaged.")
+    return target
 
 
 def _mask(field: Any, width: int) -> np.ndarray:
-    mask = np.asarray(field).reshape(-1)
+    shape = getattr(field, "shape", None)
+    mask = np.zeros(0) if shape is None else np.asarray(field).reshape(-1)
     if mask.size != width:
         expected = f"have one entry per column, {width}"
-        checks.fail(_WHERE, "mask", expected, f"{tuple(field.shape)}")
+        checks.fail(_WHERE, "mask", expected, "a group" if shape is None else f"{tuple(shape)}")
+    if not np.isin(mask, (0, 1)).all() or not mask.any():
+        expected = "hold 0 and 1, and 1 somewhere"
+        checks.fail(_WHERE, "mask", expected, f"{np.unique(mask)[:5]}")
     return mask.astype(bool)

@@ -93,18 +93,18 @@ class UntrainedPrior:
         where = f"{type(self).__name__}.generator"
         if self.input_shape is None:
             checks.fail(where, "self", "have an input", type(self).__name__)
-        params = self.params if params is None else self._checked(where, params)
+        params = self.params if params is None else self.checked_params(where, params)
         return NetworkGenerator(params, replace(self, params=None))
 
     def __call__(self, params: Any) -> Array:
         """Return the signal ``x`` for these parameters."""
-        return _evaluated(self._bare(), self._checked(type(self).__name__, params), self.z)
+        return _evaluated(self._bare(), self.checked_params(type(self).__name__, params), self.z)
 
     def _bare(self) -> Self:
         """Return the architecture alone: what changes from call to call comes beside it."""
         return replace(self, params=None, z=None)
 
-    def _checked(self, where: str, params: Any) -> Any:
+    def checked_params(self, where: str, params: Any) -> Any:
         """Return ``params`` if they have the structure and shapes of this network."""
         expected = _drawn_params.eval_shape(self._bare(), jax.random.key(0))
         hint = "Draw parameters with prior.init(key); use jax.vmap for a batch of them."

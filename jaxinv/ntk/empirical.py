@@ -52,7 +52,7 @@ def empirical_kernel(
 
     Raises:
         TypeError: not a function, no parameters.
-        ValueError: a chunk size below 1.
+        ValueError: a chunk size below 1, parameters of another network or that are not finite.
 
     Cost: two-layer: one n × k × n product. Else n backward and n forward passes; memory
         n² + chunk_size times the parameters.
@@ -66,8 +66,13 @@ def empirical_kernel(
     """
     chunk_size = checks.count("empirical_kernel", "chunk_size", chunk_size)
     if isinstance(generator, TwoLayer):
-        params = generator.params if params is None else params
-        return _two_layer_kernel(generator, checks.array("empirical_kernel", "params", params))
+        where = "empirical_kernel"
+        params = generator.params if params is None else checks.array(where, "params", params)
+        params = generator.checked_params(where, params)
+        checks.finite(where, "params", params)
+        if jnp.iscomplexobj(params):
+            checks.fail(where, "params", "be real", params)
+        return _two_layer_kernel(generator, params)
     tangent = tangent_of("empirical_kernel", generator, params, name="generator")
     return _kernel(tangent, chunk_size)
 

@@ -205,7 +205,7 @@ def linearized_limit(
     y: Any,
     *,
     start: Any = None,
-    tol: Any = 1e-6,
+    tol: Any = None,
     max_products: int = 1000,
 ) -> Array:
     r"""Return the limit t → ∞ of linearized descent by conjugate gradients.
@@ -217,7 +217,7 @@ def linearized_limit(
 
     Args:
         kernel, operator, y, start: as ``linearized_signal``.
-        tol: relative residual at which it stops, > 0.
+        tol: relative residual at which it stops, > 0; default 1e-6, in float64 1e-12.
         max_products: most products with A Σ A*.
 
     Returns:
@@ -240,6 +240,8 @@ def linearized_limit(
     """
     where = "linearized_limit"
     model = _model(where, kernel, operator, y, start)
+    if tol is None:
+        tol = 1e-6 if model.residual.dtype == jnp.float32 else 1e-12
     tol = checks.positive(where, "tol", tol, single=True)
     max_products = checks.count(where, "max_products", max_products)
     result = _limit(model, tol, max_products)

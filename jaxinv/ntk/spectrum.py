@@ -196,8 +196,12 @@ def _column(kernel: Array) -> Array:
     size = lags.reshape(-1)[0]
     # by the lag 0 itself, which makes that ratio 1 exactly: arccos would turn a rounding of eps
     # there into one of √eps
-    ratio = jnp.clip(lags / size, -1, 1)
-    return (0.5 * (1 - jnp.arccos(ratio) / jnp.pi) * lags).astype(kernel.dtype)
+    ratio = lags / size
+    inside = jnp.abs(ratio) < 1
+    # at ±1 arccos has no derivative, and the ratio of lag 0 is constant
+    angle = jnp.arccos(jnp.where(inside, ratio, 0))
+    angle = jnp.where(inside, angle, jnp.where(ratio > 0, 0, jnp.pi))
+    return (0.5 * (1 - angle / jnp.pi) * lags).astype(kernel.dtype)
 
 
 def autocorrelation(kernel: Array) -> Array:

@@ -142,7 +142,7 @@ def multicoil_mri(mask: Any, maps: Any = None, *, num_coils: int | None = None) 
         without, from (C, h, w) to (C, h, w), of norm 1.
 
     Raises:
-        ValueError: a mask as for ``mri``, maps of another size, not finite, both or neither of
+        ValueError: a mask as for ``mri``, maps of another size, not finite or all zero, both or neither of
             maps and ``num_coils``.
 
     Cost: C FFTs a product.
@@ -171,6 +171,8 @@ def multicoil_mri(mask: Any, maps: Any = None, *, num_coils: int | None = None) 
     if maps.shape[1:] != mask.shape or not maps.shape[0]:
         checks.fail(where, "maps", expected, maps)
     checks.finite(where, "maps", maps)
+    if checks.is_concrete(maps) and not np.any(np.asarray(maps)):
+        checks.fail(where, "maps", "not be zero everywhere", "all zeros")
     return MulticoilMRI(mask, maps)
 
 

@@ -216,17 +216,21 @@ def _measured(measure: Any, problem: Problem, state: Any) -> Any:
     return found
 
 
-def raise_if_failed(solution: Solution) -> Solution:
+def raise_if_failed(solution: Any) -> Any:
     """Raise RuntimeError when any trial of a solution did not end well, on the host.
 
-    CONVERGED, STALLED and MAX_STEPS pass: their estimates are usable.
+    CONVERGED, STALLED, STOPPED and MAX_STEPS pass: their estimates are usable.
+
+    Args:
+        solution: what ``jaxinv.solve`` or ``jaxinv.untrained.fit`` returned.
 
     Returns:
         The solution itself.
     """
-    if not isinstance(solution, Solution):
-        hint = "Pass what jaxinv.solve returned."
-        checks.fail_type("raise_if_failed", "solution", "be a solution", solution, hint)
+    if not hasattr(solution, "status"):
+        hint = "Pass what jaxinv.solve or untrained.fit returned."
+        got = type(solution).__name__
+        checks.fail_type("raise_if_failed", "solution", "be a solution", got, hint)
     failed = (Status.DIVERGED, Status.NONFINITE, Status.INVALID_START)
     status = np.asarray(solution.status)
     bad = status[np.isin(status, failed)]

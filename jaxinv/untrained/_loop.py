@@ -12,7 +12,7 @@ from jax import lax
 
 from jaxinv._core import Status, checks, numerics, pytree, static
 from jaxinv.problems import Problem
-from jaxinv.untrained.stopping import StoppingRule, Unstopped
+from jaxinv.untrained.stopping import StoppingRule
 
 Array = jax.Array
 
@@ -183,8 +183,16 @@ def _advance(
         return chosen, loss
 
     stepped, losses = lax.scan(body, carry, None, length=setting.chunk)
-    finish = _lifted(setting, partial(_finish, model), setting.batch, 0, 0, 0)
-    return finish(problem, start, stepped, jnp.moveaxis(losses, 0, -1))
+    # the next chunk goes back to where this one ends, so the last step is judged too; of this
+    # step only the loss is used, so no gradient is computed
+    _, last_loss, spiked = step(problem, lane, stepped)
+    stepped = lax.cond(
+        jnp.any(spiked),
+        lambda: take_back(spiked, start, stepped, stepped),
+        lambda: stepped,
+    )
+    finish = _lifted(setting, partial(_finish, model), setting.batch, 0, 0, 0, 0)
+    return finish(problem, start, stepped, jnp.moveaxis(losses, 0, -1), last_loss)
 
 
 def _lifted(setting: Setting, function: Callable[..., Any], *axes: Any) -> Callable[..., Any]:
@@ -243,13 +251,17 @@ def _taken_back(spiked: Array, start: Carry, carry: Carry, following: Carry) -> 
 
 
 def _finish(
-    model: Model, problem: Problem, start: Carry, stepped: Carry, losses: Array
+    model: Model, problem: Problem, start: Carry, stepped: Carry, losses: Array, last_loss: Array
 ) -> tuple[Carry, Look]:
     """Look at a fit after its chunk; one that had stopped before stays as it was."""
     running = start.status == Status.RUNNING
     kept = partial(jnp.where, running)
     stepped = jax.tree.map(kept, stepped, start)  # what has stopped is looked at as it stopped
     looked, score, residual = _look(model, problem, stepped)
+    failures = jnp.sum(~jnp.isfinite(losses)) + ~jnp.isfinite(last_loss)
+    # the loss before a step that is taken back is finite: more than half cannot fail
+    is_stuck = failures >= max((losses.size + 1) // 2, 2)
+    looked = looked._replace(status=jnp.where(is_stuck, Status.NONFINITE, looked.status))
     after = jax.tree.map(kept, looked, start)
     return after, Look(jnp.where(running, losses, jnp.nan), score, residual)
 
@@ -264,7 +276,7 @@ def _look(model: Model, problem: Problem, carry: Carry) -> tuple[Carry, Array, A
     ready = carry.step >= rule.min_steps
     score = jnp.where(ready, rule.score(carry.memory, problem, x, twin), jnp.inf)
     score = score.astype(carry.best_score.dtype)
-    better = (score < carry.best_score) | isinstance(rule, Unstopped) | ~ready
+    better = (score < carry.best_score) | rule.keeps_last | ~ready
     # a loss that has never been finite was taken back at every step
     finite = jnp.isfinite(residual) & jnp.isfinite(carry.typical_loss)
     better = better & finite
@@ -274,9 +286,9 @@ def _look(model: Model, problem: Problem, carry: Carry) -> tuple[Carry, Array, A
         best_score=jnp.where(better, score, carry.best_score),
         best_step=jnp.where(better, carry.step, carry.best_step),
     )
-    late = carry.step - carry.best_step >= rule.patience
     status = jnp.where(carry.step >= numbers.num_steps, Status.MAX_STEPS, Status.RUNNING)
-    if not isinstance(rule, Unstopped):
+    if rule.patience is not None:
+        late = carry.step - carry.best_step >= rule.patience
         status = jnp.where(ready & late, Status.STOPPED, status)
     status = jnp.where(residual <= numbers.tol, Status.CONVERGED, status)
     status = jnp.where(finite, status, Status.NONFINITE).astype(jnp.int32)

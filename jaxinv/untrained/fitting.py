@@ -57,7 +57,7 @@ class Fit(NamedTuple):
         params: the network's parameters at that step; ``prior(params)`` is close to ``x``.
         history: a ``FitHistory``.
         status: STOPPED (by the rule), CONVERGED (the measurements are met to ``tol``),
-            MAX_STEPS or NONFINITE.
+            MAX_STEPS, or NONFINITE (no step of a chunk led to a finite loss).
         num_steps: steps taken.
         prior: the prior with the input that was drawn.
     """
@@ -117,8 +117,9 @@ def fit(
         problem: operator and y; its prior and truth are not read.
         optimizer: an optax transformation, made once (it is static); default Adam, rate 0.01.
         num_steps: most steps; not read where ``stop`` is an int.
-        stop: ``"auto"`` (``held_out()`` with its own patience), a rule of ``jaxinv.untrained``,
-            or None or an int: run that many steps and keep the last average.
+        stop: ``"auto"`` (``held_out()`` with its own patience; in fewer than 500 steps it cannot
+            stop, only choose among the looks), a rule of ``jaxinv.untrained``, or None or an
+            int: run that many steps and keep the last average.
         params: start here, with the prior's own input, instead of drawing both.
         axes: for a batch of keys: a ``Problem`` prefix of 0 and None that says which parts of
             ``problem`` have a first axis (``family.axes``); default: all share one problem.
@@ -169,8 +170,9 @@ def fit(
     problem = _problem(prior, problem, axes, num_fits)
     num_steps, rule = _rule(num_steps, stop)
     rule.check(_WHERE, problem)
-    if rule.min_steps + rule.patience > num_steps:
-        needed = f"at least {rule.min_steps + rule.patience}, as the stopping rule needs"
+    needed_steps = rule.min_steps + (rule.patience or 0)
+    if needed_steps > num_steps:
+        needed = f"at least {needed_steps}, as the stopping rule needs"
         hint = "Or give the rule less patience, or stop=None."
         checks.fail(_WHERE, "num_steps", f"be {needed}", num_steps, hint)
     itemsize = max(leaf.dtype.itemsize for leaf in jax.tree.leaves(prior.params))
@@ -267,6 +269,9 @@ def _default_optimizer() -> optax.GradientTransformation:
 
 def _key(key: Any) -> Array:
     """Return a key, or a vector of keys."""
+    if isinstance(key, jax.Array) and key.dtype == jnp.uint32 and key.ndim == 2:
+        if key.shape[0] and key.shape[1] in (2, 4):  # keys of the older style
+            return jax.random.wrap_key_data(key)
     if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.ndim:
         if key.ndim > 1 or key.size == 0:
             checks.fail(_WHERE, "key", "be one key or a vector of keys", key)

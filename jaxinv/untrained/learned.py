@@ -29,6 +29,7 @@ class LearnedRegularizer:
         precision: one number a tensor, the full inverse covariance, or a tree like the parameters.
         reading: which of the three it is.
         shapes: shapes of the parameters it was learned from.
+        names: their places in the tree.
     """
 
     weight: Any
@@ -36,21 +37,28 @@ class LearnedRegularizer:
     precision: Any
     reading: str = static()
     shapes: tuple[tuple[int, ...], ...] = static()
+    names: tuple[str, ...] = static()
 
     def __call__(self, params: Any) -> Array:
         """Return λ (w − μ)ᵀ Σ⁻¹ (w − μ)."""
         leaves = jax.tree.leaves(params)
         shapes = tuple(jnp.shape(leaf) for leaf in leaves)
-        if shapes != self.shapes:
-            hint = "Learn the statistics with the same prior."
+        if shapes != self.shapes or _names(params) != self.names:
+            hint = "Learn from the params of several fits, fit(keys, ...).params, of one prior."
             got = f"{len(shapes)} tensors {shapes}"
-            expected = f"hold the {len(self.shapes)} tensors that were learned from"
+            expected = f"hold the {len(self.shapes)} tensors that were learned from {self.shapes}"
+            expected = expected[:160]
             checks.fail("LearnedRegularizer", "params", expected, got[:120], hint)
         return _penalty(self, leaves)
 
     def scaled(self, weight: Any) -> LearnedRegularizer:
         """Return the same statistics with another λ."""
         return replace(self, weight=checks.nonnegative("scaled", "weight", weight))
+
+
+def _names(params: Any) -> tuple[str, ...]:
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    return tuple(jax.tree_util.keystr(path) for path, _ in leaves)
 
 
 @functools.partial(jax.jit, inline=True)
@@ -112,7 +120,7 @@ def regularizer_from(params: Any, weight: Any, reading: str = "diagonal") -> Lea
         checks.fail(where, "params", "have one number of fits in all tensors", counts)
     shapes = tuple(leaf.shape[1:] for leaf in leaves)
     mean, precision = _statistics(leaves, reading)
-    return LearnedRegularizer(weight, mean, precision, reading, shapes)
+    return LearnedRegularizer(weight, mean, precision, reading, shapes, _names(params))
 
 
 @functools.partial(jax.jit, static_argnums=1)

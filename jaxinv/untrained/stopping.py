@@ -18,11 +18,12 @@ class StoppingRule:
     """What a stopping rule does; a pytree, its numbers static.
 
     ``fit`` follows the score from look to look and keeps the estimate where it was least; it
-    stops when the score has not fallen for ``patience`` steps.
+    stops when the score has not fallen for ``patience`` steps, and never where that is None.
     """
 
-    patience: int
+    patience: int | None
     has_twin: bool = False
+    keeps_last: bool = False
 
     @property
     def min_steps(self) -> int:
@@ -57,7 +58,8 @@ class StoppingRule:
 class Unstopped(StoppingRule):
     """No rule: every step is run and the last estimate kept."""
 
-    patience: int = static(default=0)
+    patience: int | None = static(default=None)
+    keeps_last = True
 
     def begin(self, key: Array, problem: Problem, x: Array) -> Any:
         return ()
@@ -67,6 +69,47 @@ class Unstopped(StoppingRule):
 
     def score(self, memory: Any, problem: Problem, x: Array, twin: Any) -> Array:
         return jnp.zeros((), numerics.real_dtype(x.dtype))
+
+
+@pytree
+class LeastResidual(StoppingRule):
+    """See ``least_residual``; it has no memory."""
+
+    patience: int | None = static(default=None)
+
+    def begin(self, key: Array, problem: Problem, x: Array) -> Any:
+        return ()
+
+    def observe(self, memory: Any, x: Array) -> Any:
+        return memory
+
+    def score(self, memory: Any, problem: Problem, x: Array, twin: Any) -> Array:
+        return numerics.sum_squares(problem.operator(x) - problem.y)
+
+
+def least_residual(patience: int | None = None) -> LeastResidual:
+    r"""Keep the averaged estimate that meets the measurements best, not the last one.
+
+    .. math:: \arg\min_t \|A \bar x_t - y\|^2
+
+    For measurements without noise, where the loss goes up and down at the end of a fit. In noise
+    it prefers the estimate that fits the noise best: use another rule.
+
+    Args:
+        patience: steps without a new minimum before the fit stops; None runs every step.
+
+    Returns:
+        A rule for ``fit(stop=...)``.
+
+    Example:
+        >>> least_residual().patience is None
+        True
+
+    Source: Heckel, Hand (2019), the option ``find_best`` of the code published with it.
+    """
+    if patience is not None:
+        patience = checks.count("least_residual", "patience", patience)
+    return LeastResidual(patience)
 
 
 @pytree
