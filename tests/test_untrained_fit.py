@@ -181,12 +181,10 @@ def test_only_the_fit_that_spikes_is_taken_back():
     np.testing.assert_array_equal(both.params[1], start)
 
 
-@pytest.mark.parametrize("rate", [float("nan"), 1e30])
+@pytest.mark.parametrize("rate", [float("nan"), float("inf")])
 @pytest.mark.parametrize("look_every", [4, 5])
 def test_a_fit_that_never_moves_says_so(rate, look_every):
     y = jnp.asarray(np.random.default_rng(1).normal(size=12), DTYPE)
-    if rate > 1e20 and DTYPE == jnp.float64:
-        rate = 1e300
     found = ji.untrained.fit(
         KEY, line(), ji.Problem(ji.operators.identity((12,)), y), optimizer=optax.sgd(rate),
         num_steps=20, stop=None, look_every=look_every,

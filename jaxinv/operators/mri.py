@@ -142,8 +142,8 @@ def multicoil_mri(mask: Any, maps: Any = None, *, num_coils: int | None = None) 
         without, from (C, h, w) to (C, h, w), of norm 1.
 
     Raises:
-        ValueError: a mask as for ``mri``, maps of another size, not finite or all zero, both or neither of
-            maps and ``num_coils``.
+        ValueError: a mask as for ``mri``, maps of another size, not finite or all zero, both or
+            neither of maps and ``num_coils``.
 
     Cost: C FFTs a product.
 

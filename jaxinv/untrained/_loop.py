@@ -244,6 +244,7 @@ def _taken_back(spiked: Array, start: Carry, carry: Carry, following: Carry) -> 
         state=start.state,
         twin=start.twin,
         step=following.step,
+        typical_loss=start.typical_loss,
         step_scale=_SHORTER * carry.step_scale,
         num_spikes=carry.num_spikes + 1,
     )
@@ -277,9 +278,8 @@ def _look(model: Model, problem: Problem, carry: Carry) -> tuple[Carry, Array, A
     score = jnp.where(ready, rule.score(carry.memory, problem, x, twin), jnp.inf)
     score = score.astype(carry.best_score.dtype)
     better = (score < carry.best_score) | rule.keeps_last | ~ready
-    # a loss that has never been finite was taken back at every step
-    finite = jnp.isfinite(residual) & jnp.isfinite(carry.typical_loss)
-    better = better & finite
+    finite = jnp.isfinite(residual)
+    better = better & finite & (carry.weight > 0)  # without a finite loss nothing is averaged
     carry = carry._replace(
         best_params=jax.tree.map(partial(jnp.where, better), carry.state.u, carry.best_params),
         best_x=jnp.where(better, x, carry.best_x),

@@ -269,9 +269,9 @@ def _default_optimizer() -> optax.GradientTransformation:
 
 def _key(key: Any) -> Array:
     """Return a key, or a vector of keys."""
-    if isinstance(key, jax.Array) and key.dtype == jnp.uint32 and key.ndim == 2:
-        if key.shape[0] and key.shape[1] in (2, 4):  # keys of the older style
-            return jax.random.wrap_key_data(key)
+    is_older = isinstance(key, jax.Array) and key.dtype == jnp.uint32 and key.ndim == 2
+    if is_older and key.shape[0] and key.shape[1] in (2, 4):
+        return jax.random.wrap_key_data(key)
     if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.ndim:
         if key.ndim > 1 or key.size == 0:
             checks.fail(_WHERE, "key", "be one key or a vector of keys", key)

@@ -116,7 +116,7 @@ def least_residual(patience: int | None = None) -> LeastResidual:
 class WindowedVariance(StoppingRule):
     """See ``windowed_variance``; memory is (window, *x.shape) and the number seen."""
 
-    patience: int = static()
+    patience: int | None = static()
     window: int = static()
 
     @property
@@ -167,7 +167,7 @@ def windowed_variance(window: int = 100, patience: int = 1000) -> WindowedVarian
 class ExponentialVariance(StoppingRule):
     """See ``exponential_variance``; memory is the mean, the variance and the number seen."""
 
-    patience: int = static()
+    patience: int | None = static()
     weight: float = static()
 
     @property
@@ -224,7 +224,7 @@ def exponential_variance(weight: float = 0.1, patience: int = 1000) -> Exponenti
 class HeldOut(StoppingRule):
     """See ``held_out``; memory is the mask of the entries that are not fitted."""
 
-    patience: int = static()
+    patience: int | None = static()
     fraction: float = static()
 
     def begin(self, key: Array, problem: Problem, x: Array) -> Any:
@@ -300,7 +300,7 @@ class Sure(StoppingRule):
     """See ``sure``; memory is the probe b."""
 
     noise_std: Any
-    patience: int = static()
+    patience: int | None = static()
     has_twin = True
 
     def begin(self, key: Array, problem: Problem, x: Array) -> Any:
