@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -70,6 +71,13 @@ def test_nobody_at_the_address_is_said_within_ten_seconds():
     with pytest.raises(ValueError, match=r"address of a running Dask scheduler.*dask scheduler"):
         connect("tcp://127.0.0.1:9")
     assert time.monotonic() - began < 10
+    with socket.socket() as silent:  # takes connections, and says nothing
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        began = time.monotonic()
+        with pytest.raises(ValueError, match="address of a running Dask scheduler"):
+            connect(f"tcp://127.0.0.1:{silent.getsockname()[1]}")
+        assert time.monotonic() - began < 10
     with pytest.raises(TypeError, match="address must be"):
         connect("")
     with pytest.raises(ValueError, match="num_workers must be >= 1"), local_workers(0):

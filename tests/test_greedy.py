@@ -274,6 +274,12 @@ def test_the_normalized_loss_never_rises_and_units_do_not_matter():
     np.testing.assert_allclose(100 * u, plain, atol=1e-4)
 
 
+def test_without_a_step_size_it_is_normalized():
+    assert ji.solvers.iht(3).normalized
+    assert not ji.solvers.iht(3, 0.5).normalized
+    assert not ji.solvers.iht(3, normalized=False).normalized
+
+
 def test_a_fixed_step_is_refused_with_normalization():
     with pytest.raises(ValueError, match="step_size must be None with normalized=True"):
         ji.solvers.iht(3, 0.1, normalized=True)

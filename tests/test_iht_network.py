@@ -166,11 +166,16 @@ def test_a_count_and_a_share_are_the_same_also_when_traced():
     np.testing.assert_array_equal(np.count_nonzero(rows, axis=1), [4, 8])
 
 
+def test_without_a_count_a_share_is_kept():
+    problem = one()
+    u = ji.unfold(ji.unfolded.iht_network(problem.operator, 2), problem)
+    assert np.count_nonzero(u) == round(0.15 * u.size)
+
+
 def test_bad_input_is_refused():
     A = drawn()[0].operator
     for arguments, options, message in [
-        ((), {}, "num_nonzeros or ramp must be given, one of the two, got neither"),
-        ((3,), {"ramp": 0.5}, "num_nonzeros or ramp must be given, one of the two, got both"),
+        ((3,), {"ramp": 0.5}, "num_nonzeros or ramp must be left out, one of the two, got both"),
         ((0,), {}, "num_nonzeros must be >= 1"),
         ((41,), {}, "num_nonzeros must be at most n = 40, got 41"),
         ((1.5,), {}, r"num_nonzeros must be in \(0, 1\]"),

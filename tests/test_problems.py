@@ -111,6 +111,18 @@ def test_noise_follows_the_ratio_of_each_trial():
     np.testing.assert_allclose(10 * np.log10(clean / noise), 10.0, atol=1.5)
 
 
+def test_sizes_and_type_are_those_of_a_given_operator():
+    operator = ji.operators.dense(jnp.ones((6, 9), DTYPE))
+    family = ji.problems.sparse(operator=operator)
+    problem = family.sample(jax.random.key(0))
+    assert (problem.y.shape, problem.truth.x.shape) == ((6,), (9,))
+    assert problem.truth.x.dtype == family.initial(jax.random.key(0)).dtype == DTYPE
+    with pytest.raises(ValueError, match=r"operator must map shape \(9,\) to \(5,\)"):
+        ji.problems.sparse(5, 9, operator=operator)
+    with pytest.raises(ValueError, match="operator must map vectors to vectors"):
+        ji.problems.sparse(operator=ji.operators.identity((3, 3)))
+
+
 def test_a_shared_operator_may_be_complex():
     mask = ji.operators.random_mask(jax.random.key(0), 24, 0.5)
     operator = ji.operators.subsampled_fourier(mask, real=True)
@@ -261,13 +273,15 @@ KEY = jax.random.key(0)
         (lambda: ji.problems.sparse(sparsity=0.0), r"sparsity must be in \(0, 1\], got 0"),
         (lambda: ji.problems.sparse(sparsity=1.5), "sparsity"),
         (lambda: ji.problems.sparse(snr_db=float("inf")), "snr_db must be a finite number"),
+        (lambda: ji.problems.sparse(snr_db=1e4), "snr_db must be 0 dB, or between 1 and 200"),
+        (lambda: ji.problems.sparse(snr_db=0.01), "snr_db must be .*None is no noise"),
         (lambda: ji.problems.sparse(num_nonzeros=501), r"num_nonzeros must be in \[0, 500\]"),
         (lambda: ji.problems.sparse(num_measurements=0), "num_measurements must be >= 1"),
         (lambda: ji.problems.sparse(active_measurements=251), r"in \[1, 250\]"),
         (lambda: ji.problems.sparse(condition_number=0.5), "condition_number"),
         (lambda: ji.problems.sparse(dtype=jnp.int32), "dtype must be a real floating type"),
         (
-            lambda: ji.problems.sparse(operator=A),
+            lambda: ji.problems.sparse(250, 500, operator=A),
             r"operator must map shape \(500,\) to \(250,\), got one from \(8,\) to \(5,\)",
         ),
         (lambda: ji.problems.sparse(5, 8, operator=A, condition_number=2), "condition_number must"),

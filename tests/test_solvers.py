@@ -121,6 +121,16 @@ def bumps(params, z):
     return jnp.stack([z * z - 1, 0.3 * (z - 1)])
 
 
+@pytest.mark.skipif(not X64, reason="there is one floating type without x64")
+@pytest.mark.parametrize("solver", [ji.solvers.ista(0.1, 0.1), ji.solvers.lasso(0.1)])
+def test_a_start_of_less_precision_than_the_measurements_is_raised_to_theirs(solver):
+    A = ji.operators.dense(np.random.default_rng(0).normal(size=(6, 9)))
+    problem = ji.Problem(A, jnp.ones(6))
+    found = ji.solve(solver, problem, jnp.zeros(9, jnp.float32), max_steps=5)
+    assert found.u.dtype == jnp.float64
+    np.testing.assert_array_equal(found.u, ji.solve(solver, problem, jnp.zeros(9), max_steps=5).u)
+
+
 def test_restarts_keep_the_lowest_objective():
     prior = ji.generators.from_function(bumps, None)
     problem = ji.Problem(ji.operators.identity((2,)), jnp.zeros(2, DTYPE), prior)

@@ -1,5 +1,6 @@
 """The store: what binds a block to it, verifying, merging, and a full disk."""
 
+import argparse
 import contextlib
 import itertools
 import os
@@ -363,3 +364,21 @@ def test_damaged_blocks_are_not_merged(tmp_path):
         merge([tmp_path / "new"], tmp_path / "a")
     fill(tmp_path / "b")
     assert merge([tmp_path / "b", tmp_path / "b"], tmp_path / "new").ok
+
+
+def test_a_store_remembers_every_command_that_it_grew_by(tmp_path):
+    from jaxinv._commands import sweep as command
+
+    path = str(tmp_path / "sweep.sqlite")
+    parser = argparse.ArgumentParser()
+    command.add_parser(parser.add_subparsers())
+    assert fill(path) is not None
+    for trials in ("1", "2", "1"):
+        command._remember(
+            parser.parse_args(["sweep", "lasso", "--trials", trials, "--store", path])
+        )
+    lines = [" ".join(arguments) for arguments in command.arguments_of(path)]
+    assert [line.partition(" --dtype")[0] for line in lines] == [
+        "sweep lasso --trials 1",
+        "sweep lasso --trials 2",
+    ]

@@ -256,8 +256,16 @@ def test_every_network_can_be_saved(tmp_path, make):
     np.testing.assert_array_equal(nmse_db(copy), nmse_db(layers))
 
 
-def test_a_file_of_another_matrix_is_refused(tmp_path):
-    path = ji.unfolded.save(tmp_path / "net.npz", network())
+def test_a_file_without_its_matrix_cannot_be_checked(tmp_path):
+    path = ji.unfolded.save(tmp_path / "net.npz", ji.Layers.repeat(ji.solvers.ista(0.1, 0.1), 2))
+    with pytest.raises(ValueError, match="be a network that holds its operator"):
+        ji.unfolded.load(path, operator=family().operator)
+
+
+@pytest.mark.parametrize("make", ["alista", "step_lista"])
+def test_a_file_of_another_matrix_is_refused(tmp_path, make):
+    layers = getattr(ji.unfolded, make)(family().operator, 2)
+    path = ji.unfolded.save(tmp_path / "net.npz", layers)
     other = ji.operators.dense(family().operator.matrix[:, ::-1])
     with pytest.raises(ValueError, match="made for another operator"):
         ji.unfolded.load(path, operator=other)

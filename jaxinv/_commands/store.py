@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 _EXAMPLE = """\
@@ -53,19 +55,25 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _compute_again(path: str) -> int:
-    """Run the command that made the store; it computes what is absent and nothing else."""
+    """Run the commands that made the store; they compute what is absent and nothing else."""
     from jaxinv._commands.sweep import arguments_of
     from jaxinv.experiments import verify
 
-    arguments = arguments_of(path)
-    if arguments is None:
+    commands = arguments_of(path)
+    if not commands:
         print("It is not of a named sweep: call experiments.sweep again as it was called.")
         return 1
-    print(f"jaxinv {' '.join(arguments)}", flush=True)
-    code = subprocess.run([sys.executable, "-m", "jaxinv", *arguments], check=False).returncode
-    if code == 0:
-        print(verify(path))
-    return code
+    with tempfile.TemporaryDirectory() as folder:  # for the figures, which are there already
+        for arguments in commands:
+            print(f"jaxinv {' '.join(arguments)}", flush=True)
+            plot = ["--plot", str(Path(folder) / "figure.png")]
+            called = [sys.executable, "-m", "jaxinv", *arguments, *plot]
+            code = subprocess.run(called, check=False).returncode
+            if code != 0:
+                return code
+    found = verify(path)
+    print(found)
+    return 0 if found.ok else 1
 
 
 def _merge(options: argparse.Namespace) -> int:

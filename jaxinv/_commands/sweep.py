@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jaxinv._commands import _options
@@ -113,6 +113,7 @@ def run(options: argparse.Namespace) -> int:
         settings |= {"traced": (chosen.axis,), "micro_batch": micro_batch, "progress": update}
         settings |= {"key": key, "num_trials": num_trials, "store": options.store}
         try:
+            _check_settings(settings)
             _remember(options)
             results = _with_warnings_as_lines(sweep, trial, settings)
         except KeyboardInterrupt as stopped:
@@ -167,20 +168,38 @@ def _remember(options: argparse.Namespace) -> None:
 
     command = {name: getattr(options, name) for name in ("preset", *_REMEMBERED)}
     with Store(options.store, write=True) as store:
-        store.remember("command", command)
+        known = _commands(store.manifest())
+        if command not in known:
+            store.remember(f"command {len(known)}", command)
 
 
-def arguments_of(path: str) -> list[str] | None:
-    """Return the command line that made a store, or None when another program did."""
+def _commands(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return how the sweeps that wrote a store were called: one that grew has several."""
+    names = [name for name in manifest if name.partition(" ")[0] == "command"]
+    return [manifest[name] for name in sorted(names)]
+
+
+def _check_settings(settings: dict[str, Any]) -> None:
+    """Refuse what ``sweep`` would refuse, before the store remembers the command."""
+    from jaxinv.experiments._adaptive import check_rule
+    from jaxinv.experiments._cells import check_grid
+
+    axes, _ = check_grid(settings["grid"], settings["traced"])
+    check_rule(settings.get("success"), settings.get("precision"), settings.get("bisect"), axes)
+
+
+def arguments_of(path: str) -> list[list[str]]:
+    """Return the command lines that made a store; none when another program did."""
     from jaxinv.experiments._store import Store
 
     with Store(path, write=False) as store:
-        command = store.manifest().get("command")
-    if command is None:
-        return None
-    given = [(name, command[name]) for name in _REMEMBERED if command.get(name) is not None]
-    options = [text for name, value in given for text in (f"--{name}", str(value))]
-    return ["sweep", command["preset"], *options, "--store", path]
+        commands = _commands(store.manifest())
+    lines = []
+    for command in commands:
+        given = [(name, command[name]) for name in _REMEMBERED if command.get(name) is not None]
+        options = [text for name, value in given for text in (f"--{name}", str(value))]
+        lines.append(["sweep", command["preset"], *options, "--store", path])
+    return lines
 
 
 def _settings(options: argparse.Namespace, chosen: Any) -> dict[str, Any]:

@@ -168,6 +168,21 @@ def scalar(
     return value if _is_array(value) and seen.ndim else float(seen)
 
 
+_MOST_DECIBELS = 200.0
+
+
+def decibels(where: str, argument: str, value: Any, *, single: bool = False) -> Any:
+    """Return a signal-to-noise ratio in dB, as ``scalar``; refuse what must be a plain ratio."""
+    hint = "Decibels are 10 log10 of the ratio of powers; None is no noise."
+    value = scalar(where, argument, value, single=single, hint=hint)
+    if is_concrete(value):
+        size = np.abs(np.asarray(value, np.float64))
+        if np.any((size > _MOST_DECIBELS) | ((size > 0) & (size < 1))):
+            expected = f"be 0 dB, or between 1 and {_MOST_DECIBELS:g} dB in magnitude"
+            fail(where, argument, expected, value, hint)
+    return value
+
+
 def _interval(low: float, high: float, open_low: bool) -> str:
     if math.isinf(high):
         bound = f"finite and {'>' if open_low else '>='} {low:g}"

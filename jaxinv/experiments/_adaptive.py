@@ -43,12 +43,7 @@ class Rule(NamedTuple):
 
     def count(self, cell: Cell) -> int:
         """Return the successes among the wanted trials of a cell."""
-        blocks = [cell.blocks[block] for block in range(cell.num_blocks)]
-        results = {
-            name: np.concatenate([block[name] for block in blocks])[: cell.num_trials]
-            for name in blocks[0]
-        }
-        return int(np.sum(self._succeeded(results)))
+        return int(np.sum(self._succeeded(cell.blocks.trials(cell.num_trials).arrays)))
 
     def _succeeded(self, results: Results) -> np.ndarray:
         if isinstance(self.success, str):

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxinv._core import checks
@@ -100,6 +101,9 @@ def check_grid(grid: Any, traced: Any) -> tuple[dict[str, list[Any]], tuple[str,
                 checks.fail_type(_WHERE, f"grid[{name!r}]", expected, value)
             if isinstance(value, int) and not -(2**31) <= value < 2**31:
                 checks.fail(_WHERE, f"grid[{name!r}]", "fit into int32, to be traced", value)
+            largest = float(jnp.finfo(jnp.result_type(float)).max)
+            if isinstance(value, float) and abs(value) > largest:
+                checks.fail(_WHERE, f"grid[{name!r}]", "fit into float32, to be traced", value)
     return axes, tuple(sorted(traced))
 
 

@@ -2,47 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jaxinv.experiments._blocks import Trials
 from jaxinv.experiments._cells import token
 
 if TYPE_CHECKING:
     import xarray as xr
-
-Results = dict[str, np.ndarray]
-
-
-class Trials(NamedTuple):
-    """The trials of one cell, in order.
-
-    Attributes:
-        arrays: one array per metric.
-        ran: False for trials that were not run, or whose block is lost.
-    """
-
-    arrays: Results
-    ran: np.ndarray
-
-
-def in_order(blocks: Mapping[int, Results], micro_batch: int, num_trials: int) -> Trials:
-    """Return the first ``num_trials`` trials of a cell; those of missing blocks are NaN."""
-    last = math.ceil(num_trials / micro_batch)
-    names = next(iter(blocks.values()))
-    ran = np.repeat([block in blocks for block in range(last)], micro_batch)[:num_trials]
-    arrays = {}
-    for name, example in names.items():
-        if not ran.all():
-            dtype = np.result_type(example.dtype, np.float32)
-            hole = np.full(micro_batch, np.nan, dtype)
-            pieces = [blocks[b][name] if b in blocks else hole for b in range(last)]
-        else:
-            pieces = [blocks[block][name] for block in range(last)]
-        arrays[name] = np.concatenate(pieces)[:num_trials]
-    return Trials(arrays, ran)
 
 
 def to_dataset(
@@ -64,7 +33,14 @@ def to_dataset(
     ran = np.zeros(shape, bool)
     metrics: dict[str, np.dtype] = {}
     places = {}
+    names = {values: tuple(sorted(found.arrays)) for values, found in results.items()}
     for values, found in results.items():
+        first = next(iter(names))
+        if names[values] != names[first]:
+            raise ValueError(
+                f"sweep: the cells {first} and {values} have other metrics, {names[first]} and "
+                f"{names[values]}: they are no one sweep."
+            )
         place = tuple(index[value] for index, value in zip(positions, values, strict=True))
         places[values] = (*place, slice(0, min(num_trials, len(found.ran))))
         ran[places[values]] = found.ran[:num_trials]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import multiprocessing
 import os
@@ -23,6 +24,7 @@ _CONFIG = (
     "jax_compilation_cache_dir",
     "jax_persistent_cache_min_compile_time_secs",
 )
+_SECONDS_FOR_WORKERS = 10
 _MOST_PROGRAMS = 16  # that a worker keeps
 
 
@@ -98,6 +100,8 @@ def check_executor(executor: Any) -> Workers:
     if isinstance(executor, type):
         checks.fail_type("sweep", "executor", "be an executor", executor, "This is its class.")
     if callable(getattr(executor, "get_executor", None)):  # a Dask client
+        if getattr(executor, "status", "running") != "running":
+            checks.fail("sweep", "executor", "be running", f"a client that is {executor.status}")
         return _dask_workers(executor, executor.get_executor())
     if not callable(getattr(executor, "submit", None)):
         expected = "have a method submit, as concurrent.futures executors have"
@@ -106,6 +110,8 @@ def check_executor(executor: Any) -> Workers:
         hint = "XLA programs run from several threads of one process can hang; use processes."
         checks.fail_type("sweep", "executor", "be a process executor", executor, hint)
     if isinstance(executor, ProcessPoolExecutor):
+        if getattr(executor, "_shutdown_thread", False) or getattr(executor, "_broken", False):
+            checks.fail("sweep", "executor", "be running", "one that was shut down or broke")
         context = getattr(executor, "_mp_context", None)
         method = context.get_start_method() if context else multiprocessing.get_start_method()
         if method == "fork":
@@ -122,8 +128,12 @@ def _dask_workers(client: Any, executor: Any) -> Workers:
     """Refuse Dask workers that share a process with others or with this one."""
     threads = client.nthreads()
     if not threads:
-        client.wait_for_workers(1, timeout=60)
+        with contextlib.suppress(TimeoutError):
+            client.wait_for_workers(1, timeout=_SECONDS_FOR_WORKERS)
         threads = client.nthreads()
+    if not threads:
+        hint = "Start one: dask worker ADDRESS --nthreads 1."
+        checks.fail("sweep", "executor", "have workers", "none", hint)
     if any(address.startswith("inproc") for address in threads):
         expected = "have workers in processes of their own"
         checks.fail("sweep", "executor", expected, "threads", "Use LocalCluster(processes=True).")

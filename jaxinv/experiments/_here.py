@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from jaxinv.experiments._program import Program, Results
 from jaxinv.experiments._progress import Meter
@@ -87,6 +87,17 @@ def _compiling(work: Work | None) -> threading.Thread | None:
     return thread
 
 
+@contextlib.contextmanager
+def _named(units: list[Unit]) -> Iterator[None]:
+    """Note on an error which cell and block it comes from."""
+    try:
+        yield
+    except Exception as error:
+        places = ", ".join(f"{unit.cell.values} block {unit.number}" for unit in units)
+        error.add_note(f"sweep: raised by the trial in the cell {places}")
+        raise
+
+
 def _blocks(
     work: Work,
     program: Program,
@@ -104,16 +115,24 @@ def _blocks(
             if not clock.has_room():
                 raise OutOfTime
             began = time.perf_counter()
-            running = program.start([unit.cell.block(unit.number) for unit in taken])
-        found = program.collect(running, len(taken))
+            with _named(taken):
+                running = program.start([unit.cell.block(unit.number) for unit in taken])
+        with _named(taken):
+            found = program.collect(running, len(taken))
         seconds = time.perf_counter() - began
         meter.run_seconds += seconds
         clock.longest = max(clock.longest, seconds)
-        done, taken, running = taken, [], None
+        done, taken, running, failure = taken, [], None, None
         if clock.has_room():
             taken = work.take(program.num_devices)
             if taken:  # the device works on while these results are written
                 began = time.perf_counter()
-                running = program.start([unit.cell.block(unit.number) for unit in taken])
+                try:
+                    with _named(taken):
+                        running = program.start([unit.cell.block(unit.number) for unit in taken])
+                except BaseException as error:  # callbacks run here: the finished block is kept
+                    failure = error
         for unit, results in zip(done, found, strict=True):
             deliver(work, unit, results)
+        if failure is not None:
+            raise failure

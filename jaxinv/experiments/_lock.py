@@ -13,6 +13,7 @@ _NOTE_AT = 64
 
 
 def _path(store: Path) -> Path:
+    store = Path(os.path.realpath(store))  # SQLite follows links too: one file has one lock
     return store.with_name(store.name + ".lock")
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jaxinv._core import checks
+from jaxinv.experiments._callbacks import callbacks_digest
 
 Trial = Callable[..., Mapping[str, Any]]
 Results = dict[str, np.ndarray]
@@ -66,6 +67,7 @@ class Program:
             raise
         self.metrics = _check_metrics(stage.out_info, self.static)
         self._lowered = stage.lower()
+        self._callbacks = callbacks_digest(stage.jaxpr)
         self.identity = self._identity()
         _warn_of_lapack(self._lowered.as_text(), self.static)
         if num_devices > 1:
@@ -118,6 +120,7 @@ class Program:
 
     def _identity(self) -> str:
         digest = hashlib.sha256(self._lowered.as_text().encode())
+        digest.update(self._callbacks)
         for leaf in self._leaves:
             value = np.asarray(leaf)
             digest.update(f"{value.dtype.str}{value.shape}".encode())

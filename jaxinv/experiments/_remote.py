@@ -8,6 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import NamedTuple
 
+from jaxinv._core import checks
 from jaxinv.experiments._executors import Done, Recipe, Workers, run_task
 from jaxinv.experiments._here import Clock, OutOfTime
 from jaxinv.experiments._program import Program, Results
@@ -75,7 +76,11 @@ class _Remote:
     def _submit(self, sent: _Sent) -> None:
         recipe = self.recipe(sent.work.program(), sent.units[0])
         blocks = tuple(unit.cell.block(unit.number) for unit in sent.units)
-        self.sent[self.workers.executor.submit(run_task, recipe, blocks)] = sent
+        future = self.workers.executor.submit(run_task, recipe, blocks)
+        if not all(callable(getattr(future, name, None)) for name in ("result", "cancel")):
+            expected = "return futures from submit"
+            checks.fail_type("sweep", "executor", expected, future)
+        self.sent[future] = sent
 
     def finished(self) -> list[tuple[_Sent, Done]]:
         """Wait for a task; returns those that have ended. Tasks of lost workers go out again."""

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxinv.experiments._blocks import Blocks
 from jaxinv.experiments._cells import cell_id
 from jaxinv.experiments._program import Block, Program, Results
 
@@ -22,7 +23,7 @@ class Cell:
         self.values, self.identifier, self.micro_batch = dict(values), identifier, micro_batch
         self.static = {name: v for name, v in values.items() if name not in traced}
         self.traced = {name: values[name] for name in traced}
-        self.blocks: dict[int, Results] = {}
+        self.blocks = Blocks(micro_batch)
         self.num_trials = 0
         self.outstanding = 0
         self.key_data = np.zeros(0, np.uint32)
@@ -94,7 +95,7 @@ class Work:
     def deliver(self, unit: Unit, results: Results) -> None:
         """Keep the results of a block; when it was the cell's last, ask whether it wants more."""
         cell = unit.cell
-        cell.blocks[unit.number] = results
+        cell.blocks.put(unit.number, results)
         cell.outstanding -= 1
         if cell.outstanding == 0:
             more: list[Unit] = []

@@ -18,8 +18,8 @@ import numpy as np
 from jaxinv._core import checks
 from jaxinv.experiments._adaptive import Rule, Success, check_rule
 from jaxinv.experiments._block_size import default_micro_batch, measured_micro_batch
-from jaxinv.experiments._cells import cell_id, cell_key, cells, check_grid, token
-from jaxinv.experiments._dataset import in_order, to_dataset
+from jaxinv.experiments._cells import cell_from_id, cell_id, cell_key, cells, check_grid, token
+from jaxinv.experiments._dataset import to_dataset
 from jaxinv.experiments._executors import Recipe, Workers, check_executor, numeric_config
 from jaxinv.experiments._here import Clock, OutOfTime, run_here
 from jaxinv.experiments._program import Program, Results, Trial, check_trial
@@ -221,6 +221,10 @@ class _Run:
         self.metrics: tuple[tuple[str, ...], Mapping[str, Any]] | None = None
         self.cells: list[Cell] = []
         self.found = {} if store is None else self._read(store)
+        for cell, blocks in self.found.items():
+            for results in blocks.values():
+                self.metrics = (tuple(sorted(results)), cell_from_id(cell))
+                break
         workers = settings.workers
         meter.num_workers = 1 if workers is None else workers.num_processes
 
@@ -280,7 +284,7 @@ class _Run:
             self.store.ask(cell.identifier, num_trials)
         for block, results in self.found.get(cell.identifier, {}).items():
             if block < cell.num_blocks and block not in before:
-                cell.blocks[block] = results
+                cell.blocks.put(block, results)
                 self.meter.count(results, cell.visible(block), ran=False)
 
     def _work(self, group: list[Cell]) -> Work:
@@ -304,8 +308,7 @@ class _Run:
             self._want(cell, wanted)
             return True
         self.meter.total -= self.settings.num_trials - cell.num_trials
-        trials = in_order(cell.blocks, self.settings.micro_batch, cell.num_trials)
-        self.meter.tell(cell.values, trials.arrays)
+        self.meter.tell(cell.values, cell.blocks.trials(cell.num_trials).arrays)
         return False
 
     def _deliver(self, work: Work, unit: Unit, results: Results) -> None:
@@ -367,13 +370,15 @@ class _Run:
     def _dataset(self, complete: bool) -> xr.Dataset:
         size = self.settings.micro_batch
         table, axes = {}, {name: list(values) for name, values in self.settings.axes.items()}
+        known = {name: set(map(token, values)) for name, values in axes.items()}
         for cell in self.cells:
             for name, value in cell.values.items():
-                if all(token(value) != token(known) for known in axes[name]):
+                if token(value) not in known[name]:
+                    known[name].add(token(value))
                     axes[name].append(value)  # a cell that bisection added
             if cell.blocks:
                 place = tuple(token(cell.values[name]) for name in axes)
-                table[place] = in_order(cell.blocks, size, cell.num_trials)
+                table[place] = cell.blocks.trials(cell.num_trials)
         for name in self.settings.rule.bisect:
             axes[name].sort()
         most = max((len(found.ran) for found in table.values()), default=0)

@@ -6,8 +6,9 @@ import os
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from jaxinv.experiments._blocks import Blocks
 from jaxinv.experiments._cells import cell_from_id, token
-from jaxinv.experiments._dataset import in_order, to_dataset
+from jaxinv.experiments._dataset import to_dataset
 from jaxinv.experiments._store import Results, Store, StoreError
 from jaxinv.experiments._survey import Place, Survey, named, survey
 
@@ -83,7 +84,7 @@ def dataset_of(store: Store, found: Survey) -> xr.Dataset:
         blocks = results.get(identifier, {})
         if blocks:
             place = tuple(token(cell[name]) for name in names)
-            table[place] = in_order(blocks, size, asked[identifier])
+            table[place] = Blocks(size, blocks).trials(asked[identifier])
     num_trials = max(asked.values(), default=0)
     whole = not (found.missing or found.damaged or found.foreign or found.faults)
     attrs = {"micro_batch": size, "complete": int(whole)}

@@ -280,7 +280,7 @@ def patches(
     if snr_db is not None and noise_std is not None:
         checks.fail(where, "snr_db and noise_std", "not both be set", f"{snr_db}, {noise_std}")
     if snr_db is not None:
-        snr_db = checks.scalar(where, "snr_db", snr_db, hint="Use None for no noise.")
+        snr_db = checks.decibels(where, "snr_db", snr_db)
     if noise_std is not None:
         noise_std = checks.nonnegative(where, "noise_std", noise_std)
     remove_mean = checks.boolean(where, "remove_mean", remove_mean)

@@ -131,8 +131,8 @@ def _with_condition_number(matrix: Array, active: Any, condition_number: Any) ->
 
 
 def sparse(
-    num_measurements: int = 250,
-    signal_size: int = 500,
+    num_measurements: int | None = None,
+    signal_size: int | None = None,
     sparsity: Any = 0.1,
     snr_db: Any = None,
     *,
@@ -141,7 +141,7 @@ def sparse(
     unit_columns: bool = True,
     operator: LinearOperator | None = None,
     active_measurements: Any = None,
-    dtype: Any = jnp.float32,
+    dtype: Any = None,
 ) -> SparseFamily:
     r"""Make the family of random sparse recovery problems.
 
@@ -155,10 +155,11 @@ def sparse(
     of the unpadded one.
 
     Args:
-        num_measurements: m.
-        signal_size: n.
+        num_measurements: m; default that of ``operator``, or 250.
+        signal_size: n; default that of ``operator``, or 500.
         sparsity: p in (0, 1], the probability that an entry is not zero; may be traced.
-        snr_db: 10 log₁₀ of ‖A x‖² over the expected ‖η‖², per trial; None for no noise.
+        snr_db: 10 log₁₀ of ‖A x‖² over the expected ‖η‖², per trial; 0, or from 1 to 200 in
+            magnitude; None for no noise.
         num_nonzeros: s in [0, n], exactly so many nonzero entries at random places, in place of
             ``sparsity``; may be traced.
         condition_number: κ >= 1: the singular values of A become a geometric ladder with this
@@ -167,7 +168,8 @@ def sparse(
         operator: a linear operator from shape (n,) to (m,), in place of the Gaussian A.
         active_measurements: m in use, in [1, num_measurements]; default all; may be traced.
             A scales with it.
-        dtype: real floating type of the signal and of A.
+        dtype: real floating type of the signal and of A; default that of ``operator``, or
+            float32.
 
     Returns:
         A family with ``sample(key)``, ``initial(key)`` (zero), ``batch(keys)`` and ``axes``.
@@ -189,21 +191,26 @@ def sparse(
     Source: protocol of Chen, Liu, Wang, Yin (2018), section 4.1; m = 250, n = 500, p = 0.1.
     """
     where = "sparse"
+    if operator is not None:
+        _check_operator(where, operator, signal_size, num_measurements)
+        (num_measurements,), (signal_size,) = operator.out_shape, operator.in_shape
+        dtype = numerics.real_dtype(operator.in_dtype) if dtype is None else dtype
+    num_measurements = 250 if num_measurements is None else num_measurements
+    signal_size = 500 if signal_size is None else signal_size
     m = checks.count(where, "num_measurements", num_measurements)
     n = checks.count(where, "signal_size", signal_size)
     sparsity = checks.scalar(where, "sparsity", sparsity, low=0.0, high=1.0, open_low=True)
     if snr_db is not None:
-        snr_db = checks.scalar(where, "snr_db", snr_db, hint="Use None for no noise.")
+        snr_db = checks.decibels(where, "snr_db", snr_db)
     if condition_number is not None:
         condition_number = checks.scalar(where, "condition_number", condition_number, low=1.0)
     num_nonzeros = active_size(where, "num_nonzeros", num_nonzeros, n, "signal_size", least=0)
     active = active_size(where, "active_measurements", active_measurements, m, "num_measurements")
-    if operator is not None:
-        _check_operator(where, operator, (n,), (m,))
-        if condition_number is not None or active is not None:
-            argument = "condition_number" if active is None else "active_measurements"
-            hint = "It describes the Gaussian A; change the operator itself."
-            checks.fail(where, argument, "be None when an operator is given", "a value", hint)
+    described = condition_number is not None or active is not None
+    if operator is not None and described:
+        argument = "condition_number" if active is None else "active_measurements"
+        hint = "It describes the Gaussian A; change the operator itself."
+        checks.fail(where, argument, "be None when an operator is given", "a value", hint)
     return SparseFamily(
         operator=operator,
         sparsity=sparsity,
@@ -214,15 +221,23 @@ def sparse(
         num_measurements=m,
         signal_size=n,
         unit_columns=checks.boolean(where, "unit_columns", unit_columns),
-        dtype=checks.float_type(where, dtype, real=True),
+        dtype=checks.float_type(where, jnp.float32 if dtype is None else dtype, real=True),
     )
 
 
-def _check_operator(where: str, operator: Any, in_shape: Any, out_shape: Any) -> None:
+def _check_operator(where: str, operator: Any, n: Any, m: Any) -> None:
+    """Require a linear operator on vectors, of the sizes that are given beside it."""
     if not isinstance(operator, LinearOperator):
         hint = "It must be linear." if isinstance(operator, Operator) else "Use operators.dense."
         checks.fail_type(where, "operator", "be a linear operator", operator, hint)
-    if (operator.in_shape, operator.out_shape) != (in_shape, out_shape):
-        hint = "Set signal_size and num_measurements to the operator's."
+    shapes = operator.in_shape, operator.out_shape
+    wanted = [
+        given if size is None else (size,) for size, given in zip((n, m), shapes, strict=True)
+    ]
+    if [len(shape) for shape in shapes] != [1, 1] or list(shapes) != wanted:
+        hint = "Leave out signal_size and num_measurements, or set them to the operator's."
         got = f"one from {operator.in_shape} to {operator.out_shape}"
-        checks.fail(where, "operator", f"map shape {in_shape} to {out_shape}", got, hint)
+        expected = "map vectors to vectors"
+        if None not in (n, m):
+            expected = f"map shape ({n},) to ({m},)"
+        checks.fail(where, "operator", expected, got, hint)

@@ -263,6 +263,8 @@ def check_start(where: str, solver: Solver, problem: Any, u0: Any) -> tuple[Prob
         u0 = checks.array(where, "u0", u0)  # the unknown is one array, not a tree
     u0 = checks.arrays(where, "u0", u0)
     checks.finite(where, "u0", u0)
+    if problem.prior is None and isinstance(u0, jax.Array):  # so that no state changes its type
+        u0 = u0.astype(jnp.result_type(u0, numerics.real_dtype(problem.y.dtype)))
     _check_measurements(where, problem, jax.eval_shape(problem.predict, solver.one_start(u0)))
     solver.check_problem(where, problem, u0)
     with jax.ensure_compile_time_eval():  # a concrete start may be a constant of a traced caller

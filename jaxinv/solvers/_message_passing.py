@@ -121,7 +121,8 @@ def chosen_shrinkage(where: str, shrinkage: Any) -> Shrinkage:
 
 def kept_share(where: str, damping: Any) -> Any:
     """Return a share in [0, 1)."""
-    damping = checks.scalar(where, "damping", damping, low=0.0, high=1.0)
-    if checks.is_concrete(damping) and np.any(np.asarray(damping) == 1):
-        checks.fail(where, "damping", "be below 1", damping, "At 1 nothing would move.")
+    damping = checks.scalar(where, "damping", damping)
+    given = np.asarray(damping) if checks.is_concrete(damping) else np.zeros(())
+    if np.any((given < 0) | (given >= 1)):
+        checks.fail(where, "damping", "be in [0, 1)", damping, "At 1 nothing would move.")
     return damping

@@ -99,15 +99,15 @@ def _normalized_step(
     return following, step_size
 
 
-def iht(num_nonzeros: Any, step_size: Any = None, *, normalized: bool = False) -> Iht:
+def iht(num_nonzeros: Any, step_size: Any = None, *, normalized: bool | None = None) -> Iht:
     r"""Iterative hard thresholding, for signals with a known number of nonzero entries.
 
     .. math:: u_{t+1} = H_s\bigl(u_t + \eta A^* (y - A u_t)\bigr)
 
     H_s keeps the s entries of largest magnitude, exactly s of them: among equal ones the first.
     A fixed step that is safe is also small, and leaves the start slowly or gets trapped: the
-    smaller η, the more fixed points. Prefer ``normalized=True``, which takes at each step the
-    exact minimizing step on the current support Γ and, when the support moves, shrinks it until
+    smaller η, the more fixed points. The default, normalized, takes at each step the exact
+    minimizing step on the current support Γ and, when the support moves, shrinks it until
 
     .. math:: \eta = \frac{\|g_\Gamma\|^2}{\|A g_\Gamma\|^2}
         \le (1 - c) \frac{\|u_{t+1} - u_t\|^2}{\|A (u_{t+1} - u_t)\|^2}
@@ -117,9 +117,9 @@ def iht(num_nonzeros: Any, step_size: Any = None, *, normalized: bool = False) -
     Args:
         num_nonzeros: s, an integer >= 1; or a float in (0, 1], the fraction of all entries,
             rounded to at least one. It may be traced or batched.
-        step_size: η > 0, scalar; the loss never rises for η <= 1/‖A‖². None: 1/(1.02 ‖A‖²), the
-            norm estimated once.
-        normalized: choose each step as above; ``step_size`` must then be None.
+        step_size: η > 0, scalar; the loss never rises for η <= 1/‖A‖². None: see ``normalized``.
+        normalized: choose each step as above; default where no ``step_size`` is given. False
+            without one: 1/(1.02 ‖A‖²), the norm estimated once.
 
     Returns:
         A solver. ``info.error`` is ‖u_{t+1} − u_t‖ / (η ‖A*y‖), as of ``ista``: 0 exactly at a
@@ -145,6 +145,8 @@ def iht(num_nonzeros: Any, step_size: Any = None, *, normalized: bool = False) -
     """
     where = "iht"
     num_nonzeros = sparsity_level(where, num_nonzeros)
+    if normalized is None:
+        normalized = step_size is None
     normalized = checks.boolean(where, "normalized", normalized)
     if step_size is not None:
         if normalized:

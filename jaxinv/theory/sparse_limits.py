@@ -98,7 +98,7 @@ def oracle_nmse_db(snr_db: Any, *, aspect: Any, sparsity: Any) -> Array:
     Source: the mean of the inverse Wishart matrix, Muirhead (1982), section 3.2.
     """
     where = "oracle_nmse_db"
-    snr_db = checks.scalar(where, "snr_db", snr_db, hint="State it in dB.")
+    snr_db = checks.decibels(where, "snr_db", snr_db)
     aspect = checks.positive(where, "aspect", aspect)
     sparsity = checks.scalar(where, "sparsity", sparsity, low=0.0, high=1.0, open_low=True)
     if checks.is_concrete((sparsity, aspect)) and np.any(np.asarray(sparsity) >= aspect):

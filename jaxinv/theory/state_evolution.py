@@ -105,7 +105,7 @@ def _predict(
     if snr_db is not None:
         if noise_std is not None:
             checks.fail(where, "noise_std or snr_db", "be given, at most one", "both")
-        snr_db = checks.scalar(where, "snr_db", snr_db, single=True)
+        snr_db = checks.decibels(where, "snr_db", snr_db, single=True)
         noise_variance = sparsity * variance / aspect * 10 ** (-snr_db / 10)
     elif noise_std is not None:
         noise_variance = checks.nonnegative(where, "noise_std", noise_std, single=True) ** 2

@@ -19,6 +19,7 @@ from jaxinv.unfolded._start import first_weights
 
 Array = jax.Array
 
+_SHARE = 0.15  # of the entries, by default
 _THRESHOLDS = (1.6, 0.01)  # first and last, for entries N(0, 1) and analytic weights
 
 
@@ -107,7 +108,8 @@ def iht_network(
         A: the measurement matrix, shape (m, n), or a linear operator on vectors.
         num_layers: T >= 1.
         num_nonzeros: an integer k in [1, n], or a float: the share k/n in (0, 1], which may be
-            traced. Rather too large than too small.
+            traced. Rather too large than too small; default 0.15, for signals a tenth of
+            whose entries are not 0.
         ramp: σ/τ at the start, in (0, 1]: the threshold is a line from τ − σ to τ + σ, so that
             τ and σ have a gradient. Small is close to hard, 1 is no threshold at all; 0.6 suits.
             The first τ are meant for entries of size 1.
@@ -118,7 +120,7 @@ def iht_network(
         ``Layers``; trained are ``weights``, and for ``ramp`` ``threshold`` and ``width``.
 
     Raises:
-        ValueError: A with a zero column or more rows than columns; both or none of
+        ValueError: A with a zero column or more rows than columns; both of
             ``num_nonzeros`` and ``ramp``, or one out of its range; another ``start``.
 
     Example:
@@ -134,9 +136,10 @@ def iht_network(
         of Wang, Ling, Huang (2016), whose HELU is a ramp of this kind.
     """
     where = "iht_network"
-    if (num_nonzeros is None) == (ramp is None):
-        got = "neither" if ramp is None else "both"
-        checks.fail(where, "num_nonzeros or ramp", "be given, one of the two", got)
+    if num_nonzeros is None and ramp is None:
+        num_nonzeros = _SHARE
+    if num_nonzeros is not None and ramp is not None:
+        checks.fail(where, "num_nonzeros or ramp", "be left out, one of the two", "both")
     given = measurement(where, A)
     weights, thresholds = first_weights(where, given, num_layers, start)
     if start == "analytic":

@@ -132,7 +132,7 @@ def failure_threshold(snr_db: float | None) -> float:
     """
     if snr_db is None:
         return _FAILURE_DB
-    level = checks.scalar("failure_threshold", "snr_db", snr_db, single=True)
+    level = checks.decibels("failure_threshold", "snr_db", snr_db, single=True)
     return max(_FAILURE_DB, 10.0 - level)
 
 

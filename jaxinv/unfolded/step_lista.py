@@ -6,9 +6,17 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from jaxinv._core import checks
+from jaxinv._core import checks, pytree
 from jaxinv.solvers import Layers, ista
+from jaxinv.solvers.ista import Ista
 from jaxinv.unfolded._matrix import measurement, squared_norm
+
+
+@pytree
+class StepLista(Ista):
+    """See ``step_lista``: ``ista`` that remembers the operator it was made for."""
+
+    operator: Any
 
 
 def step_lista(A: Any, num_layers: int, penalty: Any = 0.1) -> Layers:
@@ -45,5 +53,6 @@ def step_lista(A: Any, num_layers: int, penalty: Any = 0.1) -> Layers:
     num_layers = checks.count(where, "num_layers", num_layers)
     real = jnp.finfo(given.matrix.dtype).dtype
     step_size = jnp.asarray(1 / squared_norm(given.matrix), real)
-    solver = ista(step_size, jnp.asarray(penalty, real))
-    return Layers.repeat(solver, num_layers, shared=("prox",), trainable=("step_size",))
+    plain = ista(step_size, jnp.asarray(penalty, real))
+    solver = StepLista(plain.step_size, plain.prox, given.operator)
+    return Layers.repeat(solver, num_layers, shared=("prox", "operator"), trainable=("step_size",))

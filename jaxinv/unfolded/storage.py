@@ -109,11 +109,10 @@ def load(path: Any, *, operator: LinearOperator | None = None) -> Layers:
     if not isinstance(layers, Layers):
         _damaged(path, "it holds no network")
     made_for = getattr(layers.solver, "operator", None)
-    if (
-        operator is not None
-        and made_for is not None
-        and not numerics.same_arrays(made_for, operator)
-    ):
+    if operator is not None and made_for is None:
+        hint = "Load without operator=: its solver has no field of that name."
+        checks.fail("load", "path", "be a network that holds its operator", f"{path}", hint)
+    if operator is not None and not numerics.same_arrays(made_for, operator):
         hint = "Load without operator= and read layers.solver.operator."
         got = f"{path}, made for another operator"
         checks.fail("load", "path", "be a network of the given operator", got, hint)
