@@ -35,7 +35,8 @@ LEFT_OUT = {
         LevenbergMarquardt Omp PrimalDual Restarts Subgradient Vamp
         unfolded: AdaptiveThreshold Alamp ConjugateHyperLista Coupled Gated HyperLista Lamp Lista
         NeuralAlista Orthogonal UnfoldedIht
-        untrained: ExponentialVariance HeldOut LearnedRegularizer Sure WindowedVariance
+        untrained: ExponentialVariance HeldOut LearnedRegularizer LeastResidual Sure
+        WindowedVariance
         ntk: Linearized
     """,
     RESULT: """

@@ -98,6 +98,7 @@ UNTRAINED = [
     row("untrained.least_misfit", lambda: {"fits": _fits(), "num_restarts": 2}),
     row("untrained.exponential_variance", dict),
     row("untrained.held_out", dict),
+    row("untrained.least_residual", dict),
     row("untrained.sure", lambda: {"noise_std": 0.1}),
     row("untrained.windowed_variance", dict),
     row("untrained.total_variation", lambda: {"weight": 0.1}),

@@ -264,7 +264,7 @@ def test_bad_input_is_one_line():
         ji.solvers.amp(ji.prox.soft(0.1))
     with pytest.raises(ValueError, match=r"vamp: noise_std must be finite and >= 0"):
         ji.solvers.vamp(None, -1.0)
-    with pytest.raises(ValueError, match=r"amp: damping must be below 1"):
+    with pytest.raises(ValueError, match=r"amp: damping must be in \[0, 1\)"):
         ji.solvers.amp(damping=1.0)
     with pytest.raises(TypeError, match=r"lamp: shrinkage must be a shrinkage"):
         ji.unfolded.lamp(problem.operator, 4, shrinkage=0.1)
@@ -280,7 +280,7 @@ def test_bad_input_is_one_line():
         with pytest.raises(ValueError, match=r"problem\.operator must be real.*fista"):
             ji.solve(solver, wave, jnp.zeros(N, DTYPE))
     for value in (2, -0.1, float("nan")):
-        with pytest.raises(ValueError, match=r"vamp: damping must be in \[0, 1\]"):
+        with pytest.raises(ValueError, match=r"vamp: damping must be in \[0, 1\)"):
             ji.solvers.vamp(damping=value)
     nonlinear = ji.Problem(ji.operators.magnitude(problem.operator), jnp.abs(problem.y))
     with pytest.raises(TypeError, match=r"amp: problem must have a linear model"):

@@ -57,7 +57,8 @@ def test_one_fit_is_the_first_of_the_seeds(found):
     seen = []
     alone = reconstruct("camera", progress=lambda *entry: seen.append(entry), **DENOISING)
     assert len(alone.seed_psnr) == 1
-    assert abs(alone.seed_psnr[0] - found.seed_psnr[0]) < 0.05
+    first, second = (abs(alone.seed_psnr[0] - score) for score in found.seed_psnr)
+    assert first < 0.2 < second  # rounding grows along the steps; another seed is 1 dB away
     assert alone.seed_psnr[0] == alone.psnr
     # the same measurements, and rivals that do not know of networks
     assert np.array_equal(alone.baseline, found.baseline)

@@ -287,6 +287,8 @@ def test_what_is_no_store_is_refused(tmp_path):
         ji.experiments.open(tmp_path / "missing.sqlite")
     with pytest.raises(StoreError, match="is a folder"):
         run(store=tmp_path)
+    with pytest.raises(TypeError, match="store must be the path of a file"):
+        ji.experiments.open(None)
     with pytest.raises(StoreError, match="folder of store"):
         run(store=text / "such.sqlite")
     torn = tmp_path / "torn.sqlite"
@@ -385,6 +387,7 @@ def changing(key, *, a):
         ({"store": 3}, TypeError, "store must be the path"),
         ({"store": ""}, TypeError, "store must be the path"),
         ({"grid": {"a": [2**40]}, "traced": ("a",)}, ValueError, "fit into int32"),
+        ({"traced": 5}, TypeError, "traced must be a tuple of names"),
         ({"trial": named}, ValueError, "names other than 'trial', 'ran' and those"),
         ({"trial": vector}, ValueError, r"got shape \(3,\) for 'value'"),
         ({"trial": no_dict}, TypeError, "dict of scalars"),
@@ -401,6 +404,12 @@ def test_bad_input_is_named(arguments, error, message):
 
 def failing(key, *, a):
     return {"error": jnp.where(a > 1, jnp.nan, 0.0), "status": jnp.int32(3)}
+
+
+@pytest.mark.skipif(jax.config.jax_enable_x64, reason="float64 holds it")
+def test_a_traced_number_that_would_be_infinite_is_refused():
+    with pytest.raises(ValueError, match="fit into float32, to be traced"):
+        sweep(failing, {"a": [1e300]}, key=KEY, num_trials=1, traced=("a",))
 
 
 def test_failed_trials_are_kept_and_count():

@@ -17,6 +17,7 @@ from test_sweep import GRID, KEY, TRACED, assert_same_bits, run
 import jaxinv as ji
 from jaxinv.experiments import _block_size, sweep
 from jaxinv.experiments._executors import run_task
+from jaxinv.experiments._here import Clock
 
 TESTS = str(Path(__file__).parent)
 
@@ -291,6 +292,15 @@ def test_transition_at_the_ends():
 
 
 # --- time and observation -------------------------------------------------------------------
+
+
+def test_no_compile_is_begun_that_would_end_after_the_limit():
+    clock = Clock(60.0)
+    assert clock.has_room()
+    assert clock.has_room_to_compile()
+    clock.longest_compile = 50.0
+    assert clock.has_room()
+    assert not clock.has_room_to_compile()
 
 
 def test_a_time_limit_keeps_what_is_done(tmp_path, reference):

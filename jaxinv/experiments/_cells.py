@@ -7,7 +7,7 @@ import itertools
 import json
 import math
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -91,7 +91,7 @@ def check_grid(grid: Any, traced: Any) -> tuple[dict[str, list[Any]], tuple[str,
             checks.fail(_WHERE, f"grid[{name!r}]", "have at least one value", "none")
         if len(set(map(token, axes[name]))) < len(axes[name]):
             checks.fail(_WHERE, f"grid[{name!r}]", "have different values", str(axes[name]))
-    if isinstance(traced, str):
+    if isinstance(traced, str) or not isinstance(traced, Iterable):
         checks.fail_type(_WHERE, "traced", "be a tuple of names", traced)
     for name in traced:
         checks.choice(_WHERE, "traced", name, axes)

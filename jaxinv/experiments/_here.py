@@ -24,6 +24,7 @@ class Clock:
     def __init__(self, limit: float | None) -> None:
         self._end = None if limit is None else time.perf_counter() + limit
         self.longest = 0.0
+        self.longest_compile = 0.0
 
     def seconds_left(self) -> float | None:
         """Return the seconds to the limit, or None without one."""
@@ -33,6 +34,11 @@ class Clock:
         """Return whether another block will probably finish in time."""
         left = self.seconds_left()
         return left is None or left > _MARGIN * self.longest
+
+    def has_room_to_compile(self) -> bool:
+        """Return whether another program, and a block of it, will probably be done in time."""
+        left = self.seconds_left()
+        return left is None or left > _MARGIN * (self.longest_compile + self.longest)
 
 
 def run_here(
@@ -53,10 +59,11 @@ def run_here(
         following = next(waiting, None)
         ahead = None
         if not work.is_finished_in_store:
-            if not clock.has_room():
+            if not clock.has_room_to_compile():
                 raise OutOfTime
             program.compile()
-            ahead = _compiling(following)
+            clock.longest_compile = max(clock.longest_compile, program.seconds)
+            ahead = _compiling(following) if clock.has_room_to_compile() else None
         try:
             work.open()
             _blocks(work, program, deliver, meter, clock)

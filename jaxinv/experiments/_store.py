@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from jaxinv._core import checks
 from jaxinv.experiments._connection import connect, explain
 from jaxinv.experiments._lock import WriterLock, noted
 from jaxinv.experiments._records import load, write_all
@@ -36,6 +37,8 @@ class Store:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, write: bool) -> None:
+        if not isinstance(path, str | os.PathLike):
+            checks.fail_type("Store", "store", "be the path of a file", path)
         self.path = Path(path)
         self.bytes_written = 0
         self._lock: WriterLock | None = None

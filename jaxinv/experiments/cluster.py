@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import queue
+import signal
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -54,20 +55,32 @@ def local_workers(num_workers: int) -> Iterator[Any]:
     """
     num_workers = checks.count("local_workers", "num_workers", num_workers)
     distributed = _distributed()
-    with (
-        distributed.LocalCluster(
+    with _interrupts_ignored():
+        cluster = distributed.LocalCluster(
             n_workers=num_workers,
             threads_per_worker=1,
             processes=True,
             dashboard_address="127.0.0.1:0",
             memory_limit=0,
             env={"NPROC": "4"},  # threads enough for batched LAPACK calls, which else can hang
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
+        )
+    with cluster, distributed.Client(cluster) as client:
         if hasattr(os, "sched_setaffinity"):
             client.register_plugin(_plugin(distributed))
         yield client
+
+
+@contextlib.contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Ignore Ctrl-C while processes start, which then ignore it too: this process ends them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 def connect(address: str) -> Any:

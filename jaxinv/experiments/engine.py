@@ -94,7 +94,8 @@ def sweep(
             its success rate is at most ± this wide, in (0, 0.5).
         bisect: an axis, or ``{axis: smallest spacing}``: where the success rate crosses 1/2
             between neighbours, cells halfway are added, until the spacing is reached.
-        time_limit: seconds after which no block is begun; what is done is returned.
+        time_limit: seconds after which no block is begun, nor a compile that would probably end
+            later; what is done is returned. The first compile cannot be foreseen.
         progress: called with a ``Progress`` after every block.
 
     Returns:

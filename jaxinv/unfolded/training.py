@@ -348,8 +348,10 @@ def _require_finite(setting: _Setting, result: Fit, step: int) -> None:
         ceiling = _GROWTH**4 * max(values[0], np.finfo(values.dtype).tiny)
     if np.isfinite(recent).any() and values[-1] < ceiling:
         return
-    text = f"fit: training diverged by step {step}: validation loss {values[-1]:.4g}"
+    reason = f"validation loss {values[-1]:.4g}, at the start {values[0]:.4g}"
+    if not np.isfinite(recent).any():
+        reason = f"no finite loss in the last {len(recent)} steps"
     hint = f"The weights of step {int(result.history.best_step)} are in error.fit; lower the rate."
     if not np.isfinite(values[0]):
         hint = "The untrained network has no finite loss: look at its output."
-    raise TrainingDivergedError(f"{text}, at the start {values[0]:.4g}. {hint}", result)
+    raise TrainingDivergedError(f"fit: training diverged by step {step}: {reason}. {hint}", result)
