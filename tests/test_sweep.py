@@ -207,50 +207,11 @@ def test_a_store_of_another_program_is_refused(tmp_path):
     assert manifest_batch.attrs["micro_batch"] == 4
 
 
-def called_back(factor):
-    def trial(key, *, a):
-        x = jax.random.normal(key)
-        result = jax.ShapeDtypeStruct((), jnp.float32)
-        return {"x": jax.pure_callback(lambda x: np.float32(factor * x), result, x)}
-
-    return trial
-
-
-def test_another_callback_is_another_program(tmp_path):
-    store = tmp_path / "sweep.sqlite"
-    options = {"key": KEY, "num_trials": 2, "store": store}
-    first = sweep(called_back(1.0), {"a": [1]}, **options)
-    again = sweep(called_back(1.0), {"a": [1]}, **options)
-    np.testing.assert_array_equal(first["x"], again["x"])
-    with pytest.raises(StoreError, match="another program for the cell"):
-        sweep(called_back(2.0), {"a": [1]}, **options)
-
-
 def test_a_store_has_one_set_of_metrics(tmp_path):
     options = {"key": KEY, "num_trials": 2, "store": tmp_path / "sweep.sqlite"}
     sweep(lambda key, *, a: {"x": jax.random.normal(key)}, {"a": [1]}, **options)
     with pytest.raises(ValueError, match=r"\['x'\] in the cell {'a': 1} and \['z'\] in {'a': 2}"):
         sweep(lambda key, *, a: {"z": jax.random.normal(key)}, {"a": [2]}, **options)
-
-
-def test_what_a_callback_raises_names_the_cell_and_keeps_the_block_before(tmp_path):
-    def fails_once(x):
-        if x > 1:
-            raise ArithmeticError("too large")
-        return np.float32(x)
-
-    def trial(key, *, a):
-        result = jax.ShapeDtypeStruct((), jnp.float32)
-        return {"x": jax.pure_callback(fails_once, result, jax.random.normal(key))}
-
-    options = {"key": KEY, "num_trials": 30, "store": tmp_path / "sweep.sqlite"}
-    with pytest.raises(Exception, match="too large") as caught:
-        sweep(trial, {"a": [1]}, micro_batch=1, **options)
-    note = next(note for note in caught.value.__notes__ if "in the cell" in note)
-    failed = int(note.split()[-1])
-    assert failed > 0
-    kept = ji.experiments.open(options["store"])["x"]
-    assert int(np.isfinite(kept).sum()) == failed
 
 
 def test_a_second_writer_through_a_link_is_refused(tmp_path):

@@ -18,10 +18,10 @@ import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jaxinv._core import checks
+from jaxinv.experiments._blocks import Results
 from jaxinv.experiments._callbacks import callbacks_digest
 
 Trial = Callable[..., Mapping[str, Any]]
-Results = dict[str, np.ndarray]
 
 
 class Block(NamedTuple):

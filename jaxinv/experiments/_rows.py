@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxinv.experiments._blocks import Results
+
 FORMAT = "jaxinv sweep 2"
 SCHEMA = """
 CREATE TABLE manifest (name TEXT PRIMARY KEY, value TEXT NOT NULL, claimed INTEGER NOT NULL,
@@ -25,8 +27,6 @@ CREATE TABLE ledger (id INTEGER PRIMARY KEY, generation INTEGER NOT NULL,
   blocks INTEGER NOT NULL, checksum BLOB NOT NULL);
 """
 TABLES = frozenset({"manifest", "programs", "cells", "blocks", "ledger"})
-
-Results = dict[str, np.ndarray]
 
 
 class StoreError(ValueError):
