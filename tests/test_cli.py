@@ -9,7 +9,14 @@ import pytest
 from jaxinv.cli import main
 from jaxinv.experiments import sweep
 from jaxinv.reproductions import REPRODUCTIONS, Claim, overall
-from jaxinv.reproductions._registry import BEATEN, REFUTED, REPRODUCED, compare_mean, compare_rates
+from jaxinv.reproductions._registry import (
+    BEATEN,
+    REFUTED,
+    REPRODUCED,
+    UNDECIDED,
+    compare_mean,
+    compare_rates,
+)
 from jaxinv.reproductions.presets import PRESETS, Preset, _nonexpansive
 
 
@@ -152,6 +159,8 @@ def test_verdicts():
     assert lower.verdict == BEATEN
     claims = [Claim("", 0, 0, 0, 0, verdict, "") for verdict in (REPRODUCED, BEATEN)]
     assert overall(claims) == BEATEN
+    claims.append(claims[0]._replace(verdict=UNDECIDED))
+    assert overall(claims) == UNDECIDED
     assert overall([*claims, claims[0]._replace(verdict=REFUTED)]) == REFUTED
 
 

@@ -17,7 +17,7 @@ from jaxinv.reproductions import untrained_mri as mri
 from jaxinv.reproductions import untrained_recovery as recovery
 from jaxinv.reproductions import untrained_regularization as regularization
 from jaxinv.reproductions import untrained_theory as theory
-from jaxinv.reproductions._registry import REFUTED, REPRODUCED
+from jaxinv.reproductions._registry import REFUTED, REPRODUCED, UNDECIDED
 
 DTYPE = jnp.float64 if jax.config.jax_enable_x64 else jnp.float32
 
@@ -46,11 +46,15 @@ def check(name, outcome, folder):
 def test_claims_by_hand():
     samples = [1.0, 2.0, 3.0]  # 99 % of Student's t, two degrees of freedom: 9.925 / √3
     claim = shared.at_least("x", samples, 1.9)
-    assert claim.verdict == REFUTED
+    assert claim.verdict == UNDECIDED
+    assert shared.at_least("x", samples, 8.0).verdict == REFUTED
+    assert shared.at_least("x", samples, -4.0).verdict == REPRODUCED
     assert abs(claim.high - claim.measured - 9.925 / np.sqrt(3)) < 1e-3
     assert shared.at_least("x", samples, 1.9, certain=False).verdict == REPRODUCED
     assert shared.at_most("x", samples, 1.9, certain=False).verdict == REFUTED
     assert shared.at_most("x", samples, 8.0).verdict == REPRODUCED
+    assert shared.at_most("x", samples, 2.1).verdict == UNDECIDED
+    assert shared.at_most("x", samples, -4.0).verdict == REFUTED
     assert shared.equals("x", 2.0001, 2.0, 1e-4).verdict == REPRODUCED
     assert shared.equals("x", 2.0003, 2.0, 1e-4).verdict == REFUTED
     assert shared.within_factor("x", [4.0, 4.0], 7.9, 2.0).verdict == REPRODUCED

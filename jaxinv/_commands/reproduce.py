@@ -19,7 +19,7 @@ def add_parser(commands: Any) -> None:
     """Register the subcommand."""
     parser = commands.add_parser(
         "reproduce",
-        help="run a published result and say reproduced, beaten or refuted",
+        help="run a published result and say reproduced, beaten, refuted or undecided",
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

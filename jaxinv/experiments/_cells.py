@@ -67,8 +67,14 @@ def cell_from_id(identifier: str) -> dict[str, Any]:
 def cell_key(root: jax.Array, identifier: str) -> jax.Array:
     """Return the key of a cell: the root folded with both halves of a 64-bit hash of its values."""
     digest = hashlib.sha256(identifier.encode()).digest()
-    key = jax.random.fold_in(root, np.uint32(int.from_bytes(digest[:4], "big")))
-    return jax.random.fold_in(key, np.uint32(int.from_bytes(digest[4:8], "big")))
+    halves = np.frombuffer(digest[:8], ">u4").astype(np.uint32)
+    return _folded(root, halves[0], halves[1])
+
+
+@jax.jit
+def _folded(key: jax.Array, first: Any, second: Any) -> jax.Array:
+    """Fold twice; compiled, as a grid may have thousands of cells."""
+    return jax.random.fold_in(jax.random.fold_in(key, first), second)
 
 
 def check_grid(grid: Any, traced: Any) -> tuple[dict[str, list[Any]], tuple[str, ...]]:

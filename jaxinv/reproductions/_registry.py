@@ -16,6 +16,7 @@ from jaxinv._core import checks
 from jaxinv.experiments import Progress, wilson
 
 REPRODUCED, BEATEN, REFUTED = "reproduced", "beaten", "refuted"
+UNDECIDED = "undecided"  # the interval holds both answers: more trials are needed
 _SIGNIFICANCE = 0.01
 
 
@@ -27,7 +28,7 @@ class Claim(NamedTuple):
         published: the number in the source.
         measured: ours.
         low, high: interval of ours.
-        verdict: reproduced, beaten or refuted.
+        verdict: reproduced, beaten, refuted or undecided.
         rule: how the verdict was reached.
     """
 
@@ -81,9 +82,19 @@ class Reproduction(NamedTuple):
 
 
 def overall(claims: Iterable[Claim]) -> str:
-    """Return the verdict over all claims: one that is refuted refutes, one beaten beats."""
+    """Return the verdict over all claims.
+
+    One that is refuted refutes, else one that is undecided leaves all so, else one beaten beats.
+    """
     verdicts = {claim.verdict for claim in claims}
-    return next(v for v in (REFUTED, BEATEN, REPRODUCED) if v in verdicts)
+    return next(v for v in (REFUTED, UNDECIDED, BEATEN, REPRODUCED) if v in verdicts)
+
+
+def above(low: float, high: float, bound: float) -> str:
+    """Return the verdict on "this lies above the bound", given its interval."""
+    if low >= bound:
+        return REPRODUCED
+    return REFUTED if high < bound else UNDECIDED
 
 
 def compare_rates(what: str, success: np.ndarray, published: float, published_trials: int) -> Claim:

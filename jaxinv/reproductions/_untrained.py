@@ -16,7 +16,7 @@ from jaxinv.ntk import frequency_order, trigonometric_basis
 from jaxinv.operators import LinearOperator
 from jaxinv.problems import Problem
 from jaxinv.prox import Soft
-from jaxinv.reproductions._registry import REFUTED, REPRODUCED, Claim, half_width
+from jaxinv.reproductions._registry import REFUTED, REPRODUCED, Claim, above, half_width
 from jaxinv.solvers import fista, trace
 from jaxinv.untrained.stopping import Unstopped
 
@@ -52,11 +52,12 @@ def psnr_db(estimate: Any, truth: Any) -> float:
 def at_least(what: str, samples: Any, bound: float, *, certain: bool = True) -> Claim:
     """Claim that a mean is at least a bound, given its samples.
 
-    ``certain``: the whole 99 % interval must lie above, as where an ordering is claimed; else
-    the mean must, as where a number was set as a target.
+    ``certain``: the whole 99 % interval must lie above, as where an ordering is claimed, and
+    one that holds the bound leaves it undecided; else the mean must lie above, as where a
+    number was set as a target.
     """
     mean, low, high = _interval(samples)
-    verdict = REPRODUCED if (low if certain else mean) >= bound else REFUTED
+    verdict = above(low, high, bound) if certain else above(mean, mean, bound)
     rule = f"{'99 % interval' if certain else 'mean'} at least this"
     return Claim(what, bound, mean, low, high, verdict, rule)
 
@@ -64,7 +65,7 @@ def at_least(what: str, samples: Any, bound: float, *, certain: bool = True) -> 
 def at_most(what: str, samples: Any, bound: float, *, certain: bool = True) -> Claim:
     """Claim that a mean is at most a bound; as ``at_least``."""
     mean, low, high = _interval(samples)
-    verdict = REPRODUCED if (high if certain else mean) <= bound else REFUTED
+    verdict = above(-high, -low, -bound) if certain else above(-mean, -mean, -bound)
     rule = f"{'99 % interval' if certain else 'mean'} at most this"
     return Claim(what, bound, mean, low, high, verdict, rule)
 

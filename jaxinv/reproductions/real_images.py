@@ -23,12 +23,11 @@ from jaxinv.problems import (
     split_blocks,
 )
 from jaxinv.reproductions._registry import (
-    REFUTED,
-    REPRODUCED,
     Claim,
     Outcome,
     Reproduction,
     Settings,
+    above,
     trials,
 )
 from jaxinv.reproductions._unfolded import Counter
@@ -288,9 +287,8 @@ def _gains(
         for rival in rivals:
             gain, low, high = _gain(errors[rival][:count], errors[name][:count])
             what = f"{where}: gain of {name} over {rival}, {measure} (dB)"
-            verdict = REPRODUCED if low > 0 else REFUTED
             rule = "99 % bootstrap interval over test patches above 0"
-            claims.append(Claim(what, 0.0, gain, low, high, verdict, rule))
+            claims.append(Claim(what, 0.0, gain, low, high, above(low, high, 0.0), rule))
     return claims
 
 
