@@ -225,11 +225,25 @@ def test_tuning_is_never_much_worse_than_its_start_on_fresh_problems():
     assert nmse_db(result.layers) < nmse_db(layers) + 1.0
 
 
-def test_tuning_refuses_many_numbers_and_such_that_are_not_positive():
+def test_tuning_leaves_a_zero_alone():
+    layers = ji.unfolded.hyperlista(family().operator, 4, (0.6, 0.0, 0.1))
+    options = {"num_problems": 8, "num_fresh": 16, "num_candidates": 8, "num_rounds": 1}
+    result = ji.unfolded.tune(jax.random.key(3), layers, family(), **options)
+    before, after = layers.partition()[0], result.layers.partition()[0]
+    moved = [name for name in before if bool(jnp.any(before[name] != after[name]))]
+    still = [name for name in before if name not in moved]
+    assert moved
+    assert [float(before[name]) for name in still] == [0.0]
+    assert bool(jnp.isfinite(result.values).all())
+
+
+def test_tuning_refuses_many_numbers_and_negative_ones():
     with pytest.raises(ValueError, match="at most 12 trainable numbers"):
         ji.unfolded.tune(jax.random.key(0), network(16), family())
+    free, frozen = network(2, momentum=True).partition()
+    negative = frozen.merge({**free, "momentum": -free["step_size"]})
     with pytest.raises(ValueError, match="momentum must be"):
-        ji.unfolded.tune(jax.random.key(0), network(2, momentum=True, noise=0.5), family())
+        ji.unfolded.tune(jax.random.key(0), negative, family())
 
 
 # --- files --------------------------------------------------------------------------------------

@@ -71,7 +71,8 @@ def tune(
 
     Args:
         key: a JAX PRNG key.
-        layers: the network; its trainable fields hold at most 12 positive numbers in all.
+        layers: the network; its trainable fields hold at most 12 numbers in all, none negative;
+            one that is 0 stays 0.
         family: where problems come from; all candidates see the same ones.
         loss: as in ``fit``.
         num_problems: problems that every candidate is scored on.
@@ -85,7 +86,7 @@ def tune(
         ``Tune(layers, values, best)``. A pure function: ``vmap`` over keys or families.
 
     Raises:
-        ValueError, TypeError: an argument that cannot be; a number that is not positive.
+        ValueError, TypeError: an argument that cannot be; a number that is negative.
 
     Cost: ``num_candidates + num_rounds * width`` runs over ``num_problems`` problems, and five
         over ``num_fresh``.
@@ -113,7 +114,7 @@ def tune(
         expected = f"have at most {_MOST_NUMBERS} trainable numbers"
         checks.fail(where, "layers", expected, str(size), "Train larger networks with fit.")
     for name, value in trainable.items():
-        checks.positive(where, f"layers.solver.{name}", value)
+        checks.nonnegative(where, f"layers.solver.{name}", value)
     setting = _Setting(
         loss=loss,
         num_problems=checks.count(where, "num_problems", num_problems),
@@ -128,11 +129,13 @@ def tune(
 @partial(jax.jit, static_argnums=0)
 def _tune(setting: _Setting, layers: Layers, family: Any, keys: Array, spread: Any) -> Tune:
     trainable, frozen = layers.partition()
-    start, unflatten = jax.flatten_util.ravel_pytree(jax.tree.map(jnp.log, trainable))
+    present, unflatten = jax.flatten_util.ravel_pytree(trainable)
+    moves = present > 0
+    start = jnp.log(jnp.where(moves, present, 1))
     seen = family.batch(jax.random.split(keys[0], setting.num_problems))
 
     def network(point: Array) -> Layers:
-        return frozen.merge(jax.tree.map(jnp.exp, unflatten(point)))
+        return frozen.merge(unflatten(jnp.where(moves, jnp.exp(point), 0)))
 
     def score(point: Array, problems: Any) -> Array:
         value = network_loss(setting, network(point), family, problems, 0.0)
