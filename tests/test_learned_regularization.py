@@ -79,6 +79,7 @@ def test_it_is_learned_from_measurements_and_pulls_a_fit(reading):
         KEY, prior, problems, axes=ji.Problem(None, 0), reading=reading, **options
     )
     one_problem = ji.Problem(A, problems.y[0])
+    options["num_steps"] = 200  # Adam needs some to settle under a steep penalty
     free = ji.untrained.fit(KEY, prior, one_problem, regularizer=learned.scaled(0.0), **options)
     held = ji.untrained.fit(KEY, prior, one_problem, regularizer=learned.scaled(10.0), **options)
     value = learned.scaled(1.0)
@@ -108,6 +109,8 @@ def test_total_variation_against_numpy():
 def test_bad_statistics_are_refused():
     with pytest.raises(ValueError, match="two fits"):
         ji.untrained.regularizer_from({"a": jnp.ones((1, 3))}, 1.0)
+    with pytest.raises(ValueError, match="those of one fit"):  # all first axes are 4
+        ji.untrained.regularizer_from(ji.generators.deep_decoder((16, 16), 4, 1).params, 1.0)
     with pytest.raises(ValueError, match=r"one number of fits in all tensors, got \[2, 3\]"):
         ji.untrained.regularizer_from({"a": jnp.ones((2, 3)), "b": jnp.ones((3, 3))}, 1.0)
     with pytest.raises(ValueError, match="reading must be one of"):

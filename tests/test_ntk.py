@@ -81,6 +81,17 @@ def test_expected_kernel_and_spectrum_equal_brute_force(u):
         np.testing.assert_allclose((W * sigma**2) @ W.T, expected, atol=10 * TIGHT * scale)
 
 
+@pytest.mark.parametrize("shape", [(37,), (8, 8)])
+def test_the_diagonal_of_the_expected_kernel_is_exact(shape):
+    """A rounding of the autocorrelation at lag 0 would cost half of the digits."""
+    kernels = np.random.default_rng(1).normal(size=(100, *shape))
+    kernels[0] = 1.0  # every lag is the largest
+    column = jax.vmap(lambda u: ji.ntk.expected_kernel(u)[0])(jnp.asarray(kernels, DTYPE))
+    half = 0.5 * np.sum(kernels.reshape(100, -1) ** 2, axis=1)
+    np.testing.assert_allclose(column[:, 0], half, rtol=TIGHT)
+    np.testing.assert_allclose(column[0], half[0], rtol=TIGHT)
+
+
 def test_spectrum_has_the_published_values():
     # σ at frequencies 0, 5, 10, 20, 50, 100, 150 for n = 300 and a triangle of width 10
     sigma = np.asarray(ji.ntk.spectrum(jnp.asarray(triangle(300, 10), DTYPE)))
@@ -356,6 +367,16 @@ def test_parameters_of_another_two_layer_network_are_refused():
     for params, words in cases:
         with pytest.raises(ValueError, match=words):
             ji.ntk.empirical_kernel(generator, params)
+
+
+def test_parameters_of_deep_networks_are_looked_at():
+    prior = ji.generators.deep_decoder((16, 16), 4, 1)
+    broken = jax.tree.map(lambda leaf: leaf * jnp.nan, prior.params)
+    for function in (ji.ntk.empirical_kernel, ji.ntk.jacobian, ji.ntk.linearize):
+        with pytest.raises(ValueError, match="params must be finite"):
+            function(prior, broken)
+    with pytest.raises(ValueError, match="trajectory must have a leading axis of points"):
+        ji.ntk.jacobian_singular_values(prior, prior.params)
 
 
 def test_what_the_eye_can_see_is_refused():

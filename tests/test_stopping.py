@@ -174,6 +174,36 @@ def test_every_rule_works_for_a_batch_and_freezes_what_has_stopped(rule):
             np.testing.assert_allclose(mine[looks - 1 :], last, rtol=1e-3, atol=1e-6)
 
 
+def held(y, fraction=0.3, count=40):
+    """Return which entries were held out for at least one of many keys, and how many at once."""
+    rule = ji.untrained.held_out(fraction)
+    problem = ji.Problem(ji.operators.identity(y.shape), jnp.asarray(y))
+    masks = jax.vmap(lambda key: rule.begin(key, problem, problem.y))(
+        jax.random.split(jax.random.key(0), count)
+    )
+    return np.asarray(masks).any(axis=0), np.asarray(masks).sum(axis=tuple(range(1, masks.ndim)))
+
+
+def test_what_was_not_measured_and_what_holds_the_image_are_not_held_out():
+    rng = np.random.default_rng(2)
+    ever, _ = held(np.where(np.arange(60) % 3 == 0, rng.normal(size=60), 0))
+    np.testing.assert_array_equal(ever, np.arange(60) % 3 == 0)
+    mean_first = np.concatenate([[90.0], rng.normal(size=99)])
+    np.testing.assert_array_equal(held(mean_first)[0], np.arange(100) > 0)
+    coefficients = rng.normal(size=50) + 1j * rng.normal(size=50)
+    largest = np.argsort(-np.abs(coefficients))[:6]
+    ever, _ = held(coefficients)
+    assert not ever[largest].any()
+    assert ever.sum() == 44
+
+
+@pytest.mark.parametrize("y", [np.zeros(5), np.ones(5) * 1j, np.eye(1, 5, 2)[0], np.ones(5)])
+def test_something_can_always_be_held_out(y):
+    ever, counts = held(y, 1e-6)
+    assert set(counts) == {1}
+    assert ever.sum() == (1 if np.count_nonzero(y) == 1 else 5)
+
+
 def test_one_entry_at_least_is_held_out():
     few = ji.Problem(ji.operators.identity((2,)), jnp.ones(2))
     rule = ji.untrained.held_out(1e-6)

@@ -49,17 +49,16 @@ def line(size=12):
 
 def test_it_is_the_loop_that_one_writes_with_optax():
     prior, problem = decoder(), denoising()
+    params, mean, weight, losses = prior.init(jax.random.key(8)), 0.0, 0.0, []
     found = ji.untrained.fit(
-        KEY, prior, problem, num_steps=30, stop=None, average=0.8, look_every=6
+        KEY, prior, problem, num_steps=30, stop=None, average=0.8, look_every=6, params=params
     )
-    own = found.prior
-    params, mean, weight, losses = own.params, 0.0, 0.0, []
     moments = ADAM.init(params)
 
     @jax.jit
     def step(params, moments):
         def loss(params):
-            x = own(params)
+            x = prior(params)
             return 0.5 * jnp.sum((x - problem.y) ** 2), x
 
         (value, x), gradient = jax.value_and_grad(loss, has_aux=True)(params)
@@ -251,6 +250,47 @@ def test_numbers_that_overflow_are_reported_and_the_last_good_estimate_kept():
     assert np.isfinite(found.x).all()
 
 
+def test_a_key_draws_the_parameters_and_leaves_the_input():
+    prior = decoder()
+    keys = jax.random.split(KEY, 2)
+    found = ji.untrained.fit(keys, prior, denoising(), num_steps=42, stop=None, average=0.0)
+    np.testing.assert_array_equal(found.prior.z, prior.z)
+    assert np.abs(np.subtract(*found.x)).max() > 1e-3
+    images = jax.vmap(prior)(found.params)  # one step later than the last image
+    np.testing.assert_allclose(images, found.x, atol=0.1)
+
+
+def test_a_fit_that_leaps_away_at_once_is_taken_back():
+    """Rectifiers that a huge step has killed have a small loss: only the leap tells."""
+    prior = ji.generators.two_layer(jnp.asarray([1.0, 2.0, 1.0, *[0.0] * 9], DTYPE) / 6**0.5, 16)
+    y = jnp.sin(jnp.arange(12.0, dtype=DTYPE) / 3)
+    found = ji.untrained.fit(
+        KEY, prior, ji.Problem(ji.operators.identity((12,)), y), optimizer=optax.sgd(1e3),
+        num_steps=200, stop=None,
+    )  # fmt: skip
+    assert found.history.num_spikes > 0
+    assert found.history.residual[-1] < 1.0
+
+
+@pytest.mark.parametrize("prior", ["two layers", "complex decoder", "coordinate"])
+def test_half_precision_suits_every_prior(prior):
+    size = (16, 16)
+    kernel = jnp.zeros(size, DTYPE).at[:3, :3].set(1 / 3)
+    made = {
+        "two layers": lambda: ji.generators.two_layer(kernel, 8),
+        "complex decoder": lambda: ji.generators.deep_decoder(
+            size, 4, 1, dtype=jnp.result_type(DTYPE, jnp.complex64)
+        ),
+        "coordinate": lambda: ji.generators.coordinate(size, 8, 2, num_features=8, dtype=DTYPE),
+    }[prior]()
+    problem = ji.Problem(ji.operators.identity(size), jnp.ones(size, DTYPE))
+    options = {"num_steps": 12, "stop": None}
+    full = ji.untrained.fit(KEY, made, problem, **options).x
+    half = ji.untrained.fit(KEY, made, problem, compute_dtype=jnp.bfloat16, **options).x
+    assert half.dtype == full.dtype
+    assert np.linalg.norm(half - full) < 0.05 * np.linalg.norm(full)
+
+
 def test_a_start_can_be_given_and_a_fit_continued():
     options = {"stop": None, "look_every": 6}
     first = ji.untrained.fit(KEY, decoder(), denoising(), num_steps=42, **options)
@@ -333,6 +373,10 @@ def test_bad_problems_and_priors_are_refused():
         fit(KEY, decoder(), problem._replace(y=jnp.zeros((8, 8))))
     with pytest.raises(ValueError, match=r"problem\.y must be finite"):
         fit(KEY, decoder(), problem._replace(y=problem.y.at[0].set(jnp.nan)))
+    with pytest.raises(ValueError, match=r"problem\.y must have an entry other than 0"):
+        fit(KEY, decoder(), problem._replace(y=0 * problem.y))
+    with pytest.raises(ValueError, match="compute_dtype must be a real floating type"):
+        fit(KEY, decoder(), problem, compute_dtype=jnp.complex64)
     with pytest.raises(ValueError, match=r"problem\.y must be real"):
         fit(KEY, decoder(), problem._replace(y=problem.y + 0j))
     with pytest.raises(TypeError, match="stop must be"):
@@ -349,7 +393,7 @@ def test_bad_problems_and_priors_are_refused():
         ji.untrained.total_variation(1.0, first_axis=1)(jnp.ones((3, 3)))
     matrix = ji.operators.gaussian(KEY, 10, 12, dtype=DTYPE)
     with pytest.raises(ValueError, match="operator must be the identity, as stop=sure needs"):
-        fit(KEY, line(), ji.Problem(matrix, jnp.zeros(10, DTYPE)), stop=ji.untrained.sure(0.1))
+        fit(KEY, line(), ji.Problem(matrix, jnp.ones(10, DTYPE)), stop=ji.untrained.sure(0.1))
 
 
 def test_more_parameters_than_memory_are_refused_with_their_number():

@@ -78,7 +78,7 @@ PUBLISHED = {
     "deep image prior": (2_217_831, lambda: generators.unet((512, 512, 3))),
     "xray": (804_608, lambda: generators.dcgan("xray")),
     "mnist": (2_730_432, lambda: generators.dcgan("mnist")),
-    "retino": (626_304, lambda: generators.dcgan("retino")),
+    "retino": (626_304, lambda: generators.dcgan((128, 128, 3))),
 }
 
 
@@ -299,6 +299,8 @@ def test_misuse_is_explained():
         generators.unet((16,))
     with pytest.raises(ValueError, match="num_scales must be at most 3"):
         generators.unet((16, 16), num_scales=5)
+    with pytest.raises(ValueError, match="name must be a name or one of"):
+        generators.dcgan((29, 28))
     with pytest.raises(ValueError, match="Did you mean 'mnist'"):
         generators.dcgan("minst")
     with pytest.raises(ValueError, match="input_size must be"):

@@ -102,6 +102,7 @@ def test_constants_of_the_width_theorem():
     ratio = found.beta / found.alpha
     needed = math.log10(81) + 6 * math.log10(64) + 26 * math.log10(ratio) + 1 - 8 * math.log10(0.5)
     np.testing.assert_allclose(found.log10_width, needed, rtol=1e-3)
+    np.testing.assert_allclose(found.error_limit, 1 / math.sqrt(2 * math.log(2 * 90 / 0.1)))
     assert not found.holds
     assert found.log10_width_printed > found.log10_width
 

@@ -78,7 +78,7 @@ def fastmri(path: Any, index: int | None = None) -> FastMRI:
         checks.fail_type(_WHERE, "path", "be a path", path)
     path = Path(path).expanduser()
     if not path.exists():
-        checks.fail(_WHERE, "the file", "exist", f"{path}", "Check the path.")
+        checks.fail(_WHERE, "path", "exist", f"{path}", "Check the path.")
     if path.is_dir():
         checks.fail(_WHERE, "the file", "be an HDF5 file", f"the folder {path}")
     try:

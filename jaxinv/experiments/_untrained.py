@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxinv import denoisers, generators, operators
-from jaxinv._core import Status, checks, numerics, pytree
+from jaxinv._core import Status, checks
 from jaxinv.experiments._measuring import (
     Channelwise,
     Found,
@@ -24,7 +24,7 @@ from jaxinv.experiments._measuring import (
 from jaxinv.experiments._path import Progress
 from jaxinv.generators import UntrainedPrior
 from jaxinv.problems import Problem
-from jaxinv.untrained import FitProgress, HeldOut, fit, total_variation
+from jaxinv.untrained import FitProgress, fit, total_variation
 
 if TYPE_CHECKING:
     import optax
@@ -39,9 +39,6 @@ _SEVERITY = (Status.CONVERGED, Status.STOPPED, Status.MAX_STEPS, Status.NONFINIT
 _LOOK_EVERY = 50
 _MOST_STEPS = 3000
 _DCGAN_VARIATION = 0.025  # published 0.05, where the misfit has no factor 1/2
-_ALWAYS_FITTED = 0.1  # share of the Fourier coefficients
-_HELD_OUT = 0.05
-_PATIENCE = 500
 _FINEST = 32  # pixels to a cycle of a coordinate network's random frequencies: 8 cycles in 256
 
 
@@ -84,22 +81,6 @@ class Units(NamedTuple):
 
     offset: Array
     gain: Array
-
-
-@pytree
-class HeldOutTail(HeldOut):
-    """``held_out`` for Fourier coefficients, a few of which hold most of the energy.
-
-    Those, the mean of the image above all, are always fitted: without them there is no image to
-    judge. Neither are entries that were not measured held out.
-    """
-
-    def begin(self, key: Array, problem: Problem, x: Array) -> Array:
-        drawn = super().begin(key, problem, x)
-        sizes = numerics.magnitude(problem.y)
-        largest = jnp.sort(sizes, axis=None, descending=True)
-        first = (_ALWAYS_FITTED * jnp.sum(sizes > 0)).astype(jnp.int32)
-        return drawn & (sizes > 0) & (sizes < largest[first])
 
 
 def refuse(prior: str, options: Options) -> None:
@@ -157,7 +138,7 @@ def restore(
         scaled,
         optimizer=_optimizer(prior),
         num_steps=plan.num_steps,
-        stop=_rule(problem, plan),
+        stop="auto" if plan.stop == "auto" else None,
         penalty=_penalty(prior),
         input_noise=_RECIPES[prior].input_noise,
         look_every=_look_every(plan.num_steps),
@@ -204,15 +185,6 @@ def make_network(name: str, shape: tuple[int, ...], num_channels: int | None) ->
         bandwidth = min(shape[:2]) / _FINEST
         return generators.coordinate(shape, bandwidth=bandwidth, **size)
     return generators.dcgan("retino" if len(shape) == 3 else "xray", shape)
-
-
-def _rule(problem: Problem, plan: Plan) -> Any:
-    """Return what stops a fit, as ``fit`` takes it."""
-    if plan.stop != "auto":
-        return None
-    patience = min(_PATIENCE, plan.num_steps)
-    rule = HeldOutTail if jnp.iscomplexobj(problem.y) else HeldOut
-    return rule(patience, _HELD_OUT)
 
 
 @lru_cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,8 @@ class UntrainedPrior:
 
     params: Any
     z: Any
+
+    keeps_input_type: ClassVar[bool] = False  # whether z needs its digits in half precision
 
     @property
     def in_shape(self) -> None:
@@ -176,6 +178,7 @@ class Layout(NamedTuple):
     def assemble(self, x: Array) -> Array:
         """Return the signal of ``shape`` from real channels, real parts before imaginary ones."""
         if self.is_complex:
+            x = x.astype(jnp.result_type(x.dtype, jnp.float32))  # no shorter complex numbers
             x = jax.lax.complex(x[..., : self.channels], x[..., self.channels :])
         if self.channels_first:
             x = jnp.moveaxis(x, -1, 0)

@@ -30,6 +30,7 @@ class Coordinate(UntrainedPrior):
     num_features: int = static()
     squash: bool = static(default=True)
     dtype: Any = static(default=jnp.float32)
+    keeps_input_type = True  # phases of many cycles
 
     @property
     def out_shape(self) -> tuple[int, ...]:
@@ -72,7 +73,7 @@ class Coordinate(UntrainedPrior):
         return jnp.concatenate([jnp.cos(angle), jnp.sin(angle)], -1)
 
     def _forward(self, params: Any, z: Array) -> Array:
-        x = self.features(z)
+        x = self.features(z).astype(params[0]["weight"].dtype)
         for index, layer in enumerate(params):
             x = jax.nn.relu(x) if index else x
             x = _layers.mix(x, layer["weight"]) + layer["bias"]

@@ -103,7 +103,7 @@ class Dcgan(UntrainedPrior):
 
 
 def dcgan(
-    name: str,
+    name: Any,
     shape: Any = None,
     *,
     latent_size: int | None = None,
@@ -117,7 +117,8 @@ def dcgan(
     one is a transposed convolution and tanh.
 
     Args:
-        name: ``"mnist"`` (28 x 28), ``"xray"`` (256 x 256) or ``"retino"`` (128 x 128 x 3).
+        name: ``"mnist"`` (28 x 28), ``"xray"`` (256 x 256) or ``"retino"`` (128 x 128 x 3), or
+            one of these shapes instead of its name.
         shape: (h, w) or (h, w, channels); the published one by default. For another size the
             first layer makes a larger or smaller image (small ones are doubled fewer times),
             and the output's centre is cut out.
@@ -147,6 +148,12 @@ def dcgan(
     deep image prior and learned regularization" (2018), section 5.
     """
     where = "dcgan"
+    if isinstance(name, tuple | list) and shape is None:
+        known = {shape: name for name, shape in SHAPES.items()}
+        hint = "For another size give a name and the shape: dcgan('xray', (64, 64))."
+        if tuple(name) not in known:
+            checks.fail(where, "name", f"be a name or one of {[*known]}", f"{name}", hint)
+        name = known[tuple(name)]
     name = checks.choice(where, "name", name, STAGES)
     shape = SHAPES[name] if shape is None else shape
     arranged, real = layout(where, shape, dtype, channels_first=channels_first)

@@ -45,10 +45,11 @@ class TwoLayer(UntrainedPrior):
     def preactivations(self, params: Array) -> Array:
         """Return U C, of the shape of C: every channel convolved circularly with the kernel."""
         axes = tuple(range(1, len(self.shape) + 1))
-        spectrum = jnp.fft.rfftn(self.kernel.astype(params.dtype))
-        channels = jnp.fft.rfftn(jnp.moveaxis(params, -1, 0), axes=axes)
+        wide = jnp.result_type(params.dtype, jnp.float32)  # FFTs know no shorter type
+        spectrum = jnp.fft.rfftn(self.kernel.astype(wide))
+        channels = jnp.fft.rfftn(jnp.moveaxis(params, -1, 0).astype(wide), axes=axes)
         product = jnp.fft.irfftn(channels * spectrum, s=self.shape, axes=axes)
-        return jnp.moveaxis(product, 0, -1)
+        return jnp.moveaxis(product, 0, -1).astype(params.dtype)
 
     def _forward(self, params: Array, z: None) -> Array:
         active = jax.nn.relu(self.preactivations(params))

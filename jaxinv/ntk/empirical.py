@@ -174,8 +174,13 @@ def jacobian_singular_values(
     if leftover is not None and not accumulate:
         checks.fail(where, "leftover", "come with accumulate=True", "accumulate=False")
     trajectory = checks.arrays(where, "trajectory", trajectory)
-    if any(leaf.ndim == 0 or not len(leaf) for leaf in jax.tree.leaves(trajectory)):
-        checks.fail(where, "trajectory", "have a leading axis of points", "a scalar, or none")
+    counts = {len(leaf) if leaf.ndim else 0 for leaf in jax.tree.leaves(trajectory)}
+    single = jax.tree.map(jnp.shape, getattr(prior, "params", None))
+    is_single = single == jax.tree.map(jnp.shape, trajectory)
+    if len(counts) != 1 or 0 in counts or is_single:
+        got = "the shapes of one point" if is_single else f"first axes of {sorted(counts)}"
+        hint = "One point: jax.tree.map(lambda leaf: leaf[None], params)."
+        checks.fail(where, "trajectory", "have a leading axis of points in all leaves", got, hint)
     first = tangent_of(where, prior, jax.tree.map(lambda leaf: leaf[0], trajectory))
     return _along(first, trajectory, leftover, accumulate, chunk_size)
 

@@ -145,6 +145,7 @@ def tangent_of(
         if params is None:
             checks.fail_type(where, "params", "be given: the prior has none", params)
     params = checks.arrays(where, "params", params)
+    checks.finite(where, "params", params)
     # custom gradients of some networks have no forward mode; ``plain`` is equal without them
     prior = prior.plain() if hasattr(prior, "plain") else prior  # pyright: ignore
     if jax.tree_util.all_leaves([prior]):

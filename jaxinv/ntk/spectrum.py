@@ -15,6 +15,7 @@ from jaxinv.operators import Convolution, convolution
 Array = jax.Array
 
 _LARGEST_BYTES = 8 * 2**30
+_ROUNDINGS = 4  # of the largest lag, in an autocorrelation by FFT
 
 
 def trigonometric_basis(n: int, *, dtype: Any = None) -> Array:
@@ -193,12 +194,10 @@ def expected_column(where: str, kernel: Any) -> Array:
 @jax.jit
 def _column(kernel: Array) -> Array:
     lags = autocorrelation(kernel)
-    size = lags.reshape(-1)[0]
-    # by the lag 0 itself, which makes that ratio 1 exactly: arccos would turn a rounding of eps
-    # there into one of √eps
-    ratio = lags / size
-    inside = jnp.abs(ratio) < 1
-    # at ±1 arccos has no derivative, and the ratio of lag 0 is constant
+    ratio = lags / lags.reshape(-1)[0]
+    # arccos turns a rounding of eps near ±1 into one of √eps, and has no derivative there; lag 0
+    # and the period of the kernel have the ratio 1, give or take a rounding
+    inside = jnp.abs(ratio) < 1 - _ROUNDINGS * jnp.finfo(ratio.dtype).eps
     angle = jnp.arccos(jnp.where(inside, ratio, 0))
     angle = jnp.where(inside, angle, jnp.where(ratio > 0, 0, jnp.pi))
     return (0.5 * (1 - angle / jnp.pi) * lags).astype(kernel.dtype)

@@ -79,7 +79,8 @@ def subsampled_fourier(mask: Any, *, real: bool = False) -> SubsampledFourier:
 
     Args:
         mask: w, of the signal's shape: boolean (true = measured), integer, real or complex
-            weights; finite. ``operators.random_mask`` and ``variable_density_mask`` draw one.
+            weights; finite. ``operators.random_mask`` and ``variable_density_mask`` draw one;
+            ``fourier_lines`` and ``radial_lines`` draw centered ones, for ``operators.mri``.
         real: the signal is real. The adjoint then ends with the real part, so that
             Re⟨A x, y⟩ = ⟨x, A* y⟩, and ``norm`` is the supremum over real signals,
             max_k √((|w_k|² + |w_{-k}|²)/2); complex signals are refused.

@@ -36,8 +36,8 @@ def fourier_lines(
         shape: (..., h, w); columns are the entries of the last axis (the phase encodes of
             fastMRI), so the mask is constant along all other axes.
         acceleration: a >= 1, the factor by which fewer columns are kept; 1 keeps all.
-        center_fraction: f in (0, 1], the share of columns that is always kept; published are
-            0.08 for a = 4 and 0.04 for a = 8.
+        center_fraction: f in [0, 1], the share of columns that is always kept; published are
+            0.08 for a = 4 and 0.04 for a = 8. With 0 the mean may go unmeasured.
         kind: random or equispaced.
 
     Returns:
@@ -46,8 +46,8 @@ def fourier_lines(
         ``subsampled_fourier`` has it).
 
     Raises:
-        ValueError: an acceleration below 1, a fraction outside (0, 1], a fraction so small that
-            no column is in the center, or so large that the center alone exceeds w/a columns.
+        ValueError: an acceleration below 1, a fraction outside [0, 1], one above 0 but so small
+            that no column is in the center, or so large that the center alone exceeds w/a columns.
 
     Example:
         >>> import jax
@@ -66,7 +66,7 @@ def fourier_lines(
     fraction = _concrete(where, "center_fraction", center_fraction, low=0.0, high=1.0)
     width = shape[-1]
     num_center = round(width * fraction)
-    if num_center < 1:
+    if num_center < 1 and fraction > 0:
         hint = f"1 column of {width} is {1 / width:.3g}."
         checks.fail(where, "center_fraction", "keep at least one column", fraction, hint)
     if num_center > math.ceil(width / acceleration):
@@ -111,7 +111,8 @@ def radial_lines(shape: Any, num_lines: int) -> Array:
         num_lines: L >= 1; line 0 is the middle row.
 
     Returns:
-        A boolean mask of ``shape``, frequency 0 at (h // 2, w // 2), equal to its mirror image.
+        A boolean mask of ``shape``, frequency 0 at (h // 2, w // 2), equal to its mirror image,
+        for ``operators.mri`` (``jnp.fft.ifftshift`` makes it one for ``subsampled_fourier``).
         It holds 2 c + 1 true entries; of a real image these are c complex coefficients and the
         mean.
 

@@ -77,7 +77,8 @@ class WidthConstants(NamedTuple):
         condition: κ = ‖U‖²/σ_n².
         log10_width: log₁₀ of the channels that the proof asks for.
         log10_width_printed: the same with the printed power κ²⁶.
-        holds: whether the network in question is that wide.
+        error_limit: the largest ξ of the theorem, 1/√(2 log(2n/δ)).
+        holds: whether ξ is no larger and the network in question is that wide.
     """
 
     alpha: float
@@ -89,6 +90,7 @@ class WidthConstants(NamedTuple):
     condition: float
     log10_width: float
     log10_width_printed: float
+    error_limit: float
     holds: bool
 
 
@@ -313,8 +315,9 @@ def width_constants(
         \varepsilon = \tfrac{\xi}{16} \tfrac{\alpha^4}{\beta^3}, \quad
         \omega = \tfrac{\xi \|y\|}{\beta \sqrt m}
 
-    and :math:`k \ge 9^2\, 64^6\, (\beta/\alpha)^{26} m\, \xi^{-8}`, which no computer holds: the
-    power of ten is returned.
+    where :math:`\xi \le 1/\sqrt{2 \log(2n/\delta)}` and
+    :math:`k \ge 9^2\, 64^6\, (\beta/\alpha)^{26} m\, \xi^{-8}`, which no computer holds: the power
+    of ten is returned.
 
     Args:
         kernel: u, all n taps, or h × w of them.
@@ -325,7 +328,7 @@ def width_constants(
         failure_probability: δ in (0, 1].
 
     Returns:
-        ``WidthConstants``; ``holds`` says whether k is large enough.
+        ``WidthConstants``; ``holds`` says whether k is large enough and ξ small enough.
 
     Raises:
         ValueError: numbers out of range, traced input.
@@ -374,11 +377,13 @@ def width_constants(
     ratio = math.log10(condition)
     needed = other + 13 * (math.log10(72) + ratio)
     printed = other + 26 * (math.log10(6 * math.sqrt(2)) + ratio)
-    start = 2 * beta * (math.log(2 * n / delta) / k) ** 0.25
+    logarithm = math.log(2 * n / delta)
+    limit = 1 / math.sqrt(2 * logarithm)
+    start = 2 * beta * (logarithm / k) ** 0.25
     epsilon = xi / 16 * alpha**4 / beta**3
     return WidthConstants(
         alpha, beta, start, epsilon, xi * size / (beta * math.sqrt(m)), 1 / beta**2,
-        condition, needed, printed, math.log10(k) >= needed,
+        condition, needed, printed, limit, xi <= limit and math.log10(k) >= needed,
     )  # fmt: skip
 
 

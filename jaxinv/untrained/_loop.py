@@ -16,7 +16,8 @@ from jaxinv.untrained.stopping import StoppingRule
 
 Array = jax.Array
 
-_WARM = 20  # steps before a jump of the loss is called a spike
+_WARM = 20  # steps in which a jump of the loss is a spike only when far larger, by
+_TOLERANT = 100
 _MEMORY = 0.9  # of the average loss that a spike is compared with
 _SHORTER, _LONGER = 0.5, 1.01  # of the steps after a spike; they grow back to full length
 _DECAY_EVERY = 500
@@ -36,6 +37,7 @@ class Numbers(NamedTuple):
 class Model(NamedTuple):
     """What all fits of a batch share."""
 
+    prior: Any
     solver: Any
     rule: StoppingRule
     penalty: Callable[[Array], Any] | None
@@ -54,7 +56,6 @@ class Setting(NamedTuple):
 class Lane(NamedTuple):
     """What one fit has to itself and never changes."""
 
-    prior: Any
     memory_key: Array
     noise_key: Array
 
@@ -102,36 +103,39 @@ class Cast:
     def __call__(self, params: Any) -> Array:
         """Return the signal, in the type of the parameters."""
         own = jax.tree.leaves(params)[0].dtype
-        prior = self.prior if self.prior.z is None else self._lowered()
+        prior = self._lowered()
         x = prior(jax.tree.map(lambda leaf: leaf.astype(self.dtype), params))
         wide = jnp.result_type(own, jnp.complex64) if jnp.iscomplexobj(x) else own
         return x.astype(wide)
 
     def _lowered(self) -> Any:
+        keeps = getattr(self.prior, "keeps_input_type", False)
+        if keeps or getattr(self.prior, "z", None) is None:
+            return self.prior
         return self.prior.with_input(self.prior.z.astype(self.dtype))
 
 
 def begin(
-    setting: Setting, model: Model, key: Array, prior: Any, problem: Problem, params: Any
+    setting: Setting, model: Model, key: Array, problem: Problem, params: Any
 ) -> tuple[Lane, Carry]:
-    """Draw the networks and make the state before the first step."""
+    """Draw the parameters and make the state before the first step."""
     if setting.batch is None:
-        return _begin(setting, model, key, prior, problem, params)
-    run = jax.vmap(_begin, in_axes=(None, None, 0, None, setting.batch, None))
-    return run(setting, model, key, prior, problem, params)
+        return _begin(setting, model, key, problem, params)
+    run = jax.vmap(_begin, in_axes=(None, None, 0, setting.batch, None))
+    return run(setting, model, key, problem, params)
 
 
 @partial(jax.jit, static_argnums=0)
 def _begin(
-    setting: Setting, model: Model, key: Array, prior: Any, problem: Problem, params: Any
+    setting: Setting, model: Model, key: Array, problem: Problem, params: Any
 ) -> tuple[Lane, Carry]:
     draw_key, memory_key, noise_key = jax.random.split(key, 3)
-    drawn = prior.draw(draw_key) if params is None else prior
-    u = drawn.params if params is None else params
-    lane = Lane(drawn, memory_key, noise_key)
-    x = _cast(setting, drawn)(u)
+    u = model.prior.init(draw_key) if params is None else params
+    lane = Lane(memory_key, noise_key)
+    prior = _cast(setting, model.prior)
+    x = prior(u)
     memory = model.rule.begin(memory_key, problem, x)
-    target = model.rule.fitted(memory, problem)._replace(prior=_cast(setting, drawn))
+    target = model.rule.fitted(memory, problem)._replace(prior=prior)
     state = model.solver.init(target, u)
     has_twin = model.rule.has_twin
     real = numerics.real_dtype(x.dtype)
@@ -209,12 +213,13 @@ def _step(
 ) -> tuple[Carry, Array, Array]:
     """Take one step; return the loss before it, and whether that has jumped."""
     numbers, rule = model.numbers, model.rule
-    prior = _cast(setting, _perturbed(setting, numbers, lane, carry.step))
+    prior = _cast(setting, _perturbed(setting, model, lane, carry.step))
     target = rule.fitted(carry.memory, problem)._replace(prior=prior)
     state, info, x = model.solver.descend(target, carry.state, model.penalty)
     state = _shortened(carry.state, state, carry.step_scale)
     loss = info.loss.astype(carry.typical_loss.dtype)
-    jumped = (carry.step >= _WARM) & (loss > numbers.spike * carry.typical_loss)
+    factor = numbers.spike * jnp.where(carry.step >= _WARM, 1, _TOLERANT)
+    jumped = loss > factor * carry.typical_loss  # infinite before the first step
     spiked = ~jnp.isfinite(loss) | jumped
     keep = jnp.asarray(numbers.average, carry.weight.dtype)
     following = carry._replace(
@@ -273,7 +278,8 @@ def _look(model: Model, problem: Problem, carry: Carry) -> tuple[Carry, Array, A
     x = numerics.safe_divide(carry.mean, carry.weight)
     twin = numerics.safe_divide(carry.twin_mean, carry.weight)
     misfit = numerics.safe_norm(problem.operator(x) - problem.y)
-    residual = numerics.safe_divide(misfit, numerics.safe_norm(problem.y))
+    size = numerics.safe_norm(problem.y)
+    residual = jnp.where(size > 0, numerics.safe_divide(misfit, size), misfit)
     ready = carry.step >= rule.min_steps
     score = jnp.where(ready, rule.score(carry.memory, problem, x, twin), jnp.inf)
     score = score.astype(carry.best_score.dtype)
@@ -295,9 +301,9 @@ def _look(model: Model, problem: Problem, carry: Carry) -> tuple[Carry, Array, A
     return carry._replace(status=status), score, residual
 
 
-def _perturbed(setting: Setting, numbers: Numbers, lane: Lane, step: Array) -> Any:
+def _perturbed(setting: Setting, model: Model, lane: Lane, step: Array) -> Any:
     """Return the prior with noise on its input."""
-    prior = lane.prior
+    prior, numbers = model.prior, model.numbers
     if not setting.is_noisy:
         return prior
     key = jax.random.fold_in(lane.noise_key, step)

@@ -59,7 +59,7 @@ class Fit(NamedTuple):
         status: STOPPED (by the rule), CONVERGED (the measurements are met to ``tol``),
             MAX_STEPS, or NONFINITE (no step of a chunk led to a finite loss).
         num_steps: steps taken.
-        prior: the prior with the input that was drawn.
+        prior: the prior that was fitted, with its input; shared by the fits of a batch.
     """
 
     x: Array
@@ -110,8 +110,9 @@ def fit(
     estimate is an average of the iterates; where to stop is found from the measurements alone.
 
     Args:
-        key: a JAX PRNG key: draws the network's input and parameters, the input noise and what
-            the stopping rule leaves out. An array of keys runs that many fits as one batch.
+        key: a JAX PRNG key: draws the network's parameters, the input noise and what the
+            stopping rule leaves out; the input is the prior's own. An array of keys runs that
+            many fits as one batch.
         prior: an untrained prior: ``generators.deep_decoder`` and its relatives, or
             ``generator.untrained(z)``, which starts at the generator's own parameters.
         problem: operator and y; its prior and truth are not read.
@@ -120,7 +121,7 @@ def fit(
         stop: ``"auto"`` (``held_out()`` with its own patience; in fewer than 500 steps it cannot
             stop, only choose among the looks), a rule of ``jaxinv.untrained``, or None or an
             int: run that many steps and keep the last average.
-        params: start here, with the prior's own input, instead of drawing both.
+        params: start here instead of drawing.
         axes: for a batch of keys: a ``Problem`` prefix of 0 and None that says which parts of
             ``problem`` have a first axis (``family.axes``); default: all share one problem.
         penalty: P, a function of the signal, such as ``untrained.total_variation(0.01)``: at
@@ -143,7 +144,8 @@ def fit(
 
     Raises:
         ValueError, TypeError: an argument that cannot be; a prior that does not fit the
-            operator; NaN in y; more parameters than memory; too few steps for the rule.
+            operator; NaN in y, or nothing but zeros; more parameters than memory; too few steps
+            for the rule.
 
     Cost: a forward and a backward pass a step.
 
@@ -199,6 +201,7 @@ def fit(
         num_steps=num_steps,
     )
     model = _loop.Model(
+        prior=prior,
         solver=gradient(_default_optimizer() if optimizer is None else optimizer, regularizer),
         rule=rule,
         penalty=None if penalty is None else Partial(penalty),
@@ -208,13 +211,13 @@ def fit(
         chunk=min(checks.count(_WHERE, "look_every", look_every), num_steps),
         dtype=None
         if compute_dtype is None
-        else checks.float_type(_WHERE, compute_dtype, argument="compute_dtype"),
+        else checks.float_type(_WHERE, compute_dtype, argument="compute_dtype", real=True),
         batch=None if not key.ndim else axes or Problem(None, None, None, None),
         is_noisy=not (checks.is_concrete(input_noise) and float(input_noise) == 0),
     )
     if setting.is_noisy and prior.input_shape is None:
         checks.fail(_WHERE, "input_noise", "be 0: this prior has no input", input_noise)
-    lane, carry = _loop.begin(setting, model, key, prior, problem, params)
+    lane, carry = _loop.begin(setting, model, key, problem, params)
     return _run(setting, model, problem, lane, carry, num_steps, progress)
 
 
@@ -250,7 +253,7 @@ def _run(
         best_step=carry.best_step,
         num_spikes=carry.num_spikes,
     )
-    return Fit(carry.best_x, carry.best_params, history, carry.status, carry.step, lane.prior)
+    return Fit(carry.best_x, carry.best_params, history, carry.status, carry.step, model.prior)
 
 
 def _report(look: Any, step: int, num_steps: int, running: int) -> FitProgress:
@@ -294,6 +297,9 @@ def _problem(prior: Any, problem: Any, axes: Any, num_fits: int) -> Problem:
     predicted = jax.eval_shape(lambda operator, x: operator(x), single.operator, x)
     hint = "" if axes is not None else "For several problems give keys, and axes=family.axes."
     checks.shape_is(_WHERE, "problem.y", single.y, predicted.shape, hint)
+    if checks.is_concrete(problem.y) and not np.any(np.asarray(problem.y)):
+        hint = "An empty mask measures nothing."
+        checks.fail(_WHERE, "problem.y", "have an entry other than 0", "all zeros", hint)
     if jnp.iscomplexobj(single.y) and not jnp.issubdtype(predicted.dtype, jnp.complexfloating):
         hint = "Build the prior with dtype=jnp.complex64, or take jnp.real(y)."
         checks.fail(_WHERE, "problem.y", "be real, as what the operator returns", single.y, hint)

@@ -118,6 +118,10 @@ def regularizer_from(params: Any, weight: Any, reading: str = "diagonal") -> Lea
     counts = sorted({leaf.shape[0] for leaf in leaves})
     if len(counts) > 1:
         checks.fail(where, "params", "have one number of fits in all tensors", counts)
+    if any(leaf.ndim == 1 for leaf in leaves):
+        hint = "These look like those of one fit; give fit several keys."
+        expected = "have a first axis of fits before the axes of each tensor"
+        checks.fail(where, "params", expected, next(x for x in leaves if x.ndim == 1), hint)
     shapes = tuple(leaf.shape[1:] for leaf in leaves)
     mean, precision = _statistics(leaves, reading)
     return LearnedRegularizer(weight, mean, precision, reading, shapes, _names(params))
@@ -156,7 +160,7 @@ def learned_regularizer(
     prior: Any,
     problems: Problem,
     *,
-    axes: Problem,
+    axes: Problem | None = None,
     weight: Any = 1.0,
     reading: str = "diagonal",
     **options: Any,
@@ -171,7 +175,7 @@ def learned_regularizer(
         key: a JAX PRNG key, shared by the fits.
         prior: an untrained prior.
         problems: Q >= 2 measurements.
-        axes: which parts of ``problems`` have a first axis of Q, as in ``fit``.
+        axes: which parts of ``problems`` have a first axis of Q, as in ``fit``; default: y.
         weight: λ >= 0 of the regularizer.
         reading: ``"diagonal"``, ``"means"`` or ``"weights"``; see ``regularizer_from``.
         options: of ``fit``, such as ``num_steps`` and ``stop``.
@@ -188,8 +192,7 @@ def learned_regularizer(
         >>> y = jnp.stack([A(jnp.ones(64)), A(jnp.linspace(0, 1, 64))])
         >>> prior = ji.generators.two_layer_decoder(64, 4)
         >>> learned = learned_regularizer(
-        ...     jax.random.key(1), prior, ji.Problem(A, y), axes=ji.Problem(None, 0),
-        ...     num_steps=50, stop=None)
+        ...     jax.random.key(1), prior, ji.Problem(A, y), num_steps=50, stop=None)
         >>> bool(learned(prior.params) > 0)
         True
 
@@ -198,6 +201,7 @@ def learned_regularizer(
     where = "learned_regularizer"
     checks.choice(where, "reading", reading, READINGS)
     key = checks.key(where, key)
+    axes = Problem(None, 0) if axes is None else axes
     if not isinstance(axes, Problem) or axes.y != 0:
         checks.fail(where, "axes", "be a Problem with y=0: one measurement for each image", axes)
     checks.nonnegative(where, "weight", weight)

@@ -75,6 +75,7 @@ def _misfits(fits: Fit) -> Array:
 
 def _pick(fits: Fit, index: Any) -> Fit:
     shared = fits.history.look_steps  # all fits are looked at together
-    apart = fits._replace(history=fits.history._replace(look_steps=None))
+    apart = fits._replace(history=fits.history._replace(look_steps=None), prior=None)
     picked: Any = jax.tree.map(lambda leaf: leaf[index], apart)
-    return picked._replace(history=picked.history._replace(look_steps=shared))
+    history = picked.history._replace(look_steps=shared)
+    return picked._replace(history=history, prior=fits.prior)
