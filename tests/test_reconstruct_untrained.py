@@ -182,20 +182,6 @@ def test_photos_keep_their_units():
     assert np.allclose(wide.y, 2 * 0.25 - 1)
 
 
-def test_coefficients_that_hold_the_energy_are_never_left_out():
-    sizes = np.random.default_rng(0).permutation(np.arange(1.0, 2001))
-    sizes[:400] = 0
-    y = jnp.asarray(sizes, jnp.complex64)
-    keys = jax.random.split(KEY, 50)
-    problem = Problem(operators.identity((2000,)), y)
-    rule = _untrained.HeldOutTail(10, 0.05)
-    held = np.asarray(jax.jit(jax.vmap(lambda key: rule.begin(key, problem, y)))(keys))
-    allowed = (sizes > 0) & (sizes < np.sort(sizes)[-160])
-    assert not held[:, ~allowed].any()
-    share = held[:, allowed].mean()
-    assert abs(share - 0.05) < 4 * math.sqrt(0.05 * 0.95 / (50 * allowed.sum()))
-
-
 def test_noise_of_a_given_size_falls_on_what_is_measured():
     shape = (64, 64)
     operator = make_operator("mask", shape, 0.5, KEY).operator

@@ -202,6 +202,11 @@ def nonnegative(
     return scalar(where, argument, value, low=0.0, single=single, hint=hint)
 
 
+def share(where: str, argument: str, value: Any, *, single: bool = False) -> Any:
+    """Return a scalar in (0, 1]."""
+    return scalar(where, argument, value, low=0.0, high=1.0, open_low=True, single=single)
+
+
 def sizes(where: str, argument: str, value: Any) -> tuple[int, ...]:
     """Return a tuple of positive ints; a bare int becomes a 1-tuple."""
     if isinstance(value, numbers.Integral) and not isinstance(value, bool):

@@ -117,9 +117,7 @@ def generalization_bound(
     energy = checks.nonnegative(where, "measurement_norm", measurement_norm)
     b_in = checks.nonnegative(where, "signal_bound", signal_bound)
     b_out = checks.positive(where, "output_bound", output_bound)
-    delta = checks.scalar(
-        where, "failure_probability", failure_probability, low=0.0, high=1.0, open_low=True
-    )
+    delta = checks.share(where, "failure_probability", failure_probability)
     root = jnp.sqrt(m)
     change = norm * _constant(layers, step_size, norm, energy)
     outputs = layers * step_size * norm * energy

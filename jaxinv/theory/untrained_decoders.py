@@ -126,15 +126,7 @@ def noise_bound(size: int, num_channels: int, *, failure_probability: float = 0.
     where = "noise_bound"
     n = checks.count(where, "size", size, minimum=2)
     k = checks.count(where, "num_channels", num_channels)
-    delta = checks.scalar(
-        where,
-        "failure_probability",
-        failure_probability,
-        low=0.0,
-        high=1.0,
-        open_low=True,
-        single=True,
-    )
+    delta = checks.share(where, "failure_probability", failure_probability, single=True)
     if k * k >= n:
         checks.fail(where, "num_channels", f"be below √n = {math.sqrt(n):.4g}", k)
     patterns = 2 * sum(math.comb(n - 1, j) for j in range(k))

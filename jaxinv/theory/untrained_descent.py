@@ -357,16 +357,8 @@ def width_constants(
     if 9 * m > n:
         checks.fail(where, "num_measurements", f"be at most n/9 = {n / 9:.4g}", num_measurements)
     size = checks.positive(where, "measurement_norm", measurement_norm, single=True)
-    xi = checks.scalar(where, "error", error, low=0.0, high=1.0, open_low=True, single=True)
-    delta = checks.scalar(
-        where,
-        "failure_probability",
-        failure_probability,
-        low=0.0,
-        high=1.0,
-        open_low=True,
-        single=True,
-    )
+    xi = checks.share(where, "error", error, single=True)
+    delta = checks.share(where, "failure_probability", failure_probability, single=True)
     taps = np.asarray(kernel, np.dtype(sigma.dtype)).astype(np.float64)
     largest = float(np.max(np.abs(np.fft.fftn(taps))))
     smallest = float(np.min(np.asarray(sigma)))
