@@ -192,6 +192,6 @@ ENTRIES = (
         "figure 5; a single-coil magnitude slice for 15 coils of a knee, the mean of 3 starts of "
         "1500 steps for one of 100 000",
         run=partial(_head, ScanStudy()),
-        cost="15 minutes",
+        cost="30 minutes",
     ),
 )
