@@ -113,13 +113,13 @@ def gaussian_kernel(size: int, width: float) -> np.ndarray:
     return taps / np.linalg.norm(taps)
 
 
-@lru_cache(maxsize=1)
-def published_descent() -> Any:
+@lru_cache
+def published_descent(rate: float = 0.001) -> Any:
     """Return the update rule of CS-DIP: RMSprop as PyTorch defines it; one object, one trace."""
     import optax
 
     return optax.rmsprop(
-        0.001, decay=0.99, eps=1e-8, eps_in_sqrt=False, momentum=0.9, initial_scale=0.0
+        rate, decay=0.99, eps=1e-8, eps_in_sqrt=False, momentum=0.9, initial_scale=0.0
     )
 
 

@@ -30,6 +30,7 @@ from jaxinv.viz.untrained import Curves, Picture, plot_row
 _LASSO = ("lasso_dct", "lasso_wavelet")
 _OTHERS = ("tv", "damp")
 _NETWORK = "CS-DIP"
+_RATE = 0.001  # published
 
 Scores = dict[tuple[Any, str], np.ndarray]  # by number of measurements and method
 
@@ -49,9 +50,11 @@ class PhotoStudy(NamedTuple):
 
 
 class ColorStudy(NamedTuple):
-    """Size of CS-DIP on the retina image: measurements, radial lines, steps, TV weights.
+    """Size of CS-DIP on the retina image: measurements, radial lines, steps, TV weights, rates.
 
-    Published: 500 to 8000 measurements, 1000 steps, 60 images, TV weight 0.02 on the sum.
+    Published: 500 to 8000 measurements, 1000 steps, 60 images, TV weight 0.02 on the sum, rate
+    0.001. At this rate the first steps are larger than the weights are, and from Gaussian
+    measurements most starts end in saturated pixels; a tenth of it is run beside.
     """
 
     size: int = 128
@@ -59,6 +62,7 @@ class ColorStudy(NamedTuple):
     lines: tuple[int, ...] = (3, 5, 10, 20)
     num_steps: int = 1000
     smoothing: float = 0.02
+    rates: tuple[float, ...] = (_RATE, _RATE / 10)
 
 
 class DigitStudy(NamedTuple):
@@ -186,10 +190,14 @@ def _against(xlabel: str, found: Mapping[Any, np.ndarray], ylabel: str, **option
 
 
 def _color(study: ColorStudy, settings: Settings) -> Outcome:
-    """Fit the published network to the retina image, and the Lasso in a cosine basis."""
+    """Fit the published network to the retina image, and the Lasso in a cosine basis.
+
+    The image that is shown is that of the last rate.
+    """
     x = 2 * data.image("retina", size=(study.size, study.size)) - 1
     count = trials(settings, 3)
-    counter = Counter(settings, len(study.measurements) + len(study.lines))
+    num_cases = len(study.measurements) + len(study.lines)
+    counter = Counter(settings, num_cases * len(study.rates))
     gaussian: Scores = {}
     fourier: Scores = {}
     shown = {}
@@ -198,12 +206,13 @@ def _color(study: ColorStudy, settings: Settings) -> Outcome:
         operator = operators.gaussian(operator_key, m, x.shape)
         y = operator(jnp.asarray(x))
         prior = dcgan("retino", x.shape)
-        images = _fit(prior, operator, y, jax.random.split(fit_key, count), study)
-        gaussian[m, _NETWORK] = _errors(images, x)
         lasso = color_lasso(operator, y)
         gaussian[m, "lasso_dct"] = _errors(lasso[None], x).repeat(count)
-        shown[m] = (images[0], lasso)
-        counter.next(f"m = {m}")
+        for rate in study.rates:
+            images = _fit(prior, operator, y, jax.random.split(fit_key, count), study, rate=rate)
+            gaussian[m, _named(rate)] = _errors(images, x)
+            shown[m] = (images[0], lasso)
+            counter.next(f"m = {m}")
     planes = np.moveaxis(x, -1, 0)
     for lines in study.lines:
         mask = operators.radial_lines(x.shape[:2], lines)
@@ -212,12 +221,13 @@ def _color(study: ColorStudy, settings: Settings) -> Outcome:
         prior = dcgan("retino", planes.shape, channels_first=True)
         keys = jax.random.split(jax.random.fold_in(settings.key, lines), count)
         coefficients = 3 * (int(mask.sum()) + 1) // 2
-        images = _fit(prior, operator, y, keys, study, first_axis=1)
-        fourier[coefficients, _NETWORK] = _errors(images, planes)
+        for rate in study.rates:
+            images = _fit(prior, operator, y, keys, study, rate=rate, first_axis=1)
+            fourier[coefficients, _named(rate)] = _errors(images, planes)
+            counter.next(f"{lines} lines")
         for method in ("lasso_dct", "tv"):
             image = np.real(baseline(operator, y, method).image)
             fourier[coefficients, method] = _errors(image[None], planes).repeat(count)
-        counter.next(f"{lines} lines")
     claims = _gain_claims("Gaussian, m =", gaussian, ("lasso_dct",))
     claims += _gain_claims("radial Fourier, coefficients =", fourier, ("lasso_dct",))
     rows = _measured_rows(gaussian, fourier)
@@ -225,13 +235,13 @@ def _color(study: ColorStudy, settings: Settings) -> Outcome:
 
 
 def _fit(
-    prior: Any, operator: Any, y: Any, keys: Any, study: Any, *, first_axis: int = 0,
-    axes: Problem | None = None, num_restarts: int | None = None,
+    prior: Any, operator: Any, y: Any, keys: Any, study: Any, *, rate: float = _RATE,
+    first_axis: int = 0, axes: Problem | None = None, num_restarts: int | None = None,
 ) -> np.ndarray:  # fmt: skip
     """Run the published descent; the weights are those of a sum of squares, so half of them."""
     penalty = untrained.total_variation(study.smoothing / 2, first_axis=first_axis)
     found = untrained.fit(
-        keys, prior, Problem(operator, y), axes=axes, optimizer=published_descent(),
+        keys, prior, Problem(operator, y), axes=axes, optimizer=published_descent(rate),
         num_steps=study.num_steps, stop=None, penalty=penalty, average=0.95, tol=0.0,
     )  # fmt: skip
     if num_restarts is not None:
@@ -249,11 +259,16 @@ def _gain_claims(
     text: str, found: Mapping[Any, np.ndarray], rivals: tuple[str, ...]
 ) -> list[Claim]:
     claims = []
-    for place in dict.fromkeys(place for place, _ in found):
-        for rival in rivals:
-            gain = decibels(found[place, _NETWORK]) - decibels(found[place, rival])
-            claims.append(at_least(f"{text} {place}: dB of {_NETWORK} over {rival}", gain, 0.0))
+    for place, network in found:
+        for rival in rivals if network.startswith(_NETWORK) else ():
+            gain = decibels(found[place, network]) - decibels(found[place, rival])
+            claims.append(at_least(f"{text} {place}: dB of {network} over {rival}", gain, 0.0))
     return claims
+
+
+def _named(rate: float) -> str:
+    """Return the name of the network; with the rate where it is not the published one."""
+    return _NETWORK if rate == _RATE else f"{_NETWORK}, rate {rate:g}"
 
 
 def _measured_rows(gaussian: Scores, fourier: Scores) -> list[dict[str, Any]]:
@@ -349,9 +364,10 @@ ENTRIES = (
     Reproduction(
         name="untrained-retina",
         title="CS-DIP against the Lasso on a color image, Gaussian and radial Fourier",
-        source=f"{_CSDIP}, figure 3; one image instead of 60, up to 4000 measurements of 8000",
+        source=f"{_CSDIP}, figure 3; one image instead of 60, up to 4000 measurements of 8000; the "
+        "published rate and a tenth of it",
         run=partial(_color, ColorStudy()),
-        cost="25 minutes",
+        cost="50 minutes",
     ),
     Reproduction(
         name="untrained-digits",
