@@ -258,7 +258,8 @@ def test_half_precision_suits_every_prior(prior):
     full = ji.untrained.fit(KEY, made, problem, **options).x
     half = ji.untrained.fit(KEY, made, problem, compute_dtype=jnp.bfloat16, **options).x
     assert half.dtype == full.dtype
-    assert np.linalg.norm(half - full) < 0.05 * np.linalg.norm(full)
+    # coordinates whose phases were rounded are off by 0.04
+    assert np.linalg.norm(half - full) < 0.02 * np.linalg.norm(full)
 
 
 def test_a_start_can_be_given_and_a_fit_continued():
