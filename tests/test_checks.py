@@ -10,20 +10,6 @@ import jaxinv as ji
 from jaxinv._core import checks, numerics, pytree, replace, static
 
 
-@pytest.mark.parametrize(
-    "value", ["a", [1, "b"], None, {"a": 1}, [[1, 2], [3]], jax.random.key(0), object()]
-)
-def test_what_is_no_array_is_named(value):
-    with pytest.raises(TypeError, match=r"^f: x must be an array of numbers, got"):
-        checks.array("f", "x", value)
-
-
-def test_integers_become_the_default_float():
-    assert checks.array("f", "x", [1, 2]).dtype == jnp.result_type(float)
-    assert checks.array("f", "x", np.float32([1])).dtype == jnp.float32
-    assert checks.array("f", "x", np.complex64([1])).dtype == jnp.complex64
-
-
 @pytest.mark.parametrize("key", [jax.random.key(3), jax.random.PRNGKey(3), np.uint32([0, 3])])
 def test_both_styles_of_key(key):
     found = checks.key("f", key)

@@ -4,80 +4,38 @@ import difflib
 import math
 import numbers
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
+
+from jaxinv._core import outside
+from jaxinv._core.messages import fail as fail
+from jaxinv._core.messages import fail_type as fail_type
+from jaxinv._core.messages import is_array, is_iterator
+from jaxinv._core.messages import is_concrete as is_concrete
+from jaxinv._core.messages import show as show
 
 MOST_ENTRIES = 2**31 - 1  # XLA counts and indexes with int32 unless x64 is on
 
 
-def is_concrete(value: Any) -> bool:
-    """Whether the numbers in ``value`` can be looked at (no tracer among its leaves)."""
-    leaves = jax.tree.leaves(value, is_leaf=_is_iterator)
-    return not any(isinstance(leaf, Tracer) for leaf in leaves)
-
-
-def _is_iterator(value: Any) -> bool:
-    return isinstance(value, Iterator)  # jax.tree would warn of one
-
-
-def _is_array(value: Any) -> bool:
-    """Whether a value is an array: a type such as ``np.float32`` has the attributes too."""
-    return not isinstance(value, type) and hasattr(value, "shape") and hasattr(value, "dtype")
-
-
 def is_integer(value: Any) -> bool:
     """Whether a value is an integer, or an array of integers; a bool is none."""
-    if _is_array(value):
+    if is_array(value):
         return jnp.issubdtype(value.dtype, jnp.integer)
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
-def _is_key(value: Any) -> bool:
-    return jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
-
-
-def show(value: Any) -> str:
-    """Describe a value in a few words for an error message."""
-    if _is_array(value):
-        if _is_key(value):
-            return f"a PRNG key of shape {tuple(value.shape)}"
-        if value.shape == () and is_concrete(value):
-            return f"{value} ({value.dtype})"
-        return f"shape {tuple(value.shape)} {value.dtype}"
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def fail(where: str, argument: str, expected: str, got: Any, hint: str = "") -> NoReturn:
-    """Raise the ValueError of this project's form."""
-    text = got if isinstance(got, str) else show(got)
-    raise ValueError(f"{where}: {argument} must {expected}, got {text}. {hint}".rstrip())
-
-
-def fail_type(where: str, argument: str, expected: str, got: Any, hint: str = "") -> NoReturn:
-    """Raise the TypeError of this project's form."""
-    text = f"{type(got).__name__} {show(got)}"
-    raise TypeError(f"{where}: {argument} must {expected}, got {text}. {hint}".rstrip())
-
-
 def array(where: str, argument: str, value: Any, *, ndim: int | None = None) -> jax.Array:
-    """Return ``value`` as a floating or complex array; integers become the default float."""
-    try:
-        if not _is_array(value) and np.asarray(value).dtype.kind not in "biufc":
-            raise TypeError
-        result = jnp.asarray(value)
-    except (TypeError, ValueError, OverflowError):
-        fail_type(where, argument, "be an array of numbers", value)
-    if _is_key(result):
-        fail_type(where, argument, "be an array of numbers", value, "This is a PRNG key.")
-    if not jnp.issubdtype(result.dtype, jnp.inexact):
-        result = result.astype(jnp.result_type(float))
+    """Return ``value`` as a floating or complex array; integers become the default float.
+
+    Arrays of other libraries are taken by value or refused with the way out; see ``outside``.
+    """
+    result = outside.floats(where, argument, value)
     if ndim is not None and result.ndim != ndim:
         fail(where, argument, f"have {ndim} dimension(s)", result)
     return result
@@ -85,7 +43,7 @@ def array(where: str, argument: str, value: Any, *, ndim: int | None = None) -> 
 
 def arrays(where: str, argument: str, value: Any) -> Any:
     """Return a tree of arrays of numbers: its leaves are floating or complex, at least one."""
-    if _is_iterator(value):
+    if is_iterator(value):
         fail_type(where, argument, "be an array, or a tree of arrays", value)
     result = jax.tree.map(lambda leaf: array(where, argument, leaf), value)
     if not jax.tree.leaves(result):
@@ -149,23 +107,27 @@ def scalar(
     ``single``, an array of several values is refused.
     Concrete values must lie in ``[low, high]`` (``(low, high]`` with ``open_low``).
     """
-    if single and _is_array(value) and value.shape != ():
-        fail(where, argument, "be a scalar", value)
+    if hasattr(value, "shape") and not isinstance(value, type):
+        value = outside.entries(where, argument, value)
+        if single and value.shape != ():
+            fail(where, argument, "be a scalar", value)
     if not is_concrete(value):
         return value
-    if isinstance(value, bool) or not (isinstance(value, numbers.Real) or _is_array(value)):
+    if is_array(value):
+        kinds: Any = (np.integer, np.floating)
+        if not any(jnp.issubdtype(value.dtype, kind) for kind in kinds):
+            fail_type(where, argument, "be a real number", value)
+    elif isinstance(value, bool) or not isinstance(value, numbers.Real):
         fail_type(where, argument, "be a real number", value)
-    kinds: Any = (np.integer, np.floating)
-    dtype: Any = getattr(value, "dtype", None)
-    if _is_array(value) and not any(jnp.issubdtype(dtype, kind) for kind in kinds):
-        fail_type(where, argument, "be a real number", value)
-    seen = np.asarray(value).astype(np.float64)
+    elif abs(value) > sys.float_info.max:  # pyright: ignore[reportOperatorIssue]
+        value = math.inf  # an integer that no float holds
+    seen = np.asarray(value, np.float64)
     if seen.size == 0:
         fail(where, argument, "hold a value", value)
     above = seen > low if open_low else seen >= low
     if not bool(np.all(above & (seen <= high) & np.isfinite(seen))):
         fail(where, argument, f"be {_interval(low, high, open_low)}", value, hint)
-    return value if _is_array(value) and seen.ndim else float(seen)
+    return value if is_array(value) and seen.ndim else float(seen)
 
 
 _MOST_DECIBELS = 200.0

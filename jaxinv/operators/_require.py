@@ -4,9 +4,8 @@ from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from jaxinv._core import checks
+from jaxinv._core import checks, outside
 
 _LARGEST_BYTES = 8 * 2**30
 _FAST = "Use operators.subsampled_hadamard or subsampled_fourier: they store no matrix."
@@ -33,9 +32,9 @@ def fail_function(where: str, argument: str, given: str, error: Exception) -> No
 def weights(where: str, argument: str, value: Any) -> jax.Array:
     """Return a mask; boolean and integer arrays stay as they are, so that they widen no result."""
     result = checks.array(where, argument, value)
-    given = value.dtype if hasattr(value, "dtype") else np.asarray(value).dtype
-    if any(jnp.issubdtype(given, kind) for kind in (jnp.bool_, jnp.integer)):
-        result = jnp.asarray(value)
+    given = outside.entries(where, argument, value)
+    if any(jnp.issubdtype(given.dtype, kind) for kind in (jnp.bool_, jnp.integer)):
+        result = jnp.asarray(given)
     if result.ndim == 0 or result.size == 0:
         checks.fail(where, argument, "have at least one dimension and one entry", result)
     checks.finite(where, argument, result)

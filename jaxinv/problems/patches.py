@@ -305,7 +305,7 @@ def patches(
 
 def _pack(where: str, images: Any, sides: tuple[int, int]) -> tuple[Array, ...]:
     """Return all pixels in one row, and where each image and its patches are."""
-    if isinstance(images, jax.Array | np.ndarray):
+    if isinstance(getattr(images, "shape", None), tuple):
         images = checks.array(where, "images", images)
         if images.ndim not in (2, 3):
             checks.fail(where, "images", "have shape (h, w) or (N, h, w)", images)
