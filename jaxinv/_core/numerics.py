@@ -22,15 +22,43 @@ def real_dtype(dtype: Any) -> Any:
 
 
 def sum_squares(x: Array) -> Array:
-    """Return ``sum |x|²``, real also for complex ``x``."""
+    """Return ``sum |x|²``, real also for complex ``x``; over- or underflows where the square does."""
     return jnp.sum(jnp.real(x * jnp.conj(x)))
 
 
-def safe_norm(x: Array) -> Array:
-    """Return ‖x‖₂ with derivative 0 at 0 (``jnp.linalg.norm`` gives NaN there); NaN stays NaN."""
-    squares = sum_squares(x)
-    zero = squares == 0
-    return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, squares)))
+def power_of_two(size: Array) -> Array:
+    """Return the largest power of two that is at most ``size`` > 0, exactly: its exponent bits.
+
+    0 and numbers below the smallest normal one give 0; infinity and NaN give infinity.
+    """
+    unsigned = jnp.dtype(f"uint{8 * size.dtype.itemsize}")
+    infinity = lax.bitcast_convert_type(jnp.asarray(jnp.inf, size.dtype), unsigned)
+    return lax.bitcast_convert_type(lax.bitcast_convert_type(size, unsigned) & infinity, size.dtype)
+
+
+def largest(x: Array) -> Array:
+    """Return max |x|, of complex numbers that of both parts, without a square; 0 of nothing."""
+    if jnp.iscomplexobj(x):
+        return jnp.maximum(largest(jnp.real(x)), largest(jnp.imag(x)))
+    return jnp.max(jnp.abs(x), initial=0)
+
+
+def exponent(x: Array) -> Array:
+    """Return the power of two at or below max |x|, constant for derivatives; 1 where none is."""
+    power = power_of_two(lax.stop_gradient(largest(x)))
+    return jnp.where(jnp.isfinite(power) & (power > 0), power, 1)
+
+
+def safe_norm(x: Array, axis: int | tuple[int, ...] | None = None) -> Array:
+    """Return ‖x‖₂ at any scale: no square leaves the range of the type where ‖x‖ does not.
+
+    Over all entries, or over some axes, which are then kept with size 1. The derivative is 0 at 0
+    (``jnp.linalg.norm`` gives NaN there); NaN stays NaN.
+    """
+    scale = exponent(x)
+    x = x / scale
+    squares = jnp.sum(jnp.real(x * jnp.conj(x)), axis=axis, keepdims=axis is not None)
+    return scale * safe_sqrt(squares)
 
 
 def safe_divide(numerator: Any, denominator: Any, default: float = 0.0) -> Array:
@@ -40,13 +68,14 @@ def safe_divide(numerator: Any, denominator: Any, default: float = 0.0) -> Array
 
 
 def magnitude(v: Array) -> Array:
-    """Return |v|, with derivative 0 at 0 also for complex ``v``."""
-    return safe_sqrt(jnp.real(v * jnp.conj(v))) if jnp.iscomplexobj(v) else jnp.abs(v)
+    """Return |v| at any scale, with derivative 0 at 0 also for complex ``v``."""
+    zero = v == 0
+    return jnp.where(zero, 0, jnp.abs(jnp.where(zero, 1, v)))
 
 
 def safe_sqrt(squares: Array) -> Array:
-    """Return the root of numbers >= 0, with derivative 0 at 0."""
-    positive = squares > 0
+    """Return the root of numbers >= 0, with derivative 0 at 0 and below; NaN stays NaN."""
+    positive = ~(squares <= 0)
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, squares, 1)), 0)
 
 

@@ -55,6 +55,12 @@ class Status(enum.IntEnum):
         "the stopping rule ended the fit before it could follow the noise: the estimate is the "
         "iterate that the rule preferred.",
     )
+    FLAT = (
+        7,
+        "the measurements do not change with the unknown here, so that no gradient says where to "
+        "go: the operator keeps signs or counts only, or every unit of a network is off. Use a "
+        "misfit that is not flat, or another start.",
+    )
 
 
 def describe(status: Any) -> str:

@@ -32,6 +32,11 @@ class Generator:
         """Whether z = 0 is a point that no descent can leave."""
         return False
 
+    @property
+    def homogeneous(self) -> bool:
+        """Whether G(c z) = c G(z) for every c > 0."""
+        return False
+
     def _apply(self, z: Array) -> Array:
         raise NotImplementedError
 

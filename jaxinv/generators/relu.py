@@ -35,6 +35,10 @@ class Relu(Generator):
     def zero_is_fixed(self) -> bool:
         return True
 
+    @property
+    def homogeneous(self) -> bool:
+        return True
+
     def _apply(self, z: Array) -> Array:
         return _layers(self, z)[-1]
 

@@ -384,6 +384,9 @@ class Scaled(LinearOperator):
     def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Array:
         return _scale(jnp.abs(self.factor), self.operator.norm(tol=tol, max_steps=max_steps))
 
+    def todense(self) -> Array:
+        return _scale(self.factor, self.operator.todense())
+
 
 def _scale(factor: Array, value: Array) -> Array:
     """Multiply in the type of ``value``: a scalar gives its kind but never its width."""

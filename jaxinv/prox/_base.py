@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 
-from jaxinv._core import checks, numerics
+from jaxinv._core import checks, numerics, pytree, replace, units
+from jaxinv._core.units import Scale, Unit
 
 Array = jax.Array
 
@@ -19,6 +21,16 @@ class Prox:
     gives ``start(v)``, its first memory, and ``warm(v, step_size, memory)``: solvers keep the
     memory between their steps, so that each inner iteration starts where the last one ended.
     """
+
+    units: ClassVar[Mapping[str, Unit] | None] = None
+    """Units of the fields, by name, where dividing these divides R; None: not known."""
+
+    def to_units(self, scale: Scale) -> Prox:
+        """Return the same penalty of an unknown that is divided by its unit."""
+        if self.units is None:
+            return InUnits(self, scale)
+        divided = {name: units.to_units(getattr(self, name), unit, scale) for name, unit in self.units.items()}
+        return replace(self, **divided)
 
     def __call__(self, v: Any, step_size: Any = 1.0) -> Array:
         """Return the minimizer over w of ½‖w − v‖² + step_size R(w), in the type of ``v``."""
@@ -41,6 +53,27 @@ class Prox:
 
     def _apply(self, v: Array, step_size: Any) -> Array:
         raise NotImplementedError
+
+
+@pytree
+class InUnits(Prox):
+    """A penalty whose own units are not known: called with what the caller would have given."""
+
+    prox: Prox
+    scale: Scale
+
+    def value(self, w: Any) -> Array:
+        value = self.prox.value(units.from_units(w, units.UNKNOWN, self.scale))
+        return units.to_units(value, units.LOSS, self.scale)
+
+    def start(self, v: Array) -> Any:
+        return self.prox.start(units.from_units(v, units.UNKNOWN, self.scale))
+
+    def warm(self, v: Array, step_size: Any, memory: Any) -> tuple[Array, Any]:
+        v = units.from_units(v, units.UNKNOWN, self.scale)
+        step_size = units.from_units(step_size, units.STEP, self.scale)
+        w, memory = self.prox.warm(v, step_size, memory)
+        return units.to_units(w, units.UNKNOWN, self.scale), memory
 
 
 def scaled_penalty(where: str, penalty: Any, step_size: Any, v: Array) -> Array:

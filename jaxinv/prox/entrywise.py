@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv._core import checks, numerics, pytree
+from jaxinv._core import checks, numerics, pytree, units
 from jaxinv.prox._base import Prox, penalty_weight, require_fit, scaled_penalty
 
 Array = jax.Array
@@ -19,6 +19,8 @@ class Soft(Prox):
     """See ``soft``."""
 
     penalty: Any
+
+    units = {"penalty": units.GRADIENT}
 
     def _apply(self, v: Array, step_size: Any) -> Array:
         return numerics.soft_threshold(v, scaled_penalty("soft", self.penalty, step_size, v))
@@ -63,9 +65,11 @@ class Hard(Prox):
 
     penalty: Any
 
+    units = {"penalty": units.LOSS}
+
     def _apply(self, v: Array, step_size: Any) -> Array:
         squared = 2 * scaled_penalty("hard", self.penalty, step_size, v)
-        return jnp.where(jnp.real(v * jnp.conj(v)) > squared, v, 0)
+        return jnp.where(numerics.magnitude(v) > jnp.sqrt(squared), v, 0)
 
     def value(self, w: Any) -> Array:
         w = checks.array("hard", "w", w)
@@ -107,6 +111,8 @@ class Box(Prox):
 
     low: Any
     high: Any
+
+    units = {"low": units.UNKNOWN, "high": units.UNKNOWN}
 
     def _apply(self, v: Array, step_size: Any) -> Array:
         if jnp.iscomplexobj(v):

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxinv._core import checks, numerics, pytree, static
+from jaxinv._core import checks, numerics, pytree, static, units
 from jaxinv.prox._base import Prox, penalty_weight, scaled_penalty
 
 Array = jax.Array
@@ -20,11 +20,13 @@ class Group(Prox):
     penalty: Any
     axis: int | tuple[int, ...] = static(default=-1)
 
+    units = {"penalty": units.GRADIENT}
+
     def _sizes(self, v: Array) -> Array:
         axes = self.axis if isinstance(self.axis, tuple) else (self.axis,)
         if any(not -v.ndim <= axis < v.ndim for axis in axes):
             checks.fail("group", "v", f"have the axis (axes) {self.axis}", v)
-        return numerics.safe_sqrt(jnp.sum(jnp.real(v * jnp.conj(v)), axis=self.axis, keepdims=True))
+        return numerics.safe_norm(v, self.axis)
 
     def _apply(self, v: Array, step_size: Any) -> Array:
         sizes = self._sizes(v)

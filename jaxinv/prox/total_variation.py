@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxinv._core import checks, numerics, pytree, static
+from jaxinv._core import checks, numerics, pytree, static, units
 from jaxinv.prox._base import Prox, scaled_penalty
 
 Array = jax.Array
@@ -21,6 +21,8 @@ class TotalVariation(Prox):
     penalty: Any
     isotropic: bool = static(default=True)
     num_steps: int = static(default=20)
+
+    units = {"penalty": units.GRADIENT}
 
     def value(self, w: Any) -> Array:
         w = checks.array("tv", "w", w)
@@ -45,10 +47,7 @@ class TotalVariation(Prox):
 
     def _sizes(self, slopes: Array) -> Array:
         """Return the size of the slope at each place: of the vector, or of each component."""
-        squares = jnp.real(slopes * jnp.conj(slopes))
-        if self.isotropic:
-            squares = jnp.sum(squares, axis=0, keepdims=True)
-        return numerics.safe_sqrt(squares)
+        return numerics.safe_norm(slopes, 0) if self.isotropic else numerics.magnitude(slopes)
 
     def _project(self, dual: Array, radius: Array) -> Array:
         sizes = self._sizes(dual)

@@ -7,7 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxinv._core import checks
+from jaxinv._core import checks, pytree, units
+from jaxinv._core.units import Scale
 
 Array = jax.Array
 
@@ -27,6 +28,10 @@ class Shrinkage:
         """Return ∂η(v, noise_std)/∂v entry by entry, in the shape and type of ``v``."""
         return self._derivative(*self._arguments(v, noise_std))
 
+    def to_units(self, scale: Scale) -> Shrinkage:
+        """Return the same estimator of an unknown that is divided by its unit."""
+        return InUnits(self, scale)
+
     def _arguments(self, v: Any, noise_std: Any) -> tuple[Array, Array]:
         where = type(self).__name__
         v = checks.array(where, "v", v)
@@ -40,6 +45,23 @@ class Shrinkage:
 
     def _derivative(self, v: Array, noise_std: Array) -> Array:
         return jax.jvp(lambda v: self._apply(v, noise_std), (v,), (jnp.ones_like(v),))[1]
+
+
+@pytree
+class InUnits(Shrinkage):
+    """An estimator called with what the caller would have given it."""
+
+    shrinkage: Shrinkage
+    scale: Scale
+
+    def _apply(self, v: Array, noise_std: Array) -> Array:
+        return units.to_units(self.shrinkage._apply(*self._own(v, noise_std)), units.UNKNOWN, self.scale)
+
+    def _derivative(self, v: Array, noise_std: Array) -> Array:
+        return self.shrinkage._derivative(*self._own(v, noise_std))
+
+    def _own(self, v: Array, noise_std: Array) -> tuple[Array, Array]:
+        return units.from_units((v, noise_std), units.UNKNOWN, self.scale)
 
 
 def parameter(value: Any, v: Array) -> Array:

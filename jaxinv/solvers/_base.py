@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import jax
 
-from jaxinv._core import checks
+from jaxinv._core import checks, replace, units
+from jaxinv._core.units import Scale, Unit
 from jaxinv.problems import Problem
 
 Array = jax.Array
+T = TypeVar("T")
 
 
 class Info(NamedTuple):
@@ -19,10 +23,13 @@ class Info(NamedTuple):
         loss: ½‖predict(u) − y‖², plus the penalty where the solver has one, at the point
             that the step started from.
         error: the solver's dimensionless stopping measure; its docstring defines it.
+        flat: whether the measurements do not depend on the unknown here, so that an ``error`` of
+            0 says nothing.
     """
 
     loss: Array
     error: Array
+    flat: Array | bool = False
 
 
 class Solver:
@@ -35,6 +42,17 @@ class Solver:
 
     patience: ClassVar[int] = 500
     """Steps without progress of the loss after which ``solve`` calls a trial STALLED."""
+
+    units: ClassVar[Mapping[str, Unit | None] | None] = None
+    """Units of the fields of the solver and of its state, by name; those not named have none.
+    None in place of a unit: what ``prepare`` has left there is computed again.
+
+    With it the loops divide a problem by powers of two before the first step, so that no square
+    over- or underflows. None: the loops leave the problem as it is.
+    """
+
+    scales_unknown: ClassVar[bool] = True
+    """Whether the unknown may be divided by a unit of its own: all that depends on it declares it."""
 
     scalars: ClassVar[tuple[str, ...]] = ()
     """Names of the fields that hold one number; an array of them is one per trial of a vmap."""
@@ -65,6 +83,27 @@ class Solver:
         """
         return self
 
+    def to_units(self, scale: Scale) -> Solver:
+        """Return the solver for a problem that is divided by the units of ``scale``."""
+        held = {field.name: getattr(self, field.name) for field in fields(self) if _is_leaf(field)}
+        return replace(self, **{name: self._divided(name, held[name], scale) for name in held})
+
+    def _divided(self, name: str, value: Any, scale: Scale) -> Any:
+        if hasattr(value, "to_units"):
+            return value.to_units(scale)
+        unit = (self.units or {}).get(name, units.NONE)
+        return None if unit is None else units.to_units(value, unit, scale)
+
+    def state_from_units(self, state: T, scale: Scale) -> T:
+        """Return a state of a problem that was divided by units, in the units of the caller."""
+        known: Any = state
+        restored = {
+            name: units.from_units(getattr(state, name), unit, scale)
+            for name, unit in (self.units or {}).items()
+            if unit is not None and name in known._fields
+        }
+        return known._replace(**restored)
+
     def init(self, problem: Problem, u0: Any) -> Any:
         """Return the first state, at ``u0``."""
         raise NotImplementedError
@@ -72,3 +111,7 @@ class Solver:
     def step(self, problem: Problem, state: Any) -> tuple[Any, Any]:
         """Return the next state, and an Info with at least ``loss`` and ``error``."""
         raise NotImplementedError
+
+
+def _is_leaf(field: Any) -> bool:
+    return not field.metadata.get("static", False)

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxinv._core import checks, numerics
-from jaxinv.operators import Dense, LinearOperator
+from jaxinv.operators import LinearOperator
 from jaxinv.problems import Problem
-from jaxinv.solvers._proximal import linear_model
+from jaxinv.solvers._proximal import held_matrix, linear_model
 
 Array = jax.Array
 
@@ -157,10 +157,10 @@ def factorize(model: LinearOperator) -> Factor:
     Eigenvectors serve every shift at once, so that a shift may differ between trials that share
     A, between layers, and may be traced, at the cost of one decomposition.
     """
-    if not isinstance(model, Dense):
+    matrix = held_matrix(model)
+    if matrix is None:
         square = _MARGIN * jnp.square(model.norm(tol=1e-2))
         return Factor(jnp.where(square > 0, square, 1), None, None)
-    matrix = model.todense()
     adjoint = jnp.conj(matrix.T)
     wide = matrix.shape[0] <= matrix.shape[1]
     gram = numerics.matmul(matrix, adjoint) if wide else numerics.matmul(adjoint, matrix)

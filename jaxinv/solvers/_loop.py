@@ -15,6 +15,7 @@ from jaxinv._core import Status, checks, describe, numerics
 from jaxinv.operators._require import fail_function
 from jaxinv.problems import Problem
 from jaxinv.solvers._base import Solver
+from jaxinv.solvers._normalize import normalized
 
 Array = jax.Array
 
@@ -102,10 +103,13 @@ def solve(
 
 @jax.jit
 def _solve(solver: Solver, problem: Problem, u0: Any, tol: Any, max_steps: Any) -> Solution:
+    given, valid = problem, _valid_start(problem, u0)
+    units = normalized(solver, problem, u0)
+    solver, problem, u0, _ = units
     solver = solver.prepare(problem)
-    valid = _valid_start(problem, u0)
     start_loss = solver.objective(problem, solver.one_start(u0))
     ceiling = _GROWTH * jnp.maximum(start_loss, 0.5 * numerics.sum_squares(problem.y))
+    broken = jnp.isnan(start_loss)  # by a NaN of the operator: a search of the largest misses it
     real = start_loss.dtype
     tol = jnp.asarray(tol, real)
 
@@ -115,8 +119,9 @@ def _solve(solver: Solver, problem: Problem, u0: Any, tol: Any, max_steps: Any) 
         progress = loss < (1 - _PROGRESS) * carry.best_loss
         since = jnp.where(progress, 0, carry.since_progress + 1)
         # a NaN in u need not show in the loss, which is that of the point before
-        finite = jnp.isfinite(loss) & jnp.isfinite(error) & _all_finite(state.u)
+        finite = jnp.isfinite(loss) & jnp.isfinite(error) & _all_finite(state.u) & ~broken
         status = _judge(loss, error, finite, since, ceiling, tol, solver.patience)
+        status = jnp.where(finite & jnp.asarray(info.flat), Status.FLAT, status)
         best = jnp.where(progress, loss, carry.best_loss)
         return _Carry(state, status, carry.num_steps + 1, error, best, since)
 
@@ -129,8 +134,9 @@ def _solve(solver: Solver, problem: Problem, u0: Any, tol: Any, max_steps: Any) 
     first = _Carry(solver.init(problem, u0), status, zero, infinity, infinity, zero)
     last = lax.while_loop(running, body, first)
     status = jnp.where(last.status == Status.RUNNING, Status.MAX_STEPS, last.status)
-    u = last.state.u
-    return Solution(u, problem.signal(u), last.state, status, last.num_steps, last.error)
+    state = units.state(last.state)
+    u = units.unknown(last.state.u)
+    return Solution(u, given.signal(u), state, status, last.num_steps, last.error)
 
 
 def _judge(
@@ -195,13 +201,20 @@ def trace(
 
 @partial(jax.jit, static_argnums=(3, 4))
 def _trace(solver: Solver, problem: Problem, u0: Any, num_steps: int, measure: Any) -> Any:
+    given = problem
+    units = normalized(solver, problem, u0)
+    solver, problem, u0, _ = units
     solver = solver.prepare(problem)
 
     def body(state: Any, _: None) -> tuple[Any, Any]:
         state, info = solver.step(problem, state)
-        return state, info if measure is None else (info, _measured(measure, problem, state))
+        info = units.info(info)
+        if measure is None:
+            return state, info
+        return state, (info, _measured(measure, given, units.state(state)))
 
-    return lax.scan(body, solver.init(problem, u0), None, length=num_steps)
+    state, reports = lax.scan(body, solver.init(problem, u0), None, length=num_steps)
+    return units.state(state), reports
 
 
 def _measured(measure: Any, problem: Problem, state: Any) -> Any:

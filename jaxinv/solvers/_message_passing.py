@@ -11,10 +11,10 @@ import numpy as np
 
 from jaxinv import shrinkage as shrinkages
 from jaxinv._core import checks, numerics
-from jaxinv.operators import Dense, LinearOperator
+from jaxinv.operators import LinearOperator
 from jaxinv.problems import Problem
 from jaxinv.shrinkage import Shrinkage
-from jaxinv.solvers._proximal import linear_model
+from jaxinv.solvers._proximal import held_matrix, linear_model
 
 Array = jax.Array
 
@@ -95,17 +95,18 @@ def real_linear_model(where: str, problem: Problem) -> LinearOperator:
 
 def rows_in_use(model: LinearOperator, y: Array) -> Array:
     """Return m: the rows of a matrix that are not zero; the size of ``y`` for other operators."""
-    size = jnp.asarray(y.size)
-    if isinstance(model, Dense):
-        size = jnp.sum(jnp.any(model.matrix != 0, axis=-1))
+    size, matrix = jnp.asarray(y.size), held_matrix(model)
+    if matrix is not None:
+        size = jnp.sum(jnp.any(matrix != 0, axis=-1))
     return jnp.maximum(size, 1).astype(y.dtype)
 
 
 def norms_of_columns(model: LinearOperator, y: Array) -> Array:
     """Return ‖a_i‖ of a matrix, with 1 for a zero column; 1 for other operators."""
-    if not isinstance(model, Dense):
+    matrix = held_matrix(model)
+    if matrix is None:
         return jnp.ones((), y.dtype)
-    norms = jnp.sqrt(jnp.sum(jnp.square(model.matrix), axis=0)).astype(y.dtype)
+    norms = jnp.sqrt(jnp.sum(jnp.square(matrix), axis=0)).astype(y.dtype)
     return jnp.where(norms > 0, norms, 1)
 
 

@@ -10,7 +10,8 @@ from jax import lax
 
 from jaxinv import prox as proxes
 from jaxinv._core import checks, numerics
-from jaxinv.operators import LinearOperator
+from jaxinv.operators import Dense, LinearOperator
+from jaxinv.operators._base import Scaled
 from jaxinv.problems import Problem
 from jaxinv.prox._base import penalty_weight
 from jaxinv.solvers._linearized import squared_norm
@@ -43,6 +44,14 @@ def linear_model(problem: Problem) -> LinearOperator | None:
     if prior is None:
         return operator
     return operator @ prior if isinstance(prior, LinearOperator) else None
+
+
+def held_matrix(model: LinearOperator) -> Array | None:
+    """Return the matrix of a model that is one, times a number or not; None of any other."""
+    base = model
+    while isinstance(base, Scaled):
+        base = base.operator
+    return model.todense() if isinstance(base, Dense) else None
 
 
 def safe_step(problem: Problem, u: Array) -> Array:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxinv._core import checks, numerics, pytree, replace
+from jaxinv._core import checks, numerics, pytree, replace, units
 from jaxinv.problems import Problem
 from jaxinv.prox import Prox
 from jaxinv.solvers._base import Info, Solver
@@ -55,6 +55,14 @@ class Admm(Solver):
     # the objective tends to a positive value, of which a thousandth is much: judge by the error
     patience = 2000
     scalars = ("augmentation", "relaxation")
+    units = {
+        "u": units.UNKNOWN,
+        "dual": units.UNKNOWN,
+        "move": units.UNKNOWN,
+        "weight": units.Unit(-2, 2),
+        "scale": units.GRADIENT,
+        "factor": None,
+    }
 
     def objective(self, problem: Problem, u: Array) -> Array:
         return problem.loss(u) + self.prox.value(u)

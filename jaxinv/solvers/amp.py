@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxinv._core import checks, numerics, pytree, replace
+from jaxinv._core import checks, numerics, pytree, replace, units
 from jaxinv.problems import Problem
 from jaxinv.shrinkage import Shrinkage
 from jaxinv.solvers._base import Info, Solver
@@ -38,6 +38,12 @@ class Amp(Solver):
     scale: Any = None
 
     scalars = ("damping", "num_measurements")
+    units = {
+        "column_norms": units.Unit(-1, 1),
+        "scale": units.GRADIENT,
+        "u": units.UNKNOWN,
+        "residual": units.DATA,
+    }
 
     def check_problem(self, where: str, problem: Problem, u0: Array) -> None:
         require_real(where, problem, u0)

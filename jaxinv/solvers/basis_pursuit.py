@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxinv import prox as proxes
-from jaxinv._core import checks, numerics, pytree, replace
+from jaxinv._core import checks, numerics, pytree, replace, units
 from jaxinv.problems import Problem
 from jaxinv.solvers._base import Info, Solver
 from jaxinv.solvers._linear import (
@@ -42,6 +42,13 @@ class BasisPursuit(Solver):
 
     patience = 2000
     scalars = ("augmentation", "relaxation")
+    units = {
+        "u": units.UNKNOWN,
+        "dual": units.UNKNOWN,
+        "move": units.UNKNOWN,
+        "threshold": units.UNKNOWN,
+        "factor": None,
+    }
 
     def prepare(self, problem: Problem) -> BasisPursuit:
         return replace(self, factor=self._factor(problem))

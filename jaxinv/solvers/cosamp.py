@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxinv._core import numerics, pytree
+from jaxinv._core import numerics, pytree, units
 from jaxinv.problems import Problem
 from jaxinv.solvers._base import Info, Solver
 from jaxinv.solvers._linear import cgls, linear_problem
@@ -37,6 +37,7 @@ class Cosamp(Solver):
 
     patience = 25
     scalars = ("num_nonzeros",)
+    units = {"u": units.UNKNOWN, "residual": units.DATA}
 
     def check_problem(self, where: str, problem: Problem, u0: Array) -> None:
         require_fit(where, self.num_nonzeros, problem, u0)

@@ -11,7 +11,8 @@ from jax import lax
 from jax.tree_util import Partial
 
 from jaxinv import denoisers
-from jaxinv._core import checks, numerics, pytree, replace, static
+from jaxinv._core import checks, numerics, pytree, replace, static, units
+from jaxinv._core.units import Scale
 from jaxinv.problems import Problem
 from jaxinv.solvers._base import Info, Solver
 from jaxinv.solvers._linear import linear_problem
@@ -55,9 +56,14 @@ class Damp(Solver):
     model: _Model | None = None
 
     scalars = ("damping", "num_measurements")
+    units = {"u": units.UNKNOWN, "residual": units.DATA, "model": None}
 
     def check_problem(self, where: str, problem: Problem, u0: Array) -> None:
         linear_problem("damp", problem, u0)
+
+    def to_units(self, scale: Scale) -> Damp:
+        divided = super().to_units(scale)
+        return replace(divided, denoiser=Partial(_in_units, self.denoiser, scale))
 
     def init(self, problem: Problem, u0: Array) -> DampState:
         model, y = linear_problem("damp", problem, u0)
@@ -131,6 +137,12 @@ class Damp(Solver):
         size = jnp.where(size > 0, size, 1)
         moved = self._denoise(v + size * probe, noise_std)
         return jnp.real(numerics.inner(probe, moved - estimate)) / size
+
+
+def _in_units(denoiser: Any, scale: Scale, v: Array, noise_std: Array) -> Array:
+    """Call a denoiser with what the caller would have given it."""
+    estimate = denoiser(*units.from_units((v, noise_std), units.UNKNOWN, scale))
+    return units.to_units(estimate, units.UNKNOWN, scale)
 
 
 def _noise_std(residual: Array, num_measurements: Array, gain: Array) -> Array:

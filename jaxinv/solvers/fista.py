@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxinv._core import checks, numerics, pytree, static
+from jaxinv._core import checks, numerics, pytree, static, units
 from jaxinv.problems import Problem
 from jaxinv.prox import Prox
 from jaxinv.solvers._base import Info, Solver
@@ -40,6 +40,13 @@ class Fista(Solver):
     # the objective tends to a positive value, of which a thousandth is much: judge by the error
     patience = 2000
     scalars = ("step_size",)
+    units = {
+        "step_size": units.STEP,
+        "u": units.UNKNOWN,
+        "previous": units.UNKNOWN,
+        "previous_prediction": units.DATA,
+        "scale": units.GRADIENT,
+    }
 
     def objective(self, problem: Problem, u: Array) -> Array:
         return problem.loss(u) + self.prox.value(u)

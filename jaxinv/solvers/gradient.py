@@ -9,10 +9,12 @@ import jax
 import jax.numpy as jnp
 from jax.tree_util import Partial
 
-from jaxinv._core import checks, pytree, static
+from jaxinv._core import checks, pytree, replace, static, units
+from jaxinv._core.units import Scale
 from jaxinv.problems import Problem
 from jaxinv.solvers._base import Info, Solver
 from jaxinv.solvers._linearized import gradient_scale, tree_norm
+from jaxinv.solvers._transform import is_linear
 from jaxinv.solvers.restarts import Restarts, with_restarts
 
 if TYPE_CHECKING:
@@ -36,6 +38,13 @@ class Gradient(Solver):
     regularizer: Partial | None
     hyperparams: dict[str, Any]
     transform: optax.GradientTransformationExtraArgs = static()
+    held: Scale | None = None
+
+    units = {"scale": units.GRADIENT}
+    scales_unknown = False  # a transformation has steps, and keeps numbers, of units of its own
+
+    def to_units(self, scale: Scale) -> Gradient:
+        return replace(self, held=scale)
 
     def check(self, where: str) -> None:
         for name, value in self.hyperparams.items():
@@ -53,7 +62,24 @@ class Gradient(Solver):
         penalty = jnp.asarray(self.regularizer(u))
         if penalty.ndim or jnp.iscomplexobj(penalty):
             checks.fail("gradient", "regularizer", "return a real scalar", penalty)
-        return penalty
+        return penalty if self.held is None else units.to_units(penalty, units.LOSS, self.held)
+
+    def _update(self, loss: Array, gradient: Any, state: GradientState, value_fn: Any) -> Any:
+        """Return the updates and the transformation's state, from a gradient in the caller's units.
+
+        That gradient may not be representable where the update is: a transformation that is
+        linear, as plain descent is, gets it in units of the problem, and its updates are scaled.
+        """
+        linear = self.held is not None and is_linear(self.transform, state.u)
+        if self.held is not None and not linear:
+            gradient = units.from_units(gradient, units.GRADIENT, self.held)
+            loss = units.from_units(loss, units.LOSS, self.held)
+        updates, optimizer = self.transform.update(
+            gradient, state.optimizer, state.u, value=loss, grad=gradient, value_fn=value_fn
+        )
+        if self.held is not None and linear:
+            updates = units.from_units(updates, units.GRADIENT, self.held)
+        return updates, optimizer
 
     def init(self, problem: Problem, u0: Any) -> GradientState:
         optimizer = self.transform.init(u0)
@@ -87,13 +113,12 @@ class Gradient(Solver):
             return loss + self._regularization(u).astype(loss.dtype), x
 
         def value(u: Any) -> Array:
-            return objective(u)[0]
+            loss = objective(u)[0]
+            return loss if self.held is None else units.from_units(loss, units.LOSS, self.held)
 
         (loss, x), gradient = jax.value_and_grad(objective, has_aux=True)(state.u)
         gradient = jax.tree.map(jnp.conj, gradient)  # of steepest ascent, as optax expects it
-        updates, optimizer = self.transform.update(
-            gradient, state.optimizer, state.u, value=loss, grad=gradient, value_fn=value
-        )
+        updates, optimizer = self._update(loss, gradient, state, value)
         u = jax.tree.map(lambda a, b: (a + b).astype(a.dtype), state.u, updates)
         optimizer = jax.tree.map(_in_type_of, state.optimizer, optimizer)
         info = Info(loss, tree_norm(gradient) / state.scale)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxinv._core import checks, numerics, pytree, static
+from jaxinv._core import checks, numerics, pytree, static, units
 from jaxinv.problems import Problem, loss_and_gradient
 from jaxinv.solvers._base import Info, Solver
 from jaxinv.solvers._linearized import gradient_scale
@@ -46,6 +46,7 @@ class Iht(Solver):
 
     patience = 500
     scalars = ("num_nonzeros", "step_size")
+    units = {"step_size": units.STEP, "u": units.UNKNOWN, "scale": units.GRADIENT}
 
     def check_problem(self, where: str, problem: Problem, u0: Array) -> None:
         require_fit(where, self.num_nonzeros, problem, u0)

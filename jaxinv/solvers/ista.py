@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxinv._core import checks, numerics, pytree
+from jaxinv._core import checks, numerics, pytree, units
 from jaxinv.problems import Problem, loss_and_gradient
 from jaxinv.prox import Prox
 from jaxinv.solvers._base import Info, Solver
@@ -36,6 +36,7 @@ class Ista(Solver):
     # the objective tends to a positive value, of which a thousandth is much: judge by the error
     patience = 2000
     scalars = ("step_size",)
+    units = {"step_size": units.STEP, "u": units.UNKNOWN, "scale": units.GRADIENT}
 
     def objective(self, problem: Problem, u: Array) -> Array:
         return problem.loss(u) + self.prox.value(u)

@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxinv._core import checks, numerics, pytree, replace, static
-from jaxinv.operators import Dense
+from jaxinv._core import checks, numerics, pytree, replace, static, units
 from jaxinv.problems import Problem
 from jaxinv.solvers._base import Info, Solver
 from jaxinv.solvers._linear import require_real
+from jaxinv.solvers._proximal import held_matrix
 from jaxinv.solvers._quadratic import minimize_quadratic
 from jaxinv.solvers.duality import gap_from, require_linear
 
@@ -41,6 +41,15 @@ class Lasso(Solver):
 
     patience = 50
     scalars = ("penalty",)
+    units = {
+        "penalty": units.GRADIENT,
+        "matrix": units.Unit(-1, 1),
+        "gram": units.Unit(-2, 2),
+        "u": units.UNKNOWN,
+        "residual": units.DATA,
+        "correlation": units.GRADIENT,
+        "loss": units.LOSS,
+    }
 
     def check_problem(self, where: str, problem: Problem, u0: Array) -> None:
         require_real(where, problem, u0)
@@ -126,7 +135,8 @@ class Lasso(Solver):
         if len(model.in_shape) != 1 or len(model.out_shape) != 1:
             got = f"a model from {model.in_shape} to {model.out_shape}"
             checks.fail("lasso", "problem", "map a vector to a vector", got, "Use solvers.fista.")
-        return model.matrix if isinstance(model, Dense) else model.todense()
+        matrix = held_matrix(model)
+        return model.todense() if matrix is None else matrix
 
 
 def lasso(

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import cho_factor, cho_solve
 
-from jaxinv._core import checks, numerics, pytree, static
+from jaxinv._core import checks, numerics, pytree, static, units
 from jaxinv.problems import Problem, jacobian
 from jaxinv.solvers._base import Info, Solver
 from jaxinv.solvers.restarts import Restarts, with_restarts
@@ -35,6 +35,7 @@ class LevenbergMarquardt(Solver):
 
     patience = 25
     scalars = ("damping", "factor")
+    units = {"u": units.UNKNOWN}
 
     def init(self, problem: Problem, u0: Array) -> LevenbergMarquardtState:
         real = numerics.real_dtype(u0.dtype)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxinv._core import checks, numerics, pytree, static
+from jaxinv._core import checks, numerics, pytree, static, units
 from jaxinv.problems import Problem
 from jaxinv.solvers._base import Info, Solver
 from jaxinv.solvers._linear import linear_problem
@@ -51,6 +51,11 @@ class Omp(Solver):
     max_nonzeros: int | None = static(default=None)
 
     scalars = ("num_nonzeros",)
+    units = {
+        "u": units.UNKNOWN,
+        "residual": units.DATA,
+        "inverse": units.Unit(1, -1),
+    }
 
     def check_problem(self, where: str, problem: Problem, u0: Array) -> None:
         require_fit(where, self.num_nonzeros, problem, u0)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxinv._core import checks, numerics, pytree, replace
+from jaxinv._core import checks, numerics, pytree, replace, units
 from jaxinv.operators import LinearOperator
 from jaxinv.problems import Problem
 from jaxinv.prox import Prox
@@ -46,6 +46,15 @@ class PrimalDual(Solver):
     # the objective tends to a positive value, of which a thousandth is much: judge by the error
     patience = 2000
     scalars = ("balance",)
+    units = {
+        "u": units.UNKNOWN,
+        "image": units.UNKNOWN,
+        "dual": units.GRADIENT,
+        "slope": units.GRADIENT,
+        "misfit": units.LOSS,
+        "scale": units.GRADIENT,
+        "norms": None,
+    }
 
     def check_problem(self, where: str, problem: Problem, u0: Array) -> None:
         hint = "The operator of the penalty takes the unknown."

@@ -7,13 +7,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxinv._core import checks, pytree, replace, static
+from jaxinv._core import checks, pytree, replace, static, units
+from jaxinv._core.units import Scale
 from jaxinv.problems import Problem
 from jaxinv.solvers._base import Info, Solver
 
 Array = jax.Array
 
 _PROGRESS = 1e-3
+_UNITS = {"u": units.UNKNOWN, "best_losses": units.LOSS}
 
 
 class RestartsState(NamedTuple):
@@ -36,6 +38,20 @@ class Restarts(Solver):
     def patience(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         """That of the solver which is restarted."""
         return self.solver.patience
+
+    @property
+    def units(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """None where the solver which is restarted has none."""
+        return None if self.solver.units is None else _UNITS
+
+    @property
+    def scales_unknown(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """As the solver which is restarted."""
+        return self.solver.scales_unknown
+
+    def state_from_units(self, state: Any, scale: Scale) -> Any:
+        states = self.solver.state_from_units(state.states, scale)
+        return super().state_from_units(state._replace(states=states), scale)
 
     def check(self, where: str) -> None:
         self.solver.check(where)
@@ -79,7 +95,7 @@ class Restarts(Solver):
         error = jnp.maximum(infos.error[best], jnp.max(jnp.where(alive, infos.error, 0)))
         best_losses = jnp.where(progress, losses, state.best_losses)
         following = RestartsState(_pick(states.u, best), states, best_losses, since)
-        return following, Info(losses[best], error)
+        return following, Info(losses[best], error, jnp.all(infos.flat))
 
 
 def _pick(tree: Any, index: Any) -> Any:

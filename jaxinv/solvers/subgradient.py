@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxinv._core import checks, numerics, pytree, replace, static
+from jaxinv._core import checks, numerics, pytree, replace, static, units
 from jaxinv.problems import Problem, loss_and_gradient
 from jaxinv.solvers import _piece
 from jaxinv.solvers._base import Info, Solver
@@ -57,6 +57,7 @@ class Subgradient(Solver):
     incremental: bool = static(default=False)
 
     scalars = ("step_size",)
+    units = {"step_size": units.STEP, "u": units.UNKNOWN, "tested_loss": units.LOSS}
 
     def prepare(self, problem: Problem) -> Subgradient:
         return replace(self, tables=_piece.tables(problem)) if self.incremental else self

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxinv._core import checks, numerics, pytree, replace
+from jaxinv._core import checks, numerics, pytree, replace, units
 from jaxinv.problems import Problem
 from jaxinv.shrinkage import Shrinkage
 from jaxinv.solvers._base import Info, Solver
@@ -61,6 +61,14 @@ class Vamp(Solver):
     factors: Any = None
 
     scalars = ("noise_std", "damping")
+    units = {
+        "noise_std": units.DATA,
+        "u": units.UNKNOWN,
+        "mean": units.UNKNOWN,
+        "variance": units.Unit(2, 0),
+        "noise_variance": units.Unit(0, 2),
+        "factors": None,
+    }
 
     def check_problem(self, where: str, problem: Problem, u0: Array) -> None:
         require_real(where, problem, u0)

@@ -1,0 +1,96 @@
+"""Units of a problem: powers of two by which the loops divide, so that no square over- or underflows.
+
+A solver sees the unknown and the measurements divided by powers of two, which is exact. Each of
+its numbers has a unit, by which it is divided as well: a penalty λ of λ‖u‖₁ is a gradient.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxinv._core import numerics
+
+Array = jax.Array
+
+
+class Unit(NamedTuple):
+    """A product of powers: of the unit of the unknown, and of that of the measurements."""
+
+    unknown: int
+    data: int
+
+
+NONE = Unit(0, 0)
+UNKNOWN = Unit(1, 0)
+DATA = Unit(0, 1)
+LOSS = Unit(0, 2)
+GRADIENT = Unit(-1, 2)  # of the loss in the unknown; so is the weight of an ℓ1 norm
+STEP = Unit(2, -2)  # what takes a gradient to a change of the unknown
+
+
+class Scale(NamedTuple):
+    """The units of one problem: powers of two, real scalars > 0."""
+
+    unknown: Array
+    data: Array
+
+
+def scale_of(size: Array) -> Array:
+    """Return the power of two at or below a size >= 0; 1 for 0, NaN and infinity."""
+    power = numerics.power_of_two(lax.stop_gradient(size))
+    return jnp.where(jnp.isfinite(power) & (power > 0), power, 1)
+
+
+def to_units(value: Any, unit: Unit, scale: Scale) -> Any:
+    """Divide every floating array of ``value`` by its unit; None and integers stay."""
+    return _rescaled(value, Unit(-unit.unknown, -unit.data), scale)
+
+
+def from_units(value: Any, unit: Unit, scale: Scale) -> Any:
+    """Multiply every floating array of ``value`` by its unit."""
+    return _rescaled(value, unit, scale)
+
+
+def _rescaled(value: Any, unit: Unit, scale: Scale) -> Any:
+    """Multiply by the powers one after the other: their product alone may not be representable."""
+    powers = [(scale.data, unit.data), (scale.unknown, unit.unknown)]
+
+    def multiplied(held: Array) -> Array:
+        real = numerics.real_dtype(held.dtype)
+        for turn in range(2):  # no unit has a power above two
+            for size, power in powers:
+                if abs(power) > turn:
+                    factor = size.astype(real)
+                    held = held * factor if power > 0 else held / factor
+        return held
+
+    def one(leaf: Any) -> Any:
+        held = jnp.asarray(leaf)
+        if unit == NONE or not jnp.issubdtype(held.dtype, jnp.inexact):
+            return leaf
+        if held.ndim or jnp.iscomplexobj(held):
+            return multiplied(held)
+        # a setting such as a penalty may be subnormal, which processors read as 0
+        tiny, raised = _raised(held)
+        return jnp.where(tiny, multiplied(raised) * _LIFT**-1, multiplied(held))
+
+    return jax.tree.map(one, value)
+
+
+_LIFT = 2.0**24  # lifts the smallest subnormal number of a type to a normal one
+
+
+def _raised(x: Array) -> tuple[Array, Array]:
+    """Return whether a real number is subnormal, and that number times ``_LIFT`` from its bits."""
+    kind = jnp.finfo(x.dtype)
+    unsigned = jnp.dtype(f"uint{kind.bits}")
+    bits = lax.bitcast_convert_type(x, unsigned)
+    mantissa = bits & jnp.asarray(2**kind.nmant - 1, unsigned)
+    tiny = (numerics.power_of_two(x) == 0) & (mantissa != 0)
+    negative = (bits >> (kind.bits - 1)) > 0
+    size = mantissa.astype(x.dtype) * jnp.asarray(_LIFT * 2.0 ** int(kind.minexp - kind.nmant), x.dtype)
+    return tiny, jnp.where(negative, -size, size)

@@ -1,0 +1,106 @@
+"""The units of a problem: what the loops divide by before the first step, and put back after."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxinv._core import numerics, pytree, units
+from jaxinv._core.units import Scale
+from jaxinv.operators import LinearOperator
+from jaxinv.problems import Problem
+from jaxinv.solvers._base import Solver
+from jaxinv.solvers._linearized import cotangent
+
+Array = jax.Array
+
+
+class Normalized(NamedTuple):
+    """A solver, a problem and a start in units of ``scale``; in their own where it is None."""
+
+    solver: Solver
+    problem: Problem
+    u0: Any
+    scale: Scale | None
+
+    def state(self, state: Any) -> Any:
+        """Return a state in the units of the caller."""
+        return state if self.scale is None else self.solver.state_from_units(state, self.scale)
+
+    def unknown(self, u: Any) -> Any:
+        """Return an unknown in the units of the caller."""
+        if self.scale is None:
+            return u
+        return units.from_units(u, units.UNKNOWN, self.scale)
+
+    def info(self, info: Any) -> Any:
+        """Return what a step reports in the units of the caller."""
+        if self.scale is None:
+            return info
+        return info._replace(loss=units.from_units(info.loss, units.LOSS, self.scale))
+
+
+def normalized(solver: Solver, problem: Problem, u0: Any) -> Normalized:
+    """Divide a problem by powers of two, so that measurements and model are of the order of 1.
+
+    Every number of the result is that of the caller times a power of two: steps, statuses and
+    answers are the same, whatever the units of A, y and u. A solver that declares no ``units``
+    is left alone.
+    """
+    if solver.units is None:
+        return Normalized(solver, problem, u0, None)
+    point = lax.stop_gradient(solver.one_start(u0))
+    data = numerics.exponent(problem.y)
+    free = solver.scales_unknown and is_homogeneous(problem)
+    factor = 1 / (_model_scale(problem, point) if free else data)
+    unknown = factor * data if free else jnp.ones_like(data)
+    scale = Scale(unknown, data)
+    operator = problem.operator
+    if isinstance(operator, LinearOperator):
+        operator = factor * operator
+    else:
+        operator = Rescaled(factor, operator)
+    y = units.to_units(problem.y, units.DATA, scale)
+    return Normalized(
+        solver.to_units(scale),
+        problem._replace(operator=operator, y=y),
+        units.to_units(u0, units.UNKNOWN, scale),
+        scale,
+    )
+
+
+@pytree
+class Rescaled:
+    """An operator, not linear, whose measurements are multiplied by ``factor``."""
+
+    factor: Array
+    operator: Any
+
+    def __call__(self, x: Any) -> Array:
+        y = self.operator(x)
+        return self.factor.astype(numerics.real_dtype(y.dtype)) * y
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name in ("factor", "operator"):
+            raise AttributeError(name)
+        return getattr(self.operator, name)
+
+
+def is_homogeneous(problem: Problem) -> bool:
+    """Whether c u gives c times the measurements of u, for every c > 0, as far as is known."""
+    maps = [problem.operator] if problem.prior is None else [problem.operator, problem.prior]
+    return all(isinstance(a, LinearOperator) or getattr(a, "homogeneous", False) for a in maps)
+
+
+def _model_scale(problem: Problem, u: Any) -> Array:
+    """Return the order of the entries of J* w, for w of order 1: never from y, which trials share
+    no more than their noise."""
+    problem = lax.stop_gradient(problem._replace(truth=None))
+    weights = jax.random.normal(jax.random.key(0), problem.y.shape, problem.y.dtype)
+    prediction, pullback = jax.vjp(problem.predict, u)
+    pulled = pullback(cotangent(weights, prediction))[0]
+    sizes = [numerics.largest(leaf) for leaf in jax.tree.leaves(pulled)]
+    return units.scale_of(jnp.max(jnp.stack(sizes)))
