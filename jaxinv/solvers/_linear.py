@@ -12,7 +12,7 @@ from jax import lax
 from jaxinv._core import checks, numerics
 from jaxinv.operators import LinearOperator
 from jaxinv.problems import Problem
-from jaxinv.solvers._proximal import held_matrix, linear_model
+from jaxinv.solvers._proximal import given_operator, held_matrix, linear_model
 
 Array = jax.Array
 
@@ -26,7 +26,7 @@ def require_linear(where: str, problem: Problem) -> LinearOperator:
     model = linear_model(problem)
     if model is None:
         hint = "For other models use solvers.ista, fista or gradient."
-        got = type(problem.operator).__name__
+        got = type(given_operator(problem)).__name__
         if problem.prior is not None:
             got += f" after {type(problem.prior).__name__}"
         checks.fail(where, "problem", "have a linear operator (and prior)", got, hint)

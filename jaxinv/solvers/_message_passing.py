@@ -8,15 +8,18 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from jaxinv import shrinkage as shrinkages
 from jaxinv._core import checks, numerics
 from jaxinv.operators import LinearOperator
 from jaxinv.problems import Problem
 from jaxinv.shrinkage import Shrinkage
-from jaxinv.solvers._proximal import held_matrix, linear_model
+from jaxinv.solvers._proximal import given_operator, held_matrix, linear_model
 
 Array = jax.Array
+
+_PROBES = 4  # products that estimate the mean column norm of an operator that is no matrix
 
 
 class MessageState(NamedTuple):
@@ -87,7 +90,8 @@ def real_linear_model(where: str, problem: Problem) -> LinearOperator:
     model = linear_model(problem)
     if model is None:
         hint = "Use solvers.gradient, or ista and fista, for others."
-        checks.fail_type(where, "problem", "have a linear model", problem.operator, hint)
+        operator = given_operator(problem)
+        checks.fail_type(where, "problem", "have a linear model", operator, hint)
     if jnp.iscomplexobj(problem.y):
         checks.fail(where, "problem.y", "be real", problem.y, "Use fista for complex data.")
     return model
@@ -102,12 +106,21 @@ def rows_in_use(model: LinearOperator, y: Array) -> Array:
 
 
 def norms_of_columns(model: LinearOperator, y: Array) -> Array:
-    """Return ‖a_i‖ of a matrix, with 1 for a zero column; 1 for other operators."""
+    """Return ‖a_i‖ of a matrix, with 1 for a zero column; of other operators their mean.
+
+    That mean is √E‖A s‖²/n over random signs s, the root of the mean of the squared norms.
+    """
     matrix = held_matrix(model)
-    if matrix is None:
-        return jnp.ones((), y.dtype)
-    norms = jnp.sqrt(jnp.sum(jnp.square(matrix), axis=0)).astype(y.dtype)
-    return jnp.where(norms > 0, norms, 1)
+    if matrix is not None:
+        norms = jnp.squeeze(numerics.safe_norm(matrix, 0), 0).astype(y.dtype)
+        return jnp.where(norms > 0, norms, 1)
+
+    def energy(key: Array) -> Array:
+        signs = jax.random.rademacher(key, model.in_shape, y.dtype)
+        return numerics.sum_squares(model(signs)) / signs.size
+
+    mean = jnp.mean(lax.map(energy, jax.random.split(jax.random.key(0), _PROBES)))
+    return jnp.where(mean > 0, jnp.sqrt(mean), 1).astype(y.dtype)
 
 
 def chosen_shrinkage(where: str, shrinkage: Any) -> Shrinkage:

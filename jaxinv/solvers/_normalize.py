@@ -8,12 +8,13 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxinv._core import numerics, pytree, units
+from jaxinv._core import numerics, units
 from jaxinv._core.units import Scale
 from jaxinv.operators import LinearOperator
 from jaxinv.problems import Problem
 from jaxinv.solvers._base import Solver
 from jaxinv.solvers._linearized import cotangent
+from jaxinv.solvers._proximal import Rescaled
 
 Array = jax.Array
 
@@ -70,23 +71,6 @@ def normalized(solver: Solver, problem: Problem, u0: Any) -> Normalized:
         units.to_units(u0, units.UNKNOWN, scale),
         scale,
     )
-
-
-@pytree
-class Rescaled:
-    """An operator, not linear, whose measurements are multiplied by ``factor``."""
-
-    factor: Array
-    operator: Any
-
-    def __call__(self, x: Any) -> Array:
-        y = self.operator(x)
-        return self.factor.astype(numerics.real_dtype(y.dtype)) * y
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name in ("factor", "operator"):
-            raise AttributeError(name)
-        return getattr(self.operator, name)
 
 
 def is_homogeneous(problem: Problem) -> bool:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxinv import prox as proxes
-from jaxinv._core import checks, numerics
+from jaxinv._core import checks, numerics, pytree
 from jaxinv.operators import Dense, LinearOperator
 from jaxinv.operators._base import Scaled
 from jaxinv.problems import Problem
@@ -44,6 +44,29 @@ def linear_model(problem: Problem) -> LinearOperator | None:
     if prior is None:
         return operator
     return operator @ prior if isinstance(prior, LinearOperator) else None
+
+
+@pytree
+class Rescaled:
+    """An operator, not linear, whose measurements are multiplied by ``factor``."""
+
+    factor: Array
+    operator: Any
+
+    def __call__(self, x: Any) -> Array:
+        y = self.operator(x)
+        return self.factor.astype(numerics.real_dtype(y.dtype)) * y
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name in ("factor", "operator"):
+            raise AttributeError(name)
+        return getattr(self.operator, name)
+
+
+def given_operator(problem: Problem) -> Any:
+    """Return the operator of the caller, for messages."""
+    held = problem.operator
+    return held.operator if isinstance(held, Rescaled) else held
 
 
 def held_matrix(model: LinearOperator) -> Array | None:
