@@ -22,7 +22,7 @@ def real_dtype(dtype: Any) -> Any:
 
 
 def sum_squares(x: Array) -> Array:
-    """Return ``sum |x|²``, real also for complex ``x``; over- or underflows where the square does."""
+    """Return ``sum |x|²``, real also for complex ``x``; of extreme numbers it overflows."""
     return jnp.sum(jnp.real(x * jnp.conj(x)))
 
 

@@ -1,4 +1,4 @@
-"""Units of a problem: powers of two by which the loops divide, so that no square over- or underflows.
+"""Units of a problem: powers of two by which the loops divide, so that no square overflows.
 
 A solver sees the unknown and the measurements divided by powers of two, which is exact. Each of
 its numbers has a unit, by which it is divided as well: a penalty λ of λ‖u‖₁ is a gradient.
@@ -6,6 +6,8 @@ its numbers has a unit, by which it is divided as well: a penalty λ of λ‖u�
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -30,6 +32,11 @@ DATA = Unit(0, 1)
 LOSS = Unit(0, 2)
 GRADIENT = Unit(-1, 2)  # of the loss in the unknown; so is the weight of an ℓ1 norm
 STEP = Unit(2, -2)  # what takes a gradient to a change of the unknown
+
+
+def table(**names: Unit | None) -> Mapping[str, Unit | None]:
+    """Return the units of fields by name, as a class declares them."""
+    return MappingProxyType(names)
 
 
 class Scale(NamedTuple):
@@ -92,5 +99,7 @@ def _raised(x: Array) -> tuple[Array, Array]:
     mantissa = bits & jnp.asarray(2**kind.nmant - 1, unsigned)
     tiny = (numerics.power_of_two(x) == 0) & (mantissa != 0)
     negative = (bits >> (kind.bits - 1)) > 0
-    size = mantissa.astype(x.dtype) * jnp.asarray(_LIFT * 2.0 ** int(kind.minexp - kind.nmant), x.dtype)
+    size = mantissa.astype(x.dtype) * jnp.asarray(
+        _LIFT * 2.0 ** int(kind.minexp - kind.nmant), x.dtype
+    )
     return tiny, jnp.where(negative, -size, size)

@@ -22,14 +22,18 @@ class Prox:
     memory between their steps, so that each inner iteration starts where the last one ended.
     """
 
-    units: ClassVar[Mapping[str, Unit] | None] = None
+    units: ClassVar[Mapping[str, Unit | None] | None] = None
     """Units of the fields, by name, where dividing these divides R; None: not known."""
 
     def to_units(self, scale: Scale) -> Prox:
         """Return the same penalty of an unknown that is divided by its unit."""
         if self.units is None:
             return InUnits(self, scale)
-        divided = {name: units.to_units(getattr(self, name), unit, scale) for name, unit in self.units.items()}
+        divided = {
+            name: units.to_units(getattr(self, name), unit, scale)
+            for name, unit in self.units.items()
+            if unit is not None
+        }
         return replace(self, **divided)
 
     def __call__(self, v: Any, step_size: Any = 1.0) -> Array:

@@ -20,7 +20,7 @@ class Soft(Prox):
 
     penalty: Any
 
-    units = {"penalty": units.GRADIENT}
+    units = units.table(penalty=units.GRADIENT)
 
     def _apply(self, v: Array, step_size: Any) -> Array:
         return numerics.soft_threshold(v, scaled_penalty("soft", self.penalty, step_size, v))
@@ -65,7 +65,7 @@ class Hard(Prox):
 
     penalty: Any
 
-    units = {"penalty": units.LOSS}
+    units = units.table(penalty=units.LOSS)
 
     def _apply(self, v: Array, step_size: Any) -> Array:
         squared = 2 * scaled_penalty("hard", self.penalty, step_size, v)
@@ -112,7 +112,7 @@ class Box(Prox):
     low: Any
     high: Any
 
-    units = {"low": units.UNKNOWN, "high": units.UNKNOWN}
+    units = units.table(low=units.UNKNOWN, high=units.UNKNOWN)
 
     def _apply(self, v: Array, step_size: Any) -> Array:
         if jnp.iscomplexobj(v):

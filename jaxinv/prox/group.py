@@ -20,7 +20,7 @@ class Group(Prox):
     penalty: Any
     axis: int | tuple[int, ...] = static(default=-1)
 
-    units = {"penalty": units.GRADIENT}
+    units = units.table(penalty=units.GRADIENT)
 
     def _sizes(self, v: Array) -> Array:
         axes = self.axis if isinstance(self.axis, tuple) else (self.axis,)

@@ -22,7 +22,7 @@ class TotalVariation(Prox):
     isotropic: bool = static(default=True)
     num_steps: int = static(default=20)
 
-    units = {"penalty": units.GRADIENT}
+    units = units.table(penalty=units.GRADIENT)
 
     def value(self, w: Any) -> Array:
         w = checks.array("tv", "w", w)

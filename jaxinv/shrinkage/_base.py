@@ -55,7 +55,8 @@ class InUnits(Shrinkage):
     scale: Scale
 
     def _apply(self, v: Array, noise_std: Array) -> Array:
-        return units.to_units(self.shrinkage._apply(*self._own(v, noise_std)), units.UNKNOWN, self.scale)
+        estimate = self.shrinkage._apply(*self._own(v, noise_std))
+        return units.to_units(estimate, units.UNKNOWN, self.scale)
 
     def _derivative(self, v: Array, noise_std: Array) -> Array:
         return self.shrinkage._derivative(*self._own(v, noise_std))

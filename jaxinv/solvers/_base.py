@@ -23,13 +23,10 @@ class Info(NamedTuple):
         loss: ½‖predict(u) − y‖², plus the penalty where the solver has one, at the point
             that the step started from.
         error: the solver's dimensionless stopping measure; its docstring defines it.
-        flat: whether the measurements do not depend on the unknown here, so that an ``error`` of
-            0 says nothing.
     """
 
     loss: Array
     error: Array
-    flat: Array | bool = False
 
 
 class Solver:
@@ -41,7 +38,11 @@ class Solver:
     """
 
     patience: ClassVar[int] = 500
-    """Steps without progress of the loss after which ``solve`` calls a trial STALLED."""
+    """Steps without progress after which ``solve`` calls a trial STALLED."""
+
+    judged_by_error: ClassVar[bool] = False
+    """Whether a smaller ``error`` is progress too: where the objective tends to a positive value,
+    of which a thousandth is much."""
 
     units: ClassVar[Mapping[str, Unit | None] | None] = None
     """Units of the fields of the solver and of its state, by name; those not named have none.
@@ -52,7 +53,7 @@ class Solver:
     """
 
     scales_unknown: ClassVar[bool] = True
-    """Whether the unknown may be divided by a unit of its own: all that depends on it declares it."""
+    """Whether the unknown may be divided by a unit of its own."""
 
     scalars: ClassVar[tuple[str, ...]] = ()
     """Names of the fields that hold one number; an array of them is one per trial of a vmap."""
@@ -85,10 +86,12 @@ class Solver:
 
     def to_units(self, scale: Scale) -> Solver:
         """Return the solver for a problem that is divided by the units of ``scale``."""
-        held = {field.name: getattr(self, field.name) for field in fields(self) if _is_leaf(field)}
-        return replace(self, **{name: self._divided(name, held[name], scale) for name in held})
+        known: Any = self
+        names = [field.name for field in fields(known) if not field.metadata.get("static")]
+        return replace(self, **{name: self._divided(name, scale) for name in names})
 
-    def _divided(self, name: str, value: Any, scale: Scale) -> Any:
+    def _divided(self, name: str, scale: Scale) -> Any:
+        value = getattr(self, name)
         if hasattr(value, "to_units"):
             return value.to_units(scale)
         unit = (self.units or {}).get(name, units.NONE)
@@ -111,7 +114,3 @@ class Solver:
     def step(self, problem: Problem, state: Any) -> tuple[Any, Any]:
         """Return the next state, and an Info with at least ``loss`` and ``error``."""
         raise NotImplementedError
-
-
-def _is_leaf(field: Any) -> bool:
-    return not field.metadata.get("static", False)

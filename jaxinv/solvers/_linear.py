@@ -12,7 +12,8 @@ from jax import lax
 from jaxinv._core import checks, numerics
 from jaxinv.operators import LinearOperator
 from jaxinv.problems import Problem
-from jaxinv.solvers._proximal import given_operator, held_matrix, linear_model
+from jaxinv.solvers._linearized import linear_model
+from jaxinv.solvers._proximal import given_operator, held_matrix
 
 Array = jax.Array
 

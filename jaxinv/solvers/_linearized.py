@@ -8,9 +8,20 @@ import jax
 import jax.numpy as jnp
 
 from jaxinv._core import numerics
+from jaxinv.operators import LinearOperator
 from jaxinv.problems import Problem
 
 Array = jax.Array
+
+
+def linear_model(problem: Problem) -> LinearOperator | None:
+    """Return ``predict`` as one linear operator, or None where it is not known to be linear."""
+    operator, prior = problem.operator, problem.prior
+    if not isinstance(operator, LinearOperator):
+        return None
+    if prior is None:
+        return operator
+    return operator @ prior if isinstance(prior, LinearOperator) else None
 
 
 def squared_norm(problem: Problem, u: Array, *, tol: float, max_steps: int) -> Array:
@@ -28,18 +39,42 @@ def squared_norm(problem: Problem, u: Array, *, tol: float, max_steps: int) -> A
 def gradient_scale(problem: Problem, u: Any) -> Array:
     """Return ‖Jᴴy‖ at ``u``: the gradient that the measurements alone make; 1 where that is 0.
 
-    A gradient divided by it is dimensionless, and does not depend on any step size.
+    A gradient divided by it is dimensionless, and does not depend on any step size. Where y is 0
+    the prediction at ``u`` takes its place.
     """
     prediction, pullback = jax.vjp(problem.predict, u)
-    (gradient,) = pullback(cotangent(problem.y, prediction))
+    held = jnp.where(jnp.any(problem.y != 0), problem.y, prediction)
+    (gradient,) = pullback(cotangent(held, prediction))
     size = tree_norm(gradient)
     return jnp.where(size > 0, size, 1)
+
+
+def data_size(problem: Problem, u: Any) -> Array:
+    """Return ‖y‖; where y is 0 the norm of the prediction at ``u``, and 1 where that is 0 too."""
+    held = jnp.where(jnp.any(problem.y != 0), problem.y, problem.predict(u))
+    size = numerics.safe_norm(held)
+    return jnp.where(size > 0, size, 1)
+
+
+def is_flat(problem: Problem, u: Any) -> Array:
+    """Whether the measurements, which are not met, do not depend on the unknown at ``u``.
+
+    Every gradient is 0 there, whatever the misfit: of an operator that keeps signs only, or of a
+    network all of whose units are off. A linear model is never called flat.
+    """
+    if linear_model(problem) is not None:
+        return jnp.zeros((), bool)
+    prediction, pullback = jax.vjp(problem.predict, u)
+    weights = jax.random.normal(jax.random.key(0), problem.y.shape, problem.y.dtype)
+    pulled = jax.tree.leaves(pullback(cotangent(weights, prediction))[0])
+    still = jnp.all(jnp.stack([jnp.all(leaf == 0) for leaf in pulled]))
+    return still & jnp.any(prediction != problem.y)
 
 
 def tree_norm(tree: Any) -> Array:
     """Return the ℓ2 norm of all entries of a pytree, with derivative 0 at 0."""
     sizes = [numerics.safe_norm(leaf) for leaf in jax.tree.leaves(tree)]
-    return numerics.safe_norm(jnp.stack(sizes))
+    return sizes[0] if len(sizes) == 1 else numerics.safe_norm(jnp.stack(sizes))
 
 
 def cotangent(residual: Array, prediction: Array) -> Array:

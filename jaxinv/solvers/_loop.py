@@ -15,11 +15,13 @@ from jaxinv._core import Status, checks, describe, numerics
 from jaxinv.operators._require import fail_function
 from jaxinv.problems import Problem
 from jaxinv.solvers._base import Solver
+from jaxinv.solvers._linearized import is_flat
 from jaxinv.solvers._normalize import normalized
 
 Array = jax.Array
 
 _PROGRESS = 1e-3  # a plateau: the best loss fell by less than this share in `patience` steps
+_CLOSER = 0.05  # the same of the error, of solvers that are judged by it
 _MOST_STEPS = 2**31 - 1
 _GROWTH = 1e4  # divergence: the loss grew this many times above the larger of start and ½‖y‖²
 
@@ -50,6 +52,7 @@ class _Carry(NamedTuple):
     num_steps: Array
     error: Array
     best_loss: Array
+    best_error: Array
     since_progress: Array
 
 
@@ -117,13 +120,15 @@ def _solve(solver: Solver, problem: Problem, u0: Any, tol: Any, max_steps: Any) 
         state, info = solver.step(problem, carry.state)
         loss, error = jnp.asarray(info.loss, real), jnp.asarray(info.error, real)
         progress = loss < (1 - _PROGRESS) * carry.best_loss
-        since = jnp.where(progress, 0, carry.since_progress + 1)
+        closer = error < (1 - _CLOSER) * carry.best_error
+        moved = progress | closer if solver.judged_by_error else progress
+        since = jnp.where(moved, 0, carry.since_progress + 1)
         # a NaN in u need not show in the loss, which is that of the point before
         finite = jnp.isfinite(loss) & jnp.isfinite(error) & _all_finite(state.u) & ~broken
         status = _judge(loss, error, finite, since, ceiling, tol, solver.patience)
-        status = jnp.where(finite & jnp.asarray(info.flat), Status.FLAT, status)
         best = jnp.where(progress, loss, carry.best_loss)
-        return _Carry(state, status, carry.num_steps + 1, error, best, since)
+        best_error = jnp.where(closer, error, carry.best_error)
+        return _Carry(state, status, carry.num_steps + 1, error, best, best_error, since)
 
     def running(carry: _Carry) -> Array:
         return (carry.status == Status.RUNNING) & (carry.num_steps < max_steps)
@@ -131,9 +136,11 @@ def _solve(solver: Solver, problem: Problem, u0: Any, tol: Any, max_steps: Any) 
     zero = jnp.zeros((), jnp.int32)
     infinity = jnp.asarray(jnp.inf, real)
     status = jnp.where(valid, Status.RUNNING, Status.INVALID_START).astype(jnp.int32)
-    first = _Carry(solver.init(problem, u0), status, zero, infinity, infinity, zero)
+    first = _Carry(solver.init(problem, u0), status, zero, infinity, infinity, infinity, zero)
     last = lax.while_loop(running, body, first)
     status = jnp.where(last.status == Status.RUNNING, Status.MAX_STEPS, last.status)
+    flat = (status == Status.CONVERGED) & is_flat(problem, last.state.u)
+    status = jnp.where(flat, Status.FLAT, status)
     state = units.state(last.state)
     u = units.unknown(last.state.u)
     return Solution(u, given.signal(u), state, status, last.num_steps, last.error)
@@ -244,7 +251,7 @@ def raise_if_failed(solution: Any) -> Any:
         hint = "Pass what jaxinv.solve or untrained.fit returned."
         got = type(solution).__name__
         checks.fail_type("raise_if_failed", "solution", "be a solution", got, hint)
-    failed = (Status.DIVERGED, Status.NONFINITE, Status.INVALID_START)
+    failed = (Status.DIVERGED, Status.NONFINITE, Status.INVALID_START, Status.FLAT)
     status = np.asarray(solution.status)
     bad = status[np.isin(status, failed)]
     if bad.size:

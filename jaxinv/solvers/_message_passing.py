@@ -15,7 +15,8 @@ from jaxinv._core import checks, numerics
 from jaxinv.operators import LinearOperator
 from jaxinv.problems import Problem
 from jaxinv.shrinkage import Shrinkage
-from jaxinv.solvers._proximal import given_operator, held_matrix, linear_model
+from jaxinv.solvers._linearized import linear_model
+from jaxinv.solvers._proximal import given_operator, held_matrix
 
 Array = jax.Array
 

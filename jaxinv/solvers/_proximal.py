@@ -14,7 +14,7 @@ from jaxinv.operators import Dense, LinearOperator
 from jaxinv.operators._base import Scaled
 from jaxinv.problems import Problem
 from jaxinv.prox._base import penalty_weight
-from jaxinv.solvers._linearized import squared_norm
+from jaxinv.solvers._linearized import linear_model, squared_norm
 
 Array = jax.Array
 
@@ -34,16 +34,6 @@ def penalty_prox(where: str, penalty: Any, prox: Any) -> proxes.Prox:
         hint = "Make one with jaxinv.prox; wrap a function with prox.from_function."
         checks.fail_type(where, "prox", "be a proximal operator", prox, hint)
     return prox
-
-
-def linear_model(problem: Problem) -> LinearOperator | None:
-    """Return ``predict`` as one linear operator, or None where it is not known to be linear."""
-    operator, prior = problem.operator, problem.prior
-    if not isinstance(operator, LinearOperator):
-        return None
-    if prior is None:
-        return operator
-    return operator @ prior if isinstance(prior, LinearOperator) else None
 
 
 @pytree
@@ -75,6 +65,19 @@ def held_matrix(model: LinearOperator) -> Array | None:
     while isinstance(base, Scaled):
         base = base.operator
     return model.todense() if isinstance(base, Dense) else None
+
+
+def mapping_error(
+    mapping: Array, u: Array, gradient: Array, step_size: Array, scale: Array
+) -> Array:
+    """Return the prox-gradient mapping ‖u − u⁺‖ / η over ``scale``, and no less than it can tell.
+
+    Where a step is shorter than the spacing of the numbers at ``u``, u⁺ is u, and says nothing:
+    the error is then that spacing over η, or the gradient where it is smaller.
+    """
+    spacing = 0.5 * jnp.finfo(step_size.dtype).eps * numerics.safe_norm(u) / step_size
+    unseen = jnp.minimum(spacing, numerics.safe_norm(gradient))
+    return jnp.maximum(numerics.safe_norm(mapping) / step_size, unseen) / scale
 
 
 def safe_step(problem: Problem, u: Array) -> Array:

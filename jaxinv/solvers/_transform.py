@@ -27,7 +27,9 @@ def is_linear(transform: optax.GradientTransformationExtraArgs, u: Any) -> bool:
 def _is_linear(transform: Any, structure: Any, kinds: tuple[tuple[int, str], ...]) -> bool:
     draw = np.random.default_rng(0)
     gradients = [
-        jax.tree.unflatten(structure, [draw.normal(size=(2,) * n).astype(kind) for n, kind in kinds])
+        jax.tree.unflatten(
+            structure, [draw.normal(size=(2,) * n).astype(kind) for n, kind in kinds]
+        )
         for _ in range(_STEPS)
     ]
     with jax.ensure_compile_time_eval():

@@ -52,17 +52,17 @@ class Admm(Solver):
     relaxation: Any
     factor: Factor | None = None
 
-    # the objective tends to a positive value, of which a thousandth is much: judge by the error
     patience = 2000
+    judged_by_error = True
     scalars = ("augmentation", "relaxation")
-    units = {
-        "u": units.UNKNOWN,
-        "dual": units.UNKNOWN,
-        "move": units.UNKNOWN,
-        "weight": units.Unit(-2, 2),
-        "scale": units.GRADIENT,
-        "factor": None,
-    }
+    units = units.table(
+        u=units.UNKNOWN,
+        dual=units.UNKNOWN,
+        move=units.UNKNOWN,
+        weight=units.Unit(-2, 2),
+        scale=units.GRADIENT,
+        factor=None,
+    )
 
     def objective(self, problem: Problem, u: Array) -> Array:
         return problem.loss(u) + self.prox.value(u)

@@ -38,12 +38,9 @@ class Amp(Solver):
     scale: Any = None
 
     scalars = ("damping", "num_measurements")
-    units = {
-        "column_norms": units.Unit(-1, 1),
-        "scale": units.GRADIENT,
-        "u": units.UNKNOWN,
-        "residual": units.DATA,
-    }
+    units = units.table(
+        column_norms=units.Unit(-1, 1), scale=units.GRADIENT, u=units.UNKNOWN, residual=units.DATA
+    )
 
     def check_problem(self, where: str, problem: Problem, u0: Array) -> None:
         require_real(where, problem, u0)

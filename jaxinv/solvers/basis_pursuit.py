@@ -41,14 +41,15 @@ class BasisPursuit(Solver):
     factor: Factor | None = None
 
     patience = 2000
+    judged_by_error = True
     scalars = ("augmentation", "relaxation")
-    units = {
-        "u": units.UNKNOWN,
-        "dual": units.UNKNOWN,
-        "move": units.UNKNOWN,
-        "threshold": units.UNKNOWN,
-        "factor": None,
-    }
+    units = units.table(
+        u=units.UNKNOWN,
+        dual=units.UNKNOWN,
+        move=units.UNKNOWN,
+        threshold=units.UNKNOWN,
+        factor=None,
+    )
 
     def prepare(self, problem: Problem) -> BasisPursuit:
         return replace(self, factor=self._factor(problem))

@@ -37,7 +37,7 @@ class Cosamp(Solver):
 
     patience = 25
     scalars = ("num_nonzeros",)
-    units = {"u": units.UNKNOWN, "residual": units.DATA}
+    units = units.table(u=units.UNKNOWN, residual=units.DATA)
 
     def check_problem(self, where: str, problem: Problem, u0: Array) -> None:
         require_fit(where, self.num_nonzeros, problem, u0)

@@ -56,13 +56,13 @@ class Damp(Solver):
     model: _Model | None = None
 
     scalars = ("damping", "num_measurements")
-    units = {"u": units.UNKNOWN, "residual": units.DATA, "model": None}
+    units = units.table(u=units.UNKNOWN, residual=units.DATA, model=None)
 
     def check_problem(self, where: str, problem: Problem, u0: Array) -> None:
         linear_problem("damp", problem, u0)
 
     def to_units(self, scale: Scale) -> Damp:
-        divided = super().to_units(scale)
+        divided: Any = super().to_units(scale)
         return replace(divided, denoiser=Partial(_in_units, self.denoiser, scale))
 
     def init(self, problem: Problem, u0: Array) -> DampState:

@@ -11,10 +11,11 @@ import jax.numpy as jnp
 from jaxinv._core import checks, numerics
 from jaxinv.operators import LinearOperator
 from jaxinv.problems import Problem
+from jaxinv.solvers._linearized import linear_model
 from jaxinv.solvers._loop import check_problem
-from jaxinv.solvers._proximal import linear_model
 
 Array = jax.Array
+# IMPORT linear_model
 
 
 class DualityGap(NamedTuple):

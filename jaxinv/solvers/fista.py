@@ -11,8 +11,8 @@ from jaxinv._core import checks, numerics, pytree, static, units
 from jaxinv.problems import Problem
 from jaxinv.prox import Prox
 from jaxinv.solvers._base import Info, Solver
-from jaxinv.solvers._linearized import cotangent, gradient_scale
-from jaxinv.solvers._proximal import linear_model, penalty_prox, safe_step
+from jaxinv.solvers._linearized import cotangent, gradient_scale, linear_model
+from jaxinv.solvers._proximal import mapping_error, penalty_prox, safe_step
 
 Array = jax.Array
 
@@ -37,16 +37,16 @@ class Fista(Solver):
     prox: Prox
     restart: bool = static(default=True)
 
-    # the objective tends to a positive value, of which a thousandth is much: judge by the error
     patience = 2000
+    judged_by_error = True
     scalars = ("step_size",)
-    units = {
-        "step_size": units.STEP,
-        "u": units.UNKNOWN,
-        "previous": units.UNKNOWN,
-        "previous_prediction": units.DATA,
-        "scale": units.GRADIENT,
-    }
+    units = units.table(
+        step_size=units.STEP,
+        u=units.UNKNOWN,
+        previous=units.UNKNOWN,
+        previous_prediction=units.DATA,
+        scale=units.GRADIENT,
+    )
 
     def objective(self, problem: Problem, u: Array) -> Array:
         return problem.loss(u) + self.prox.value(u)
@@ -74,7 +74,7 @@ class Fista(Solver):
         prediction, loss, gradient = _gradient_ahead(problem, state, ahead, weight)
         following, memory = self.prox.warm(ahead - step_size * gradient, step_size, state.memory)
         mapping = ahead - following
-        error = numerics.safe_norm(mapping) / (step_size * state.scale)
+        error = mapping_error(mapping, ahead, gradient, step_size, state.scale)
         if self.restart:
             against = jnp.real(numerics.inner(mapping, following - u)) > 0
             momentum = jnp.where(against, 0, momentum)

@@ -40,7 +40,7 @@ class Gradient(Solver):
     transform: optax.GradientTransformationExtraArgs = static()
     held: Scale | None = None
 
-    units = {"scale": units.GRADIENT}
+    units = units.table(scale=units.GRADIENT)
     scales_unknown = False  # a transformation has steps, and keeps numbers, of units of its own
 
     def to_units(self, scale: Scale) -> Gradient:

@@ -46,7 +46,7 @@ class Iht(Solver):
 
     patience = 500
     scalars = ("num_nonzeros", "step_size")
-    units = {"step_size": units.STEP, "u": units.UNKNOWN, "scale": units.GRADIENT}
+    units = units.table(step_size=units.STEP, u=units.UNKNOWN, scale=units.GRADIENT)
 
     def check_problem(self, where: str, problem: Problem, u0: Array) -> None:
         require_fit(where, self.num_nonzeros, problem, u0)
@@ -65,7 +65,9 @@ class Iht(Solver):
             step_size = state.step_size if self.step_size is None else self.step_size
             step_size = jnp.asarray(step_size).astype(numerics.real_dtype(u.dtype))
             following = keep_largest(u - step_size * gradient, count)
-        error = numerics.safe_norm(following - u) / (step_size * scale)
+        # (u − following) / η entry by entry, of which a short step leaves no digits
+        mapping = jnp.where(following != 0, gradient, u / step_size)
+        error = numerics.safe_norm(mapping) / scale
         return IhtState(following, state.step_size, scale), Info(loss, error)
 
 

@@ -12,7 +12,7 @@ from jaxinv.problems import Problem, loss_and_gradient
 from jaxinv.prox import Prox
 from jaxinv.solvers._base import Info, Solver
 from jaxinv.solvers._linearized import gradient_scale
-from jaxinv.solvers._proximal import penalty_prox, safe_step
+from jaxinv.solvers._proximal import mapping_error, penalty_prox, safe_step
 
 Array = jax.Array
 
@@ -33,10 +33,10 @@ class Ista(Solver):
     step_size: Any
     prox: Prox
 
-    # the objective tends to a positive value, of which a thousandth is much: judge by the error
     patience = 2000
+    judged_by_error = True
     scalars = ("step_size",)
-    units = {"step_size": units.STEP, "u": units.UNKNOWN, "scale": units.GRADIENT}
+    units = units.table(step_size=units.STEP, u=units.UNKNOWN, scale=units.GRADIENT)
 
     def objective(self, problem: Problem, u: Array) -> Array:
         return problem.loss(u) + self.prox.value(u)
@@ -51,7 +51,7 @@ class Ista(Solver):
         step_size = jnp.asarray(step_size).astype(numerics.real_dtype(u.dtype))
         loss, gradient = loss_and_gradient(problem, u)
         following, memory = self.prox.warm(u - step_size * gradient, step_size, state.memory)
-        error = numerics.safe_norm(following - u) / (step_size * scale)
+        error = mapping_error(u - following, u, gradient, step_size, scale)
         info = Info(loss + self.prox.value(u), error)
         return IstaState(following, state.step_size, scale, memory), info
 

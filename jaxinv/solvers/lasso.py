@@ -41,15 +41,15 @@ class Lasso(Solver):
 
     patience = 50
     scalars = ("penalty",)
-    units = {
-        "penalty": units.GRADIENT,
-        "matrix": units.Unit(-1, 1),
-        "gram": units.Unit(-2, 2),
-        "u": units.UNKNOWN,
-        "residual": units.DATA,
-        "correlation": units.GRADIENT,
-        "loss": units.LOSS,
-    }
+    units = units.table(
+        penalty=units.GRADIENT,
+        matrix=units.Unit(-1, 1),
+        gram=units.Unit(-2, 2),
+        u=units.UNKNOWN,
+        residual=units.DATA,
+        correlation=units.GRADIENT,
+        loss=units.LOSS,
+    )
 
     def check_problem(self, where: str, problem: Problem, u0: Array) -> None:
         require_real(where, problem, u0)

@@ -11,6 +11,7 @@ from jax.scipy.linalg import cho_factor, cho_solve
 from jaxinv._core import checks, numerics, pytree, static, units
 from jaxinv.problems import Problem, jacobian
 from jaxinv.solvers._base import Info, Solver
+from jaxinv.solvers._linearized import data_size
 from jaxinv.solvers.restarts import Restarts, with_restarts
 
 Array = jax.Array
@@ -23,6 +24,7 @@ class LevenbergMarquardtState(NamedTuple):
 
     u: Array
     damping: Array
+    size: Array
 
 
 @pytree
@@ -35,11 +37,12 @@ class LevenbergMarquardt(Solver):
 
     patience = 25
     scalars = ("damping", "factor")
-    units = {"u": units.UNKNOWN}
+    units = units.table(u=units.UNKNOWN, size=units.DATA)
 
     def init(self, problem: Problem, u0: Array) -> LevenbergMarquardtState:
         real = numerics.real_dtype(u0.dtype)
-        return LevenbergMarquardtState(u0, jnp.asarray(self.damping).astype(real))
+        damping = jnp.asarray(self.damping).astype(real)
+        return LevenbergMarquardtState(u0, damping, data_size(problem, u0).astype(real))
 
     def step(
         self, problem: Problem, state: LevenbergMarquardtState
@@ -54,16 +57,16 @@ class LevenbergMarquardt(Solver):
         move = cho_solve(cho_factor(damped), gradient).reshape(u.shape)
         candidate = u - move
         # near a solution a good step changes the loss by less than its rounding error
-        size = numerics.safe_norm(problem.y)
+        size = state.size
         slack = 4 * jnp.finfo(loss.dtype).eps * size * numerics.safe_norm(residual)
         better = problem.loss(candidate) < loss + slack  # False where the factorization failed
         factor = jnp.asarray(self.factor).astype(state.damping.dtype)
         damping = jnp.where(better, state.damping / factor, state.damping * factor)
         damping = jnp.clip(damping, _SMALLEST, _LARGEST)
         slopes = numerics.safe_divide(jnp.abs(gradient), jnp.sqrt(columns))
-        error = numerics.safe_divide(jnp.max(slopes), size)
+        error = jnp.max(slopes) / size
         following = jnp.where(better, candidate, u)
-        return LevenbergMarquardtState(following, damping), Info(loss, error)
+        return LevenbergMarquardtState(following, damping, size), Info(loss, error)
 
 
 def _normal_equations(problem: Problem, u: Array, residual: Array) -> tuple[Array, Array]:

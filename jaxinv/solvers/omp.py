@@ -51,11 +51,7 @@ class Omp(Solver):
     max_nonzeros: int | None = static(default=None)
 
     scalars = ("num_nonzeros",)
-    units = {
-        "u": units.UNKNOWN,
-        "residual": units.DATA,
-        "inverse": units.Unit(1, -1),
-    }
+    units = units.table(u=units.UNKNOWN, residual=units.DATA, inverse=units.Unit(1, -1))
 
     def check_problem(self, where: str, problem: Problem, u0: Array) -> None:
         require_fit(where, self.num_nonzeros, problem, u0)

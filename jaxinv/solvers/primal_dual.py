@@ -43,18 +43,18 @@ class PrimalDual(Solver):
     balance: Any
     norms: tuple[Array, Array] | None = None
 
-    # the objective tends to a positive value, of which a thousandth is much: judge by the error
     patience = 2000
+    judged_by_error = True
     scalars = ("balance",)
-    units = {
-        "u": units.UNKNOWN,
-        "image": units.UNKNOWN,
-        "dual": units.GRADIENT,
-        "slope": units.GRADIENT,
-        "misfit": units.LOSS,
-        "scale": units.GRADIENT,
-        "norms": None,
-    }
+    units = units.table(
+        u=units.UNKNOWN,
+        image=units.UNKNOWN,
+        dual=units.GRADIENT,
+        slope=units.GRADIENT,
+        misfit=units.LOSS,
+        scale=units.GRADIENT,
+        norms=None,
+    )
 
     def check_problem(self, where: str, problem: Problem, u0: Array) -> None:
         hint = "The operator of the penalty takes the unknown."

@@ -40,6 +40,11 @@ class Restarts(Solver):
         return self.solver.patience
 
     @property
+    def judged_by_error(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """As the solver which is restarted."""
+        return self.solver.judged_by_error
+
+    @property
     def units(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
         """None where the solver which is restarted has none."""
         return None if self.solver.units is None else _UNITS
@@ -95,7 +100,7 @@ class Restarts(Solver):
         error = jnp.maximum(infos.error[best], jnp.max(jnp.where(alive, infos.error, 0)))
         best_losses = jnp.where(progress, losses, state.best_losses)
         following = RestartsState(_pick(states.u, best), states, best_losses, since)
-        return following, Info(losses[best], error, jnp.all(infos.flat))
+        return following, Info(losses[best], error)
 
 
 def _pick(tree: Any, index: Any) -> Any:

@@ -12,7 +12,7 @@ from jaxinv._core import checks, numerics, pytree, replace, static, units
 from jaxinv.problems import Problem, loss_and_gradient
 from jaxinv.solvers import _piece
 from jaxinv.solvers._base import Info, Solver
-from jaxinv.solvers._linearized import squared_norm
+from jaxinv.solvers._linearized import gradient_scale, squared_norm
 from jaxinv.solvers._sign import (
     better_sign_gradient,
     better_sign_gradient_in_piece,
@@ -35,6 +35,7 @@ class SubgradientState(NamedTuple):
     num_steps: Array
     tested_loss: Array
     piece: _piece.Piece | None
+    scale: Array
 
 
 class _Descent(NamedTuple):
@@ -57,7 +58,9 @@ class Subgradient(Solver):
     incremental: bool = static(default=False)
 
     scalars = ("step_size",)
-    units = {"step_size": units.STEP, "u": units.UNKNOWN, "tested_loss": units.LOSS}
+    units = units.table(
+        step_size=units.STEP, u=units.UNKNOWN, tested_loss=units.LOSS, scale=units.GRADIENT
+    )
 
     def prepare(self, problem: Problem) -> Subgradient:
         return replace(self, tables=_piece.tables(problem)) if self.incremental else self
@@ -75,6 +78,7 @@ class Subgradient(Solver):
             num_steps=jnp.zeros((), jnp.int32),
             tested_loss=jnp.asarray(jnp.inf, real),
             piece=None if table is None else _piece.start(table, u0),
+            scale=gradient_scale(problem, u0),
         )
 
     def step(self, problem: Problem, state: SubgradientState) -> tuple[SubgradientState, Info]:
@@ -87,10 +91,14 @@ class Subgradient(Solver):
                 lambda: step_size,
             )
         following = u - step_size.astype(u.dtype) * descent.gradient
-        moved = step_size * numerics.safe_norm(descent.gradient)
-        error = numerics.safe_divide(moved, numerics.safe_norm(following), default=jnp.inf)
+        error = numerics.safe_norm(descent.gradient) / state.scale
         following_state = SubgradientState(
-            following, step_size, state.num_steps + 1, descent.tested_loss, descent.piece
+            u=following,
+            step_size=step_size,
+            num_steps=state.num_steps + 1,
+            tested_loss=descent.tested_loss,
+            piece=descent.piece,
+            scale=state.scale,
         )
         return following_state, Info(descent.loss, error)
 

@@ -61,14 +61,14 @@ class Vamp(Solver):
     factors: Any = None
 
     scalars = ("noise_std", "damping")
-    units = {
-        "noise_std": units.DATA,
-        "u": units.UNKNOWN,
-        "mean": units.UNKNOWN,
-        "variance": units.Unit(2, 0),
-        "noise_variance": units.Unit(0, 2),
-        "factors": None,
-    }
+    units = units.table(
+        noise_std=units.DATA,
+        u=units.UNKNOWN,
+        mean=units.UNKNOWN,
+        variance=units.Unit(2, 0),
+        noise_variance=units.Unit(0, 2),
+        factors=None,
+    )
 
     def check_problem(self, where: str, problem: Problem, u0: Array) -> None:
         require_real(where, problem, u0)
@@ -83,7 +83,8 @@ class Vamp(Solver):
         floor = values[0] * max(model.in_shape[0], problem.y.size) * jnp.finfo(values.dtype).eps
         values = jnp.where(values > floor, values, 0)
         projected = jnp.where(values > 0, numerics.matmul(problem.y, left), 0)
-        outside = jnp.maximum(numerics.sum_squares(problem.y) - numerics.sum_squares(projected), 0)
+        # not ‖y‖² − ‖U*y‖², of which rounding leaves no digit where A has all of y
+        outside = numerics.sum_squares(problem.y - numerics.matmul(left, projected))
         factors = Factors(values, right, projected, outside, rows_in_use(model, problem.y))
         return replace(self, factors=factors)
 
@@ -118,7 +119,8 @@ class Vamp(Solver):
             noise,
         )
         size = jnp.maximum(numerics.safe_norm(estimate), numerics.safe_norm(state.u))
-        error = numerics.safe_divide(numerics.safe_norm(estimate - state.u), size)
+        change = numerics.safe_norm(estimate - state.u) / (1 - keep)  # damping makes it no smaller
+        error = numerics.safe_divide(change, size)
         return following, Info(problem.loss(state.u), error)
 
     def _linear(self, state: VampState) -> tuple[Array, Array, Array]:
