@@ -18,6 +18,7 @@ import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jaxinv._core import checks
+from jaxinv._core.functions import as_function
 from jaxinv.experiments._blocks import Results
 from jaxinv.experiments._callbacks import callbacks_digest
 
@@ -229,13 +230,7 @@ def _split(trial: Trial) -> tuple[list[Any], Any]:
 
     A plain function has no arrays: it is part of the structure.
     """
-    if not isinstance(trial, jax.tree_util.Partial):
-        trial = jax.tree_util.Partial(trial)
-    leaves, tree = jax.tree.flatten(trial)
-    for leaf in leaves:
-        if not isinstance(leaf, jax.Array | np.ndarray | np.generic | float | int | complex):
-            hint = "Put settings that are not numbers into static fields or the function."
-            checks.fail_type("sweep", "trial's bound values", "be arrays or numbers", leaf, hint)
+    leaves, tree = jax.tree.flatten(as_function("sweep", "trial", trial, "trial(key, **cell)"))
     return [_scalar(leaf) for leaf in leaves], tree
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 
 from jaxinv._core import checks, pytree, static
+from jaxinv._core.functions import as_function
 from jaxinv.generators._base import Generator
 
 Array = jax.Array
@@ -18,7 +19,7 @@ class FromFunction(Generator):
     """A generator from ``apply(params, z)``; see ``from_function``."""
 
     params: Any
-    apply: Callable[[Any, Any], Array] = static()
+    apply: Any
     shape: tuple[int, ...] | None = static(default=None)
 
     @property
@@ -35,13 +36,14 @@ def from_function(
     """Wrap ``apply(params, z) -> x`` as a generator.
 
     Args:
-        apply: a module-level function (it is static: a new lambda at each call retraces).
+        apply: a module-level function (a new lambda at each call retraces), or a
+            ``jax.tree_util.Partial`` of one, whose arrays stay leaves.
         params: any pytree of arrays.
         in_shape: shape of ``z``; when given, it is checked at each call, and ``unfold`` can
             start at zero.
 
     Returns:
-        A generator whose leaves are ``params``.
+        A generator whose leaves are ``params``, and what is bound to ``apply``.
 
     Raises:
         TypeError: ``apply`` is not callable.
@@ -53,8 +55,7 @@ def from_function(
         >>> from_function(sine, {"a": jnp.asarray(2.0)})(jnp.zeros(3))
         Array([0., 0., 0.], dtype=float32)
     """
-    if not callable(apply):
-        checks.fail_type("from_function", "apply", "be a function apply(params, z)", apply)
+    apply = as_function("from_function", "apply", apply, "apply(params, z)")
     shape = None if in_shape is None else checks.shape("from_function", "in_shape", in_shape)
     return FromFunction(params, apply, shape)
 

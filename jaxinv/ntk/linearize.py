@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxinv._core import checks, numerics, pytree, replace
+from jaxinv._core.functions import as_function
 from jaxinv.operators._require import fail_function
 
 Array = jax.Array
@@ -138,8 +139,7 @@ def tangent_of(
     where: str, prior: Callable[[Any], Array], params: Any, *, name: str = "prior"
 ) -> Linearized:
     """Linearize for the function ``where``, whose argument ``name`` the prior is."""
-    if not callable(prior):
-        checks.fail_type(where, name, "be a map params -> x", prior)
+    prior = as_function(where, name, prior, "params -> x")
     if params is None:
         params = getattr(prior, "params", None)
         if params is None:
@@ -148,8 +148,6 @@ def tangent_of(
     checks.finite(where, "params", params)
     # custom gradients of some networks have no forward mode; ``plain`` is equal without them
     prior = prior.plain() if hasattr(prior, "plain") else prior  # pyright: ignore
-    if jax.tree_util.all_leaves([prior]):
-        prior = jax.tree_util.Partial(prior)
     return Linearized(prior, params, _evaluated(where, name, prior, params))
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.tree_util import Partial
 
 from jaxinv._core import checks, numerics, pytree, static
+from jaxinv._core.functions import as_function
 from jaxinv.operators._base import LinearOperator
 from jaxinv.operators._require import fail_function
 
@@ -22,7 +22,7 @@ _WHERE = "from_function"
 class LinearFunction(LinearOperator):
     """A linear function with the adjoint that JAX derives; see ``from_function``."""
 
-    function: Partial
+    function: Any
     shape: tuple[int, ...] = static()
     measured: tuple[int, ...] = static()
     dtype: Any = static()
@@ -102,16 +102,14 @@ def from_function(
 
     Source: Frostig et al. (2021), "Decomposing reverse-mode automatic differentiation".
     """
-    if not callable(fn):
-        checks.fail_type(_WHERE, "fn", "be a function", fn)
+    function = as_function(_WHERE, "fn", fn, "fn(x)")
     shape = checks.shape(_WHERE, "in_shape", in_shape)
     dtype = checks.float_type(_WHERE, dtype)
-    function = fn if isinstance(fn, Partial) else Partial(fn)
     signal = jax.ShapeDtypeStruct(shape, dtype)
     try:
         result = jax.eval_shape(function, signal)
     except Exception as error:  # whatever the user's function raises
-        name = getattr(function.func, "__name__", repr(function.func))
+        name = getattr(getattr(function, "func", function), "__name__", repr(function))
         fail_function(_WHERE, f"fn {name}", f"x of shape {shape} {dtype.name}", error)
     if not isinstance(result, jax.ShapeDtypeStruct) or not jnp.issubdtype(
         result.dtype, jnp.inexact
@@ -122,7 +120,7 @@ def from_function(
 
 
 def _require_linear(
-    function: Partial, signal: jax.ShapeDtypeStruct, result: jax.ShapeDtypeStruct
+    function: Any, signal: jax.ShapeDtypeStruct, result: jax.ShapeDtypeStruct
 ) -> None:
     try:
         jax.eval_shape(jax.linear_transpose(function, signal), result)

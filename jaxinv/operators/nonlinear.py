@@ -7,9 +7,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.tree_util import Partial
 
 from jaxinv._core import checks, pytree
+from jaxinv._core.functions import as_function
 from jaxinv.operators._base import LinearOperator, Operator
 from jaxinv.operators._require import fail_function
 
@@ -127,7 +127,7 @@ class SingleIndex(_Entrywise):
     """``link(A x)``; see ``single_index``."""
 
     linear: LinearOperator
-    link: Partial
+    link: Any
 
     def _apply(self, x: Array) -> Array:
         return self.link(self.linear._apply(x))
@@ -162,9 +162,7 @@ def single_index(A: LinearOperator, link: Callable[[Array], Array]) -> SingleInd
     Source: Plan, Vershynin (2016), "The generalized Lasso with non-linear observations".
     """
     A = _linear("single_index", A)
-    if not callable(link):
-        checks.fail_type("single_index", "link", "be a function", link)
-    link = link if isinstance(link, Partial) else Partial(link)
+    link = as_function("single_index", "link", link, "link(x)")
     signal = jax.ShapeDtypeStruct(A.out_shape, A.out_dtype)
     try:
         result = jax.eval_shape(link, signal)

@@ -7,9 +7,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.tree_util import Partial
 
 from jaxinv._core import checks, numerics, pytree
+from jaxinv._core.functions import as_function
 from jaxinv.prox._base import Prox
 
 Array = jax.Array
@@ -19,8 +19,8 @@ Array = jax.Array
 class FromFunction(Prox):
     """See ``from_function``."""
 
-    apply: Partial
-    penalty: Partial | None
+    apply: Any
+    penalty: Any
 
     def _apply(self, v: Array, step_size: Any) -> Array:
         w = self.apply(v, jnp.asarray(step_size).astype(numerics.real_dtype(v.dtype)))
@@ -46,7 +46,8 @@ def from_function(
 
     Args:
         apply: ``apply(v, step_size) -> w``, a module-level function, or a
-            ``jax.tree_util.Partial`` of one, whose arrays stay leaves.
+            ``jax.tree_util.Partial`` of one, whose arrays stay leaves: those of a network can
+            be trained through ``unfold``.
         value: ``value(w) -> scalar``, the penalty, which solvers add to the loss that they
             report; default 0, as for a projection.
 
@@ -63,8 +64,8 @@ def from_function(
         >>> from_function(shrink)(jnp.array([2.0, 4.0]), 1.0)
         Array([1., 2.], dtype=float32)
     """
-    if not callable(apply):
-        checks.fail_type("prox.from_function", "apply", "be a function apply(v, step_size)", apply)
-    if value is not None and not callable(value):
-        checks.fail_type("prox.from_function", "value", "be a function value(w)", value)
-    return FromFunction(Partial(apply), None if value is None else Partial(value))
+    where = "prox.from_function"
+    apply = as_function(where, "apply", apply, "apply(v, step_size)")
+    if value is not None:
+        value = as_function(where, "value", value, "value(w)")
+    return FromFunction(apply, value)

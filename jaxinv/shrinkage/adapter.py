@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.tree_util import Partial
 
 from jaxinv._core import checks, pytree
+from jaxinv._core.functions import as_function
 from jaxinv.shrinkage._base import Shrinkage
 
 Array = jax.Array
@@ -18,7 +19,7 @@ Array = jax.Array
 class FromFunction(Shrinkage):
     """See ``from_function``."""
 
-    apply: Partial
+    apply: Any
 
     def _apply(self, v: Array, noise_std: Array) -> Array:
         estimate = self.apply(v, noise_std)
@@ -49,7 +50,6 @@ def from_function(apply: Callable[[Array, Array], Array]) -> FromFunction:
         >>> from_function(wiener).derivative(jnp.array([2.0, 4.0]), 1.0)
         Array([0.5, 0.5], dtype=float32)
     """
-    if not callable(apply):
-        expected = "be a function apply(v, noise_std)"
-        checks.fail_type("shrinkage.from_function", "apply", expected, apply)
-    return FromFunction(Partial(apply))
+    return FromFunction(
+        as_function("shrinkage.from_function", "apply", apply, "apply(v, noise_std)")
+    )

@@ -12,6 +12,7 @@ from jax.tree_util import Partial
 
 from jaxinv import denoisers
 from jaxinv._core import checks, numerics, pytree, replace, static, units
+from jaxinv._core.functions import as_function
 from jaxinv._core.units import Scale
 from jaxinv.problems import Problem
 from jaxinv.solvers._base import Info, Solver
@@ -234,11 +235,7 @@ def damp(
     """
     where = "damp"
     denoiser = denoisers.non_local_means() if denoiser is None else denoiser
-    if not callable(denoiser):
-        expected = "be a function denoiser(x_noisy, noise_std)"
-        checks.fail_type(where, "denoiser", expected, denoiser)
-    if jax.tree_util.all_leaves([denoiser]):  # a plain function; the others carry their arrays
-        denoiser = Partial(denoiser)
+    denoiser = as_function(where, "denoiser", denoiser, "denoiser(x_noisy, noise_std)")
     if num_measurements is not None:
         num_measurements = checks.positive(where, "num_measurements", num_measurements)
     seed = checks.count(where, "seed", seed, minimum=0)

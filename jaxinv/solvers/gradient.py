@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.tree_util import Partial
 
 from jaxinv._core import checks, pytree, replace, static, units
+from jaxinv._core.functions import as_function
 from jaxinv._core.units import Scale
 from jaxinv.problems import Problem
 from jaxinv.solvers._base import Info, Solver
@@ -35,7 +35,7 @@ class GradientState(NamedTuple):
 class Gradient(Solver):
     """See ``gradient``."""
 
-    regularizer: Partial | None
+    regularizer: Any
     hyperparams: dict[str, Any]
     transform: optax.GradientTransformationExtraArgs = static()
     held: Scale | None = None
@@ -211,8 +211,8 @@ def gradient(
     if not isinstance(transform, optax.GradientTransformation):
         hint = "For example optax.adam(0.01)."
         checks.fail_type(where, "transform", "be an optax transformation", transform, hint)
-    if regularizer is not None and not callable(regularizer):
-        checks.fail_type(where, "regularizer", "be a function regularizer(u)", regularizer)
+    if regularizer is not None:
+        regularizer = as_function(where, "regularizer", regularizer, "regularizer(u)")
     num_restarts = checks.count(where, "num_restarts", num_restarts)
     if hyperparams is not None and not isinstance(hyperparams, dict):
         checks.fail_type(where, "hyperparams", "be a dict of numbers by name", hyperparams)
@@ -221,7 +221,7 @@ def gradient(
         for name, value in (hyperparams or {}).items()
     }
     solver = Gradient(
-        None if regularizer is None else Partial(regularizer),
+        regularizer,
         values,
         optax.with_extra_args_support(transform),
     )

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import Partial
 
 from jaxinv._core import Status, checks, memory
+from jaxinv._core.functions import as_function
 from jaxinv.operators._require import fail_function
 from jaxinv.problems import Problem
 from jaxinv.solvers import gradient
@@ -204,7 +204,7 @@ def fit(
         prior=prior,
         solver=gradient(_default_optimizer() if optimizer is None else optimizer, regularizer),
         rule=rule,
-        penalty=None if penalty is None else Partial(penalty),
+        penalty=None if penalty is None else as_function(_WHERE, "penalty", penalty, "(x)"),
         numbers=numbers,
     )
     setting = _loop.Setting(
@@ -364,7 +364,7 @@ def _scalars(prior: Any, penalty: Any, regularizer: Any) -> None:
         if function is None:
             continue
         try:
-            value = jax.eval_shape(Partial(function), taken)
+            value = jax.eval_shape(as_function(_WHERE, name, function, "(x)"), taken)
         except (TypeError, ValueError, LookupError, AttributeError) as error:
             fail_function(_WHERE, name, "what the network makes", error)
         if getattr(value, "shape", None) != () or jnp.iscomplexobj(value):
