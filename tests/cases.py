@@ -161,7 +161,8 @@ class SolverCase(NamedTuple):
     """One solver: ``make(value)`` sets one of its leaves, on a problem of ``family``.
 
     ``values`` are two values of that leaf that converge; ``diverging`` makes one that does not,
-    and is None where every value is safe.
+    and is None where every value is safe. ``unit`` is the unit of that leaf: the powers of the
+    unknown's unit and of the measurements' by which it grows with them.
     """
 
     name: str
@@ -171,6 +172,11 @@ class SolverCase(NamedTuple):
     num_restarts: int | None = None
     tol: float = 1e-5
     diverging: Callable[[], ji.solvers.Solver] | None = None
+    unit: tuple[int, int] = (0, 0)
+
+    def value_in_units(self, operator: float, data: float) -> float:
+        """Return the first value where A and y are multiplied, and u is by their ratio."""
+        return self.values[0] * (data / operator) ** self.unit[0] * data ** self.unit[1]
 
 
 def _relu_family() -> Any:
@@ -188,6 +194,9 @@ def _threshold(multiplier: Any, v: Array, noise_std: Array) -> Array:
 _INJECTED = optax.inject_hyperparams(optax.sgd)(learning_rate=0.1)
 
 
+STEP, PENALTY, DATA = (2, -2), (-1, 2), (0, 1)
+
+
 def _sgd(rate: Any) -> Any:
     return ji.solvers.gradient(_INJECTED, hyperparams={"learning_rate": rate})
 
@@ -199,18 +208,21 @@ SOLVERS = [
         (0.3, 0.15),
         _relu_family,
         diverging=lambda: ji.solvers.subgradient(1e4),
+        unit=STEP,
     ),
     SolverCase(
         "subgradient-stagnation",
         lambda step: ji.solvers.subgradient(step, "stagnation"),
         (0.3, 0.15),
         _relu_family,
+        unit=STEP,
     ),
     SolverCase(
         "subgradient-incremental",
         lambda step: ji.solvers.subgradient(step, incremental=True),
         (0.3, 0.15),
         _relu_family,
+        unit=STEP,
     ),
     SolverCase(
         "levenberg_marquardt",
@@ -232,6 +244,7 @@ SOLVERS = [
         _sparse_family,
         tol=1e-4,
         diverging=lambda: ji.solvers.gradient(optax.sgd(10.0)),
+        unit=STEP,
     ),
     SolverCase(
         "ista",
@@ -239,6 +252,7 @@ SOLVERS = [
         (0.1, 0.05),
         _sparse_family,
         diverging=lambda: ji.solvers.ista(10.0, 0.1),
+        unit=PENALTY,
     ),
     SolverCase(
         "iht",
@@ -246,6 +260,7 @@ SOLVERS = [
         (0.2, 0.1),
         _sparse_family,
         diverging=lambda: ji.solvers.iht(3, 10.0),
+        unit=STEP,
     ),
     SolverCase(
         "iht-normalized",
@@ -267,12 +282,14 @@ SOLVERS = [
         lambda penalty: ji.solvers.admm(penalty),
         (0.1, 0.05),
         _sparse_family,
+        unit=PENALTY,
     ),
     SolverCase(
         "primal_dual",
         lambda penalty: ji.solvers.primal_dual(ji.prox.soft(penalty), O.identity(24)),
         (0.1, 0.05),
         _sparse_family,
+        unit=PENALTY,
     ),
     SolverCase(
         "basis_pursuit",
@@ -288,9 +305,10 @@ SOLVERS = [
     ),
     SolverCase(
         "vamp",
-        lambda multiplier: ji.solvers.vamp(ji.shrinkage.soft(multiplier), 0.1),
-        (1.0, 1.5),
+        lambda noise_std: ji.solvers.vamp(ji.shrinkage.soft(1.2), noise_std),
+        (0.1, 0.2),
         _sparse_family,
+        unit=DATA,
     ),
     SolverCase(
         "damp",
@@ -304,11 +322,13 @@ SOLVERS = [
         (0.1, 0.05),
         _sparse_family,
         diverging=lambda: ji.solvers.fista(10.0, 0.1),
+        unit=PENALTY,
     ),
     SolverCase(
         "lasso",
         lambda penalty: ji.solvers.lasso(penalty),
         (0.1, 0.05),
         _sparse_family,
+        unit=PENALTY,
     ),
 ]

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import SOLVERS, floats, rows
+from cases import SOLVERS, STEP, floats, rows
 
 import jaxinv as ji
 
@@ -15,6 +15,8 @@ relu = pytest.mark.parametrize(
     "case", rows([case for case in SOLVERS if case.family is SOLVERS[0].family])
 )
 STEPS = 3000
+POWERS = (1e-18, 1e-9, 1.0, 1e9, 1e18)
+SCALES = [pair for p in POWERS for pair in ((p, 1.0), (1.0, p), (p, p)) if p != 1]
 
 
 @functools.cache
@@ -118,6 +120,72 @@ def test_the_truth_is_never_read(case):
         _, info = jax.jit(lambda p, u, start=start, step=step: step(p, start(p, u)))(poisoned, u0)
         assert np.isfinite(info.loss)
         assert np.isfinite(info.error)
+
+
+@every
+def test_units_change_neither_answer_nor_status_nor_steps(case):
+    problem, u0 = trial(case)
+    problem, run = problem._replace(truth=None), single(case).call
+    u, status, num_steps, _ = run(case.values[0], problem, u0)
+    for operator, data in SCALES:
+        a, b = (jnp.asarray(number, floats()) for number in (operator, data))
+        other = problem._replace(operator=ji.operators.dense(problem.operator.matrix * a))
+        other = other._replace(y=problem.y * b)
+        got = run(case.value_in_units(operator, data), other, u0 / a * b)
+        assert int(got[1]) == int(status), (operator, data)
+        assert abs(int(got[2]) - int(num_steps)) <= 1, (operator, data)
+        gap = np.asarray(got[0], float) * operator / data - np.asarray(u, float)
+        assert np.linalg.norm(gap) <= 1e-4 * np.linalg.norm(u), (operator, data)
+
+
+@pytest.mark.slow  # a program a row
+@every
+def test_a_traced_state_is_in_the_units_of_the_caller(case):
+    problem, u0 = trial(case)
+    problem = problem._replace(
+        operator=ji.operators.dense(problem.operator.matrix * 2.0**-9),
+        y=problem.y * 2.0**7,
+        truth=None,
+    )
+    u0, solver = u0 * 2.0**16, case.make(case.value_in_units(2.0**-9, 2.0**7))
+
+    @jax.jit
+    def both(solver, problem, u0):
+        state = ji.trace(solver, problem, u0, 2)[0]
+        return solver.prepare(problem).step(problem, state), ji.trace(solver, problem, u0, 3)
+
+    (by_hand, info), (traced, infos) = both(solver, problem, u0)
+    for ours, theirs in zip(jax.tree.leaves(by_hand), jax.tree.leaves(traced), strict=True):
+        size = float(jnp.max(jnp.abs(theirs))) if theirs.size else 0.0
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4 * size)
+    np.testing.assert_allclose(info.loss, infos.loss[-1], rtol=1e-4)
+    np.testing.assert_allclose(info.error, infos.error[-1], rtol=1e-3)
+
+
+@pytest.mark.parametrize("case", rows([case for case in SOLVERS if case.unit == STEP]))
+def test_a_tiny_step_is_not_converged(case):
+    problem, u0 = trial(case)
+    for share in (1e-4, 1e-12):
+        _, status, _, error = single(case).call(share * case.values[0], problem, u0)
+        assert int(status) in (ji.Status.STALLED, ji.Status.MAX_STEPS)
+        assert float(error) > 100 * case.tol
+
+
+@pytest.mark.parametrize("make", [ji.solvers.ista, ji.solvers.fista])
+def test_a_step_that_no_entry_shows_is_not_converged(make):
+    problem, _ = trial(next(case for case in SOLVERS if case.name == "ista"))
+    far = jnp.ones(problem.operator.in_shape, floats())
+    sol = ji.solve(make(1e-18, 0.1), problem, far, max_steps=5)
+    np.testing.assert_array_equal(sol.u, far)
+    assert int(sol.status) == ji.Status.MAX_STEPS
+
+
+@every
+def test_a_nan_in_the_operator_is_a_status_under_jit(case):
+    problem, u0 = trial(case)
+    broken = ji.operators.Dense(problem.operator.matrix.at[1, 2].set(jnp.nan))
+    _, status, _, _ = single(case).call(case.values[0], problem._replace(operator=broken), u0)
+    assert int(status) == ji.Status.NONFINITE
 
 
 @every

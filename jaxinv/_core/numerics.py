@@ -1,6 +1,7 @@
 """Numerics that are safe at zero and under every transformation."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -49,16 +50,30 @@ def exponent(x: Array) -> Array:
     return jnp.where(jnp.isfinite(power) & (power > 0), power, 1)
 
 
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
 def safe_norm(x: Array, axis: int | tuple[int, ...] | None = None) -> Array:
     """Return ‖x‖₂ at any scale: no square leaves the range of the type where ‖x‖ does not.
 
     Over all entries, or over some axes, which are then kept with size 1. The derivative is 0 at 0
     (``jnp.linalg.norm`` gives NaN there); NaN stays NaN.
     """
+    return _norm_and_direction(x, axis)[0]
+
+
+@safe_norm.defjvp
+def _safe_norm_jvp(axis: Any, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    norm, direction = _norm_and_direction(primals[0], axis)
+    change = jnp.real(jnp.conj(direction) * tangents[0])
+    return norm, jnp.sum(change, axis=axis, keepdims=axis is not None)
+
+
+def _norm_and_direction(x: Array, axis: Any) -> tuple[Array, Array]:
+    """Return ‖x‖ and x / ‖x‖, 0 at 0: neither forms a number of another order than x and 1."""
     scale = exponent(x)
     x = x / scale
     squares = jnp.sum(jnp.real(x * jnp.conj(x)), axis=axis, keepdims=axis is not None)
-    return scale * safe_sqrt(squares)
+    root = safe_sqrt(squares)
+    return scale * root, safe_divide(x, root)
 
 
 def safe_divide(numerator: Any, denominator: Any, default: float = 0.0) -> Array:

@@ -12,7 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     import optax
 
-_FACTORS = (2.0**-40, 2.0**40)  # powers of two: what is linear scales to the bit
+_FACTORS = [2.0**power for power in (-80, -40, 0, 40, 80)]  # what is linear scales to the bit
 _STEPS = 3
 
 
@@ -34,13 +34,12 @@ def _is_linear(transform: Any, structure: Any, kinds: tuple[tuple[int, str], ...
     ]
     with jax.ensure_compile_time_eval():
         try:
-            once = _updates(transform, gradients, 1.0)
-            scaled = [_updates(transform, gradients, factor) for factor in _FACTORS]
+            found = {factor: _updates(transform, gradients, factor) for factor in _FACTORS}
         except Exception:  # one that needs more than gradients, as a line search does
             return False
-    # with a rate of 1e35 the larger factor overflows, and says nothing
-    told = [i for i in range(2) if np.all(np.isfinite(scaled[i]) & (scaled[i] != 0))]
-    return bool(told) and all(np.array_equal(once * _FACTORS[i], scaled[i]) for i in told)
+    # with a rate of 1e35 some overflow, and say nothing
+    clean = [u / f for f, u in found.items() if np.all(np.isfinite(u) & (u != 0))]
+    return len(clean) > 1 and all(np.array_equal(other, clean[0]) for other in clean)
 
 
 def _updates(transform: Any, gradients: list[Any], factor: float) -> np.ndarray:

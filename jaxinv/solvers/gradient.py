@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     import optax  # at run time inside functions: it takes as long to import as the library
 
 Array = jax.Array
+
+_EXTREME = 2.0**30  # units whose square still leaves room for a small gradient
 
 
 class GradientState(NamedTuple):
@@ -67,18 +70,25 @@ class Gradient(Solver):
     def _update(self, loss: Array, gradient: Any, state: GradientState, value_fn: Any) -> Any:
         """Return the updates and the transformation's state, from a gradient in the caller's units.
 
-        That gradient may not be representable where the update is: a transformation that is
-        linear, as plain descent is, gets it in units of the problem, and its updates are scaled.
+        In extreme units that gradient may not be representable where the update is: of a
+        transformation that is linear, as plain descent is, half of the unit goes to the updates.
         """
-        linear = self.held is not None and is_linear(self.transform, state.u)
-        if self.held is not None and not linear:
-            gradient = units.from_units(gradient, units.GRADIENT, self.held)
+        rest = None
+        if self.held is not None:
+            data = self.held.data
+            if is_linear(self.transform, state.u):
+                rest = jnp.where((data > _EXTREME) | (data < 1 / _EXTREME), data, 1)
+            given = units.from_units(gradient, units.LOSS, self.held)
+            if rest is not None:
+                halved = units.from_units(gradient, units.DATA, self.held)
+                given = jax.tree.map(partial(jnp.where, rest == 1), given, halved)
+            gradient = given
             loss = units.from_units(loss, units.LOSS, self.held)
         updates, optimizer = self.transform.update(
             gradient, state.optimizer, state.u, value=loss, grad=gradient, value_fn=value_fn
         )
-        if self.held is not None and linear:
-            updates = units.from_units(updates, units.GRADIENT, self.held)
+        if rest is not None:
+            updates = jax.tree.map(lambda leaf: leaf * rest.astype(leaf.dtype), updates)
         return updates, optimizer
 
     def init(self, problem: Problem, u0: Any) -> GradientState:

@@ -1,0 +1,123 @@
+"""Units of a problem, and what a gradient of exactly 0 means."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from cases import floats
+from jax.tree_util import Partial
+
+import jaxinv as ji
+from jaxinv._core import numerics, units
+from jaxinv.solvers._transform import is_linear
+
+SOLVERS = {
+    "levenberg_marquardt": ji.solvers.levenberg_marquardt(),
+    "subgradient": ji.solvers.subgradient(0.1),
+    "gradient": ji.solvers.gradient(optax.adam(0.1)),
+    "ista": ji.solvers.ista(0.1, 0.0),
+}
+
+
+@pytest.mark.parametrize("power", [-36, -18, 0, 18, 37])
+def test_norms_at_every_scale(power):
+    v = np.random.default_rng(0).normal(size=(3, 5))
+    z = v + 1j * v[::-1]
+    scale = 10.0**power
+    for held in (v, z):
+        x = jnp.asarray(held * scale, jnp.complex64 if np.iscomplexobj(held) else jnp.float32)
+        np.testing.assert_allclose(numerics.safe_norm(x) / scale, np.linalg.norm(held), rtol=1e-5)
+        along = np.linalg.norm(held, axis=1, keepdims=True)
+        np.testing.assert_allclose(numerics.safe_norm(x, 1) / scale, along, rtol=1e-5)
+        np.testing.assert_allclose(numerics.magnitude(x) / scale, np.abs(held), rtol=1e-5)
+    slope = jax.grad(numerics.safe_norm)(jnp.asarray(v * scale, jnp.float32))
+    np.testing.assert_allclose(slope, v / np.linalg.norm(v), rtol=1e-4, atol=1e-6)
+
+
+def test_norms_of_what_is_not_finite():
+    assert np.isnan(numerics.safe_norm(jnp.array([1.0, jnp.nan])))
+    assert np.isinf(numerics.safe_norm(jnp.array([1.0, jnp.inf])))
+    assert float(numerics.safe_norm(jnp.zeros(3))) == 0
+    np.testing.assert_array_equal(jax.grad(numerics.safe_norm)(jnp.zeros(3)), 0)
+
+
+def test_units_are_powers_of_two_and_come_back_to_the_bit():
+    scale = units.Scale(jnp.float32(2.0**-30), jnp.float32(2.0**20))
+    value = jnp.array([1.2345, -3e-5], jnp.float32)
+    for unit in (units.GRADIENT, units.STEP, units.DATA, units.Unit(-2, 2)):
+        there = units.to_units(value, unit, scale)
+        power = np.log2(np.asarray(value / there, float))
+        np.testing.assert_array_equal(power, -30 * unit.unknown + 20 * unit.data)
+        np.testing.assert_array_equal(units.from_units(there, unit, scale), value)
+    assert units.to_units(3, units.DATA, scale) == 3
+    assert units.to_units(None, units.DATA, scale) is None
+
+
+@pytest.mark.parametrize("number", [1e-38, -3e-41, 1e-45, 0.0])
+def test_a_subnormal_setting_keeps_its_value(number):
+    scale = units.Scale(jnp.float32(1), jnp.float32(2.0**-60))
+    expected = float(np.float32(number)) * 2.0**120
+    assert float(units.to_units(number, units.LOSS, scale)) == pytest.approx(expected, rel=1e-6)
+
+
+def _project(low, v, step_size):
+    return jnp.maximum(v, low)
+
+
+def test_functions_of_the_caller_see_his_own_units():
+    A = ji.operators.gaussian(jax.random.key(0), 12, 8)
+    x = jnp.linspace(-1.0, 1, 8) * 1e12
+    prox = ji.prox.from_function(Partial(_project, -3e11))
+    sol = ji.solve(ji.solvers.fista(prox=prox), ji.Problem(A, A @ x), jnp.zeros(8), tol=1e-5)
+    assert int(sol.status) == ji.Status.CONVERGED
+    assert float(sol.u.min()) == pytest.approx(-3e11)
+    shrink = ji.shrinkage.posterior_mean(0.5, variance=1e24)
+    sol = ji.solve(ji.solvers.vamp(shrink), ji.Problem(A, A @ x), jnp.zeros(8))
+    np.testing.assert_allclose(sol.u, x, atol=1e-3 * 1e12)
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_signs_are_flat(name):
+    A = ji.operators.sign(ji.operators.gaussian(jax.random.key(0), 12, 4, dtype=floats()))
+    problem = ji.Problem(A, A(jnp.ones(4, floats())))
+    sol = ji.solve(SOLVERS[name], problem, jnp.array([1.0, -1, 1, -1], floats()))
+    assert int(sol.status) == ji.Status.FLAT
+    with pytest.raises(RuntimeError, match="FLAT: the measurements do not change"):
+        ji.raise_if_failed(sol)
+    assert int(ji.solve(SOLVERS[name], problem, jnp.ones(4, floats())).status) == 0  # they are met
+
+
+@pytest.mark.parametrize("name", ["levenberg_marquardt", "gradient"])
+def test_a_network_all_of_whose_units_are_off_is_flat(name):
+    G = ji.generators.Relu((-jnp.ones((4, 2), floats()), jnp.ones((3, 4), floats())))
+    problem = ji.Problem(ji.operators.identity(3), jnp.ones(3, floats()), G)
+    solver = ji.solvers.levenberg_marquardt(negate=False) if name != "gradient" else SOLVERS[name]
+    assert int(ji.solve(solver, problem, jnp.ones(2, floats())).status) == ji.Status.FLAT
+
+
+def test_measurements_of_zero_are_solved_by_zero_at_every_scale():
+    A = ji.operators.gaussian(jax.random.key(0), 12, 4, dtype=floats())
+    for scale in (1e-12, 1.0, 1e12):
+        problem = ji.Problem(scale * A, jnp.zeros(12, floats()))
+        start = jnp.ones(4, floats())
+        for solver in (ji.solvers.levenberg_marquardt(), ji.solvers.fista(penalty=0.0)):
+            sol = ji.solve(solver, problem, start, tol=1e-5)
+            assert int(sol.status) == ji.Status.CONVERGED
+            np.testing.assert_allclose(sol.u, 0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("transform", "linear"),
+    [
+        (optax.sgd(0.1), True),
+        (optax.sgd(1e35, momentum=0.9, nesterov=True), True),
+        (optax.sgd(1e-37), True),
+        (optax.adam(0.1), False),
+        (optax.chain(optax.clip_by_global_norm(10.0), optax.sgd(0.1)), False),
+        (optax.lbfgs(), False),
+    ],
+)
+def test_transformations_that_are_linear(transform, linear):
+    u = {"a": jnp.ones(3), "b": jnp.ones((2, 5))}
+    assert is_linear(optax.with_extra_args_support(transform), u) is linear
