@@ -54,6 +54,11 @@ def _chain(key: Array) -> O.LinearOperator:
     return 0.5 * (fourier @ O.dense(normal(second, (8, 5)))) - 2j * (O.dense(_complex(key, (8, 5))))
 
 
+def _blurred_spectrum(key: Array) -> O.LinearOperator:
+    kernel = _complex(key, (3,))
+    return O.subsampled_fourier(_boolean(key, (6,))) @ (2 * O.convolution(kernel, 6))
+
+
 OPERATORS = [
     OperatorCase("dense", lambda key: O.dense(normal(key, (5, 7)))),
     OperatorCase("dense-complex", lambda key: O.dense(_complex(key, (5, 7)))),
@@ -104,6 +109,11 @@ OPERATORS = [
     OperatorCase("scaled", lambda key: (1 - 2j) * O.dct(6)),
     OperatorCase("product", lambda key: O.downsample(2, (2, 4)) @ O.mask(normal(key, (2, 4)))),
     OperatorCase("chain", _chain),
+    OperatorCase(
+        "synthesis",
+        lambda key: O.convolution(normal(key, (3,)), 8) @ O.wavelet(8, "haar", 2).H,
+    ),
+    OperatorCase("blurred-spectrum", _blurred_spectrum),
     OperatorCase("sum-mixed", _mixed_sum, True),
     OperatorCase(
         "scaled-real-signals",

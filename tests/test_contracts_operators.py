@@ -147,6 +147,41 @@ def test_norm_is_the_largest_singular_value(case):
     np.testing.assert_allclose(norm, _norm(case, op, matrix), rtol=1e-3)
 
 
+# the rows whose A* A has a fast diagonalization; of those marked H, A A* has one
+DIAGONAL = {
+    *("identity", "mask-boolean", "mask-integer", "mask-real", "mask-complex"),
+    *("fourier", "fourier-weights", "fourier-real", "mri", "mri-real", "multicoil_mri-no-maps"),
+    *("hadamard", "dct", "dct-2d", "convolution", "convolution-2d", "convolution-complex"),
+    *("finite_difference", "finite_difference-2d", "wavelet", "wavelet-2d", "scaled"),
+    *("scaled-real-signals", "synthesis", "blurred-spectrum"),
+}
+OUTER = DIAGONAL - {
+    *("fourier-real", "mri-real", "finite_difference", "finite_difference-2d"),
+    *("scaled-real-signals", "blurred-spectrum"),
+} | {"downsample", "downsample-2d"}
+
+
+@jax.jit
+def diagonalized(op, x):
+    found = op.diagonalization()
+    coefficients = found.transform(x)
+    weighted = found.eigenvalues * coefficients
+    return coefficients, found.inverse(coefficients), found.inverse(weighted), op._gram(x)
+
+
+@linear
+def test_diagonalization_holds_the_eigenvalues_of_the_gram(case):
+    op = build(case)
+    assert (op.diagonalization() is not None) == (case.name in DIAGONAL)
+    assert (op.H.diagonalization() is not None) == (case.name in OUTER)
+    for side in [op] * (case.name in DIAGONAL) + [op.H] * (case.name in OUTER):
+        x = draw(1, side.in_shape, floats() if case.real_signals else complexes())
+        coefficients, back, product, expected = diagonalized(side, x)
+        assert_close(np.linalg.norm(coefficients), np.linalg.norm(x), 256)
+        assert_close(back, x, 256)
+        assert_close(product, expected, 512)
+
+
 def _norm(case, op, matrix):
     if case.name != "sum-mixed":
         return np.linalg.norm(matrix, 2)

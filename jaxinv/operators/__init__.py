@@ -3,12 +3,13 @@
 from jaxinv.operators._base import (
     Adjoint,
     LinearOperator,
-    Operator,
     Product,
     Scaled,
     Sum,
     Transpose,
 )
+from jaxinv.operators._contract import Operator
+from jaxinv.operators._spectrum import Diagonalization
 from jaxinv.operators.consistency import data_consistency, measured_scale
 from jaxinv.operators.convolution import Convolution, convolution
 from jaxinv.operators.dct import DCT, dct
@@ -40,6 +41,7 @@ __all__ = [
     "Adjoint",
     "Convolution",
     "Dense",
+    "Diagonalization",
     "Downsample",
     "FiniteDifference",
     "Identity",

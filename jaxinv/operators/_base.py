@@ -1,78 +1,29 @@
-"""The operator contract, and the algebra of linear operators."""
+"""Linear operators and their algebra."""
 
 from __future__ import annotations
 
 import math
-import numbers
 from typing import Any, NoReturn, overload
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from jaxinv._core import checks, numerics, pytree
+from jaxinv.operators._contract import Operator, name_of, require_single
 from jaxinv.operators._require import require_memory
+from jaxinv.operators._scaling import scalar, scaled
+from jaxinv.operators._spectrum import Diagonalization, largest_singular_value
 
 Array = jax.Array
-
-
-class Operator:
-    """A measurement map ``y = op(x)``: arrays are leaves, shapes are static.
-
-    A subclass gives ``in_shape``, ``out_shape`` (where it differs) and ``_apply(x)``. Its dtype
-    follows the input.
-    """
-
-    @property
-    def in_shape(self) -> tuple[int, ...]:
-        """Shape of ``x``."""
-        raise NotImplementedError
-
-    @property
-    def out_shape(self) -> tuple[int, ...]:
-        """Shape of ``y``; that of ``x`` unless the operator says otherwise."""
-        return self.in_shape
-
-    def _apply(self, x: Array) -> Array:
-        raise NotImplementedError
-
-    def _ndims(self) -> dict[str, int]:
-        """Return how many axes the arrays of one operator have, to tell it from a batch."""
-        return {}
-
-    def __call__(self, x: Any) -> Array:
-        """Measure ``x`` of shape ``in_shape``; returns ``y`` of shape ``out_shape``."""
-        name = _name(self)
-        require_single(self)
-        x = checks.array(name, "x", x)
-        checks.shape_is(name, "x", x, self.in_shape, "Use jax.vmap for a batch of signals.")
-        return self._apply(x)
-
-    def __matmul__(self, other: Any) -> Any:
-        """Apply to an array, as a call does."""
-        if isinstance(other, Operator):
-            hint = "Compose its linear part, op.linear @ B, and wrap the result."
-            checks.fail_type("A @ B", "A", "be linear to be composed", self, hint)
-        return self(other)
-
-
-def require_single(op: Operator) -> None:
-    """Refuse a batch of operators outside ``vmap``, which would broadcast to wrong numbers."""
-    for name, ndim in op._ndims().items():
-        held = getattr(op, name)
-        if getattr(held, "ndim", 0) > ndim:
-            hint = "The operator holds a batch; use jax.vmap."
-            checks.fail(_name(op), name, f"have {ndim} dimension(s)", held, hint)
-    for name in getattr(op, "__dataclass_fields__", ()):
-        if isinstance(getattr(op, name), Operator):
-            require_single(getattr(op, name))
 
 
 class LinearOperator(Operator):
     """A linear measurement map with its adjoint and an algebra.
 
     A subclass gives ``in_shape``, ``out_shape``, ``_apply(x)`` and ``_adjoint(y)``; where a
-    closed form is cheaper it also gives ``_gram(x)`` or ``norm``. ``in_dtype`` is the type of
-    ``x`` that ``norm`` and ``todense`` use.
+    closed form is cheaper it also gives ``_gram(x)``, ``norm``, or ``_diagonalization()``, from
+    which ``norm`` follows. ``in_dtype`` is the type of ``x`` that ``norm`` and ``todense`` use.
 
     Adjoints are taken in the real inner product Re⟨A x, y⟩ = Re⟨x, A* y⟩. For every map that is
     linear over the complex numbers this is the usual one; it also covers maps from real signals
@@ -103,7 +54,7 @@ class LinearOperator(Operator):
 
     def adjoint(self, y: Any) -> Array:
         """Apply the adjoint: ⟨A x, y⟩ = ⟨x, A* y⟩ for all x and y."""
-        name = f"{_name(self)}.adjoint"
+        name = f"{name_of(self)}.adjoint"
         require_single(self)
         y = checks.array(name, "y", y)
         checks.shape_is(name, "y", y, self.out_shape, "Use jax.vmap for a batch of measurements.")
@@ -121,34 +72,65 @@ class LinearOperator(Operator):
 
     def gram(self, x: Any) -> Array:
         """Apply A* A to ``x`` of shape ``in_shape``."""
-        name = f"{_name(self)}.gram"
+        name = f"{name_of(self)}.gram"
         require_single(self)
         x = checks.array(name, "x", x)
         checks.shape_is(name, "x", x, self.in_shape, "Use jax.vmap for a batch of signals.")
         return self._gram(x)
 
     def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Array:
-        """Return the spectral norm ‖A‖₂ (not squared), by power iteration on A* A.
+        """Return the spectral norm ‖A‖₂ (not squared), by turns of A and A* at any scale.
 
-        The estimate is from below; ``tol`` bounds the relative residual of the last step.
-        Operators with a closed form return it and ignore both arguments. Reverse-mode
-        differentiation does not pass through the iteration (a ``lax.while_loop``); for matrices
-        differentiate ``jnp.linalg.norm(A.todense(), 2)``.
+        The estimate is from below; ``tol`` bounds the relative residual of the last step on
+        A* A. Operators with a diagonalization return the exact value and ignore both arguments.
+        The derivative is that of a simple singular value, and as exact as its vectors.
         """
-        where = f"{_name(self)}.norm"
+        where = f"{name_of(self)}.norm"
         require_single(self)
         tol = checks.nonnegative(where, "tol", tol)
         if checks.is_concrete(max_steps):
             max_steps = checks.count(where, "max_steps", max_steps)
-        start = _random_start(self.in_shape, self.in_dtype)
-        found = numerics.power_iteration(self._gram, start, tol=tol, max_steps=max_steps)
-        return jnp.sqrt(found.value)
+        found = self._diagonalization() or self._outer_diagonalization()
+        real = numerics.real_dtype(self.in_dtype)
+        if found is not None:
+            return jnp.max(found.singular_values).astype(real)
+        wide = jnp.promote_types(self.in_dtype, jnp.float32)
+        held = jax.tree.map(lax.stop_gradient, self)
+        # a random start, so not orthogonal to what is sought
+        start = jax.random.normal(jax.random.key(0), self.in_shape, wide)
+        _, u, v = largest_singular_value(held._apply, held._adjoint, start, tol, max_steps)
+        return jnp.real(numerics.inner(u, self._apply(v))).astype(real)
+
+    def diagonalization(self) -> Diagonalization | None:
+        """Return an orthonormal basis in which A* A is diagonal; None where no fast one is known.
+
+        It costs no product with A. The one of A A* is that of ``A.H``.
+        """
+        require_single(self)
+        return self._diagonalization()
+
+    @property
+    def _is_unitary(self) -> bool:
+        """Whether A* A and A A* are the identity, whatever the leaves."""
+        return False
+
+    def _diagonalization(self) -> Diagonalization | None:
+        one = jnp.ones((), numerics.real_dtype(self.in_dtype))
+        return Diagonalization(None, one) if self._is_unitary else None
+
+    def _outer_diagonalization(self) -> Diagonalization | None:
+        """Diagonalize A A*."""
+        return LinearOperator._diagonalization(self)
+
+    def _is_diagonal_in(self, basis: Any) -> bool:
+        """Whether A itself, not only A* A, is diagonal in a basis."""
+        return False
 
     def todense(self) -> Array:
         """Return the matrix of shape ``(prod(out_shape), prod(in_shape))``, column by column."""
         require_single(self)
         size = math.prod(self.in_shape)
-        require_memory(f"{_name(self)}.todense", math.prod(self.out_shape), size, self.out_dtype)
+        require_memory(f"{name_of(self)}.todense", math.prod(self.out_shape), size, self.out_dtype)
         basis = jnp.eye(size, dtype=self.in_dtype).reshape(size, *self.in_shape)
         columns = jax.lax.map(self._apply, basis)
         return columns.reshape(size, -1).T
@@ -184,17 +166,16 @@ class LinearOperator(Operator):
 
     def __mul__(self, factor: Any) -> LinearOperator:
         """Scale by a number."""
-        _require_scalar("c * A", factor)
-        return Scaled(jnp.asarray(factor), self)
+        return Scaled(scalar("c * A", factor), self)
 
     __rmul__ = __mul__
 
     def __truediv__(self, divisor: Any) -> LinearOperator:
         """Divide by a number."""
-        _require_scalar("A / c", divisor)
+        divisor = scalar("A / c", divisor)
         if checks.is_concrete(divisor) and divisor == 0:
             checks.fail("A / c", "c", "not be zero", divisor)
-        return self * (1 / divisor)
+        return Scaled(1 / divisor.astype(jnp.promote_types(divisor.dtype, jnp.float32)), self)
 
     def __neg__(self) -> LinearOperator:
         return Scaled(jnp.asarray(-1.0), self)
@@ -203,28 +184,12 @@ class LinearOperator(Operator):
         return self + (-other)
 
 
-def _require_scalar(where: str, value: Any) -> None:
-    if not isinstance(value, numbers.Number) and getattr(value, "shape", None) != ():
-        hint = "Compose operators with @; weight entries with operators.mask."
-        checks.fail_type(where, "c", "be a scalar", value, hint)
-
-
-def _name(op: Operator) -> str:
-    return type(op).__name__
-
-
-def _random_start(shape: tuple[int, ...], dtype: Any) -> Array:
-    """Return a fixed start for power iterations: random, so not orthogonal to what is sought."""
-    return jax.random.normal(jax.random.key(0), shape, dtype)
-
-
 def _result_dtype(function: Any, shape: tuple[int, ...], dtype: Any) -> Any:
     return jax.eval_shape(function, jax.ShapeDtypeStruct(shape, dtype)).dtype
 
 
-@pytree
-class Adjoint(LinearOperator):
-    """``A.H``."""
+class _Swapped(LinearOperator):
+    """An operator between the same shapes as another one, the other way round."""
 
     operator: LinearOperator
 
@@ -239,6 +204,20 @@ class Adjoint(LinearOperator):
     @property
     def in_dtype(self) -> Any:
         return self.operator.out_dtype
+
+    @property
+    def _is_unitary(self) -> bool:
+        return self.operator._is_unitary
+
+    def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Array:
+        return self.operator.norm(tol=tol, max_steps=max_steps)
+
+
+@pytree
+class Adjoint(_Swapped):
+    """``A.H``."""
+
+    operator: LinearOperator
 
     @property
     def H(self) -> LinearOperator:
@@ -250,30 +229,24 @@ class Adjoint(LinearOperator):
     def _adjoint(self, y: Array) -> Array:
         return self.operator._apply(y)
 
-    def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Array:
-        return self.operator.norm(tol=tol, max_steps=max_steps)
+    def _diagonalization(self) -> Diagonalization | None:
+        return self.operator._outer_diagonalization()
+
+    def _outer_diagonalization(self) -> Diagonalization | None:
+        return self.operator._diagonalization()
+
+    def _is_diagonal_in(self, basis: Any) -> bool:
+        return self.operator._is_diagonal_in(basis)
 
     def todense(self) -> Array:
         return jnp.conj(self.operator.todense().T)
 
 
 @pytree
-class Transpose(LinearOperator):
+class Transpose(_Swapped):
     """``A.T``: conjugate, adjoint, conjugate."""
 
     operator: LinearOperator
-
-    @property
-    def in_shape(self) -> tuple[int, ...]:
-        return self.operator.out_shape
-
-    @property
-    def out_shape(self) -> tuple[int, ...]:
-        return self.operator.in_shape
-
-    @property
-    def in_dtype(self) -> Any:
-        return self.operator.out_dtype
 
     @property
     def T(self) -> LinearOperator:
@@ -285,8 +258,13 @@ class Transpose(LinearOperator):
     def _adjoint(self, y: Array) -> Array:
         return jnp.conj(self.operator._apply(jnp.conj(y)))
 
-    def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Array:
-        return self.operator.norm(tol=tol, max_steps=max_steps)
+    def _diagonalization(self) -> Diagonalization | None:
+        found = self.operator._outer_diagonalization()
+        return found and found.conjugate()
+
+    def _outer_diagonalization(self) -> Diagonalization | None:
+        found = self.operator._diagonalization()
+        return found and found.conjugate()
 
     def todense(self) -> Array:
         return self.operator.todense().T
@@ -320,6 +298,25 @@ class Product(LinearOperator):
 
     def _gram(self, x: Array) -> Array:
         return self.right._adjoint(self.left._gram(self.right._apply(x)))
+
+    @property
+    def _is_unitary(self) -> bool:
+        return self.left._is_unitary and self.right._is_unitary
+
+    def _diagonalization(self) -> Diagonalization | None:
+        found = self.left._diagonalization()
+        if found is None:
+            return None
+        if self.right._is_unitary:
+            return found.after(self.right)
+        inner = self.right._diagonalization()
+        multiple = found.basis is None and found.singular_values.ndim == 0
+        if inner is None or not (multiple or self.right._is_diagonal_in(found.basis)):
+            return None
+        return Diagonalization(inner.basis, found.singular_values * inner.singular_values)
+
+    def _outer_diagonalization(self) -> Diagonalization | None:
+        return Product(Adjoint(self.right), Adjoint(self.left))._diagonalization()
 
 
 @pytree
@@ -372,23 +369,31 @@ class Scaled(LinearOperator):
         return {"factor": 0}
 
     def _apply(self, x: Array) -> Array:
-        return _scale(self.factor, self.operator._apply(x))
+        return scaled(self.factor, self.operator._apply(x))
 
     def _adjoint(self, y: Array) -> Array:
         # before A*, not after: a real-signal operator takes the real part of the product
-        return self.operator._adjoint(_scale(jnp.conj(self.factor), y))
+        return self.operator._adjoint(scaled(jnp.conj(self.factor), y))
 
     def _gram(self, x: Array) -> Array:
-        return _scale(numerics.sum_squares(self.factor), self.operator._gram(x))
+        # |c| twice, and not |c|², which may leave the range of the type
+        size = jnp.abs(self.factor)
+        return scaled(size, self.operator._gram(scaled(size, x)))
+
+    def _diagonalization(self) -> Diagonalization | None:
+        found = self.operator._diagonalization()
+        return found and found.scaled(jnp.abs(self.factor))
+
+    def _outer_diagonalization(self) -> Diagonalization | None:
+        found = self.operator._outer_diagonalization()
+        return found and found.scaled(jnp.abs(self.factor))
+
+    def _is_diagonal_in(self, basis: Any) -> bool:
+        # a complex c would not pass through an operator on real signals
+        return not jnp.iscomplexobj(self.factor) and self.operator._is_diagonal_in(basis)
 
     def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Array:
-        return _scale(jnp.abs(self.factor), self.operator.norm(tol=tol, max_steps=max_steps))
+        return scaled(jnp.abs(self.factor), self.operator.norm(tol=tol, max_steps=max_steps))
 
     def todense(self) -> Array:
-        return _scale(self.factor, self.operator.todense())
-
-
-def _scale(factor: Array, value: Array) -> Array:
-    """Multiply in the type of ``value``: a scalar gives its kind but never its width."""
-    kind = complex if jnp.iscomplexobj(factor) else float
-    return factor.astype(jnp.result_type(value, kind)) * value
+        return scaled(self.factor, self.operator.todense())

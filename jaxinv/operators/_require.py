@@ -4,6 +4,7 @@ from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxinv._core import checks, outside
 
@@ -30,11 +31,18 @@ def fail_function(where: str, argument: str, given: str, error: Exception) -> No
 
 
 def weights(where: str, argument: str, value: Any) -> jax.Array:
-    """Return a mask; boolean and integer arrays stay as they are, so that they widen no result."""
+    """Return a mask as booleans, or as floating weights.
+
+    Integers become weakly typed floating numbers, so that they widen no result.
+    """
     result = checks.array(where, argument, value)
     given = outside.entries(where, argument, value)
-    if any(jnp.issubdtype(given.dtype, kind) for kind in (jnp.bool_, jnp.integer)):
+    if jnp.issubdtype(given.dtype, jnp.bool_):
         result = jnp.asarray(given)
+    elif jnp.issubdtype(given.dtype, jnp.integer):
+        held = jnp.asarray(given)
+        fits = not checks.is_concrete(given) or np.array_equal(held, given)
+        result = held * 1.0 if fits else result
     if result.ndim == 0 or result.size == 0:
         checks.fail(where, argument, "have at least one dimension and one entry", result)
     checks.finite(where, argument, result)

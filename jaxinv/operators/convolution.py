@@ -7,10 +7,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxinv._core import checks, pytree, static
-from jaxinv.operators._base import LinearOperator, require_single
+from jaxinv._core import checks, numerics, pytree, static
+from jaxinv.operators._base import LinearOperator
 from jaxinv.operators._require import signal_shape
-from jaxinv.operators.fourier import fft_ready
+from jaxinv.operators._spectrum import Diagonalization
+from jaxinv.operators._transforms import Fourier, Hartley, fft_ready
 
 Array = jax.Array
 
@@ -30,25 +31,38 @@ class Convolution(LinearOperator):
         return {"kernel": len(self.shape)}
 
     def _apply(self, x: Array) -> Array:
-        return self._filter(x, lambda transfer: transfer)
+        return self._filter(x, lambda transfer, spectrum: transfer * spectrum)
 
     def _adjoint(self, y: Array) -> Array:
-        return self._filter(y, jnp.conj)
+        return self._filter(y, lambda transfer, spectrum: jnp.conj(transfer) * spectrum)
 
     def _gram(self, x: Array) -> Array:
-        return self._filter(x, lambda transfer: jnp.real(transfer * jnp.conj(transfer)))
+        # one factor after the other: their product may leave the range of the type
+        return self._filter(
+            x, lambda transfer, spectrum: jnp.conj(transfer) * (transfer * spectrum)
+        )
 
-    def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Array:
-        require_single(self)
-        return jnp.max(jnp.abs(jnp.fft.fftn(self._centered()))).astype(jnp.abs(self.kernel).dtype)
+    def _basis(self) -> LinearOperator:
+        kind = Fourier if jnp.iscomplexobj(self.kernel) else Hartley
+        return kind(self.shape, tuple(range(len(self.shape))))
 
-    def _filter(self, x: Array, response: Any) -> Array:
+    def _diagonalization(self) -> Diagonalization | None:
+        sizes = jnp.abs(jnp.fft.fftn(self._centered()))
+        return Diagonalization(self._basis(), sizes.astype(numerics.real_dtype(self.kernel.dtype)))
+
+    def _outer_diagonalization(self) -> Diagonalization | None:
+        return self._diagonalization()
+
+    def _is_diagonal_in(self, basis: Any) -> bool:
+        return jax.tree.structure(basis) == jax.tree.structure(self._basis())
+
+    def _filter(self, x: Array, respond: Any) -> Array:
         dtype = jnp.result_type(x, self.kernel)
         kernel, signal = self._centered(), fft_ready(x)
         if jnp.issubdtype(dtype, jnp.complexfloating):
-            result = jnp.fft.ifftn(response(jnp.fft.fftn(kernel)) * jnp.fft.fftn(signal))
+            result = jnp.fft.ifftn(respond(jnp.fft.fftn(kernel), jnp.fft.fftn(signal)))
         else:
-            spectrum = response(jnp.fft.rfftn(kernel)) * jnp.fft.rfftn(signal)
+            spectrum = respond(jnp.fft.rfftn(kernel), jnp.fft.rfftn(signal))
             result = jnp.fft.irfftn(spectrum, self.shape)
         return result.astype(dtype)
 

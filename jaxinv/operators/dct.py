@@ -11,7 +11,7 @@ import numpy as np
 from jaxinv._core import pytree, static
 from jaxinv.operators._base import LinearOperator
 from jaxinv.operators._require import signal_shape
-from jaxinv.operators.fourier import fft_ready
+from jaxinv.operators._transforms import fft_ready
 
 Array = jax.Array
 
@@ -35,8 +35,9 @@ class DCT(LinearOperator):
     def _gram(self, x: Array) -> Array:
         return x
 
-    def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Array:
-        return jnp.ones((), self.in_dtype)
+    @property
+    def _is_unitary(self) -> bool:
+        return True
 
 
 def dct(shape: Any) -> DCT:

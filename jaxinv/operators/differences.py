@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxinv._core import pytree, static
 from jaxinv.operators._base import LinearOperator
 from jaxinv.operators._require import signal_shape
+from jaxinv.operators._spectrum import Diagonalization
+from jaxinv.operators.dct import dct
 
 Array = jax.Array
 
@@ -44,10 +46,14 @@ class FiniteDifference(LinearOperator):
             total = total - jnp.diff(jnp.pad(inner, ends), axis=axis)
         return total
 
-    def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Array:
-        # the largest eigenvalue of the path graph's Laplacian, summed over the axes
-        squares = [4 * math.cos(math.pi / (2 * size)) ** 2 for size in self.shape]
-        return jnp.asarray(math.sqrt(sum(squares)), self.in_dtype)
+    def _diagonalization(self) -> Diagonalization | None:
+        # D^T D is the Laplacian of a grid of paths, whose eigenvectors are cosines
+        squares = jnp.zeros(self.shape, self.in_dtype)
+        for axis, size in enumerate(self.shape):
+            values = 4 * np.sin(np.pi * np.arange(size) / (2 * size)) ** 2
+            others = [a for a in range(len(self.shape)) if a != axis]
+            squares = squares + jnp.expand_dims(jnp.asarray(values, self.in_dtype), others)
+        return Diagonalization(dct(self.shape), jnp.sqrt(squares))
 
 
 def finite_difference(shape: Any) -> FiniteDifference:

@@ -8,9 +8,11 @@ import jax
 import jax.numpy as jnp
 
 from jaxinv._core import checks, numerics, pytree, static
-from jaxinv.operators._base import LinearOperator, require_single
+from jaxinv.operators._base import LinearOperator
 from jaxinv.operators._require import weights
-from jaxinv.operators.mask import largest_weight, squared_weights
+from jaxinv.operators._spectrum import Diagonalization
+from jaxinv.operators._transforms import Fourier, Hartley, fft_ready, real_pairs
+from jaxinv.operators._weights import conjugate, sizes, weigh
 
 Array = jax.Array
 
@@ -25,7 +27,7 @@ class SubsampledFourier(LinearOperator):
 
     @property
     def in_shape(self) -> tuple[int, ...]:
-        return self.mask.shape
+        return self.mask.shape if self.ndim is None else self.mask.shape[-self.ndim :]
 
     def _ndims(self) -> dict[str, int]:
         return {} if self.ndim is None else {"mask": self.ndim}
@@ -45,27 +47,20 @@ class SubsampledFourier(LinearOperator):
 
     def _apply(self, x: Array) -> Array:
         signal = jnp.real(x) if self.real else x
-        return self.mask * jnp.fft.fftn(fft_ready(signal), norm="ortho")
+        return weigh(self.mask, jnp.fft.fftn(fft_ready(signal), norm="ortho"))
 
     def _adjoint(self, y: Array) -> Array:
-        weighted = jnp.conj(self.mask) * y if jnp.iscomplexobj(self.mask) else self.mask * y
-        x = jnp.fft.ifftn(fft_ready(weighted), norm="ortho")
+        x = jnp.fft.ifftn(fft_ready(weigh(conjugate(self.mask), y)), norm="ortho")
         return jnp.real(x) if self.real else x
 
-    def _gram(self, x: Array) -> Array:
-        signal = jnp.real(x) if self.real else x
-        spectrum = jnp.fft.fftn(fft_ready(signal), norm="ortho")
-        result = jnp.fft.ifftn(squared_weights(self.mask) * spectrum, norm="ortho")
-        return jnp.real(result) if self.real else result
+    def _diagonalization(self) -> Diagonalization | None:
+        axes, weight = tuple(range(len(self.in_shape))), fft_ready(sizes(self.mask))
+        if self.real:
+            return Diagonalization(Hartley(self.in_shape, axes), real_pairs(weight))
+        return Diagonalization(Fourier(self.in_shape, axes), weight)
 
-    def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Array:
-        require_single(self)
-        if not self.real:
-            return largest_weight(self.mask)
-        # on real signals the frequencies k and -k carry the same energy
-        energy = squared_weights(self.mask).astype(self.in_dtype)
-        mirrored = jnp.roll(jnp.flip(energy), 1, axis=tuple(range(energy.ndim)))
-        return jnp.sqrt(jnp.max((energy + mirrored) / 2))
+    def _outer_diagonalization(self) -> Diagonalization | None:
+        return None if self.real else Diagonalization(None, sizes(self.mask))
 
 
 def subsampled_fourier(mask: Any, *, real: bool = False) -> SubsampledFourier:
@@ -79,7 +74,8 @@ def subsampled_fourier(mask: Any, *, real: bool = False) -> SubsampledFourier:
 
     Args:
         mask: w, of the signal's shape: boolean (true = measured), integer, real or complex
-            weights; finite. ``operators.random_mask`` and ``variable_density_mask`` draw one;
+            weights; finite. Where a weight is 0 the adjoint ignores y, also NaN.
+            ``operators.random_mask`` and ``variable_density_mask`` draw one;
             ``fourier_lines`` and ``radial_lines`` draw centered ones, for ``operators.mri``.
         real: the signal is real. The adjoint then ends with the real part, so that
             Re⟨A x, y⟩ = ⟨x, A* y⟩, and ``norm`` is the supremum over real signals,
@@ -103,8 +99,3 @@ def subsampled_fourier(mask: Any, *, real: bool = False) -> SubsampledFourier:
     """
     mask = weights("subsampled_fourier", "mask", mask)
     return SubsampledFourier(mask, checks.boolean("subsampled_fourier", "real", real), mask.ndim)
-
-
-def fft_ready(x: Array) -> Array:
-    """Widen half precision to float32: there is no FFT below it."""
-    return x.astype(jnp.float32) if jnp.finfo(x.dtype).bits < 32 else x

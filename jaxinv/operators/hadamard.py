@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from jaxinv._core import checks, pytree, static
 from jaxinv.operators._base import LinearOperator, require_single
+from jaxinv.operators._spectrum import Diagonalization
 
 Array = jax.Array
 
@@ -58,12 +59,32 @@ class SubsampledHadamard(LinearOperator):
         # √(N/m) for the rows that were kept, 1/√N for the transform
         return 1 / math.sqrt(self.rows.shape[-1])
 
+    @property
+    def _is_unitary(self) -> bool:
+        size, order = self._sizes()
+        return self.rows.shape[-1] == size == order
+
+    def _diagonalization(self) -> Diagonalization | None:
+        size, order = self._sizes()
+        if size < order:  # the padding cuts the rows off: they are not orthogonal
+            return None
+        every = SubsampledHadamard(self.signs, jnp.arange(order, dtype="int32"), self.shape)
+        values = jnp.full(self.rows.shape, self._stretch())
+        spread = jnp.zeros(order, values.dtype).at[self.rows].set(values)
+        return Diagonalization(every, spread)
+
+    def _outer_diagonalization(self) -> Diagonalization | None:
+        size, order = self._sizes()
+        return None if size < order else Diagonalization(None, jnp.full((), self._stretch()))
+
+    def _stretch(self) -> float:
+        return math.sqrt(self._sizes()[1] / self.rows.shape[-1])
+
     def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Array:
         require_single(self)
         size, order = self._sizes()
-        num_rows = self.rows.shape[-1]
-        if size + num_rows > order:  # some padded signal lies in the span of the rows
-            return jnp.asarray(math.sqrt(order / num_rows), self.in_dtype)
+        if size + self.rows.shape[-1] > order:  # some padded signal lies in the span of the rows
+            return jnp.full((), self._stretch(), self.in_dtype)
         return super().norm(tol=tol, max_steps=max_steps)
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from jaxinv._core import pytree, static
-from jaxinv.operators._base import LinearOperator, require_single
+from jaxinv.operators._base import LinearOperator
 from jaxinv.operators._require import signal_shape, weights
+from jaxinv.operators._spectrum import Diagonalization
+from jaxinv.operators._weights import conjugate, sizes, weigh
 
 Array = jax.Array
 
@@ -30,8 +31,9 @@ class Identity(LinearOperator):
     def _adjoint(self, y: Array) -> Array:
         return y
 
-    def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Array:
-        return jnp.ones((), self.in_dtype)
+    @property
+    def _is_unitary(self) -> bool:
+        return True
 
 
 def identity(shape: Any) -> Identity:
@@ -64,23 +66,25 @@ class Mask(LinearOperator):
 
     @property
     def in_shape(self) -> tuple[int, ...]:
-        return self.mask.shape
+        return self.mask.shape if self.ndim is None else self.mask.shape[-self.ndim :]
 
     def _ndims(self) -> dict[str, int]:
         return {} if self.ndim is None else {"mask": self.ndim}
 
     def _apply(self, x: Array) -> Array:
-        return self.mask * x
+        return weigh(self.mask, x)
 
     def _adjoint(self, y: Array) -> Array:
-        return jnp.conj(self.mask) * y if jnp.iscomplexobj(self.mask) else self.mask * y
+        return weigh(conjugate(self.mask), y)
 
-    def _gram(self, x: Array) -> Array:
-        return squared_weights(self.mask) * x
+    def _diagonalization(self) -> Diagonalization | None:
+        return Diagonalization(None, sizes(self.mask))
 
-    def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Array:
-        require_single(self)
-        return largest_weight(self.mask)
+    def _outer_diagonalization(self) -> Diagonalization | None:
+        return self._diagonalization()
+
+    def _is_diagonal_in(self, basis: Any) -> bool:
+        return basis is None
 
 
 def mask(mask: Any) -> Mask:
@@ -90,11 +94,12 @@ def mask(mask: Any) -> Mask:
 
     The output keeps the full shape, with zeros where the mask is false: the number of observed
     entries is then not part of any shape, so masks can be drawn inside ``jit`` and batched by
-    ``vmap``. The unobserved zeros add nothing to ‖A x − y‖.
+    ``vmap``. The unobserved zeros add nothing to ‖A x − y‖. Entries of weight 0 are selected away,
+    not multiplied: NaN or infinity there does not pass.
 
     Args:
-        mask: w, of the signal's shape: boolean (true = observed), integer, real or complex;
-            finite.
+        mask: w, of the signal's shape: boolean (true = observed), integer (becomes
+            floating), real or complex; finite.
 
     Returns:
         An operator from ``mask.shape`` to ``mask.shape``, the mask its one leaf. Its norm is
@@ -112,14 +117,3 @@ def mask(mask: Any) -> Mask:
     """
     mask = weights("mask", "mask", mask)
     return Mask(mask, mask.ndim)
-
-
-def squared_weights(mask: Array) -> Array:
-    """Return |w|², in the mask's own type where that is boolean."""
-    return mask if mask.dtype == bool else jnp.real(mask * jnp.conj(mask))
-
-
-def largest_weight(mask: Array) -> Array:
-    """Return max |w| as a floating number."""
-    largest = jnp.max(mask if mask.dtype == bool else jnp.abs(mask))
-    return largest if jnp.issubdtype(largest.dtype, jnp.inexact) else largest.astype(float)

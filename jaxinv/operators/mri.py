@@ -11,10 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxinv._core import checks, numerics, pytree, static
-from jaxinv.operators._base import LinearOperator, require_single
+from jaxinv.operators._base import LinearOperator
 from jaxinv.operators._require import weights
-from jaxinv.operators.fourier import fft_ready, subsampled_fourier
-from jaxinv.operators.mask import largest_weight
+from jaxinv.operators._spectrum import Diagonalization
+from jaxinv.operators._transforms import Fourier, Hartley, fft_ready, real_pairs
+from jaxinv.operators._weights import sizes, weigh
 
 Array = jax.Array
 
@@ -46,17 +47,22 @@ class MRI(LinearOperator):
         return super().__call__(x)
 
     def _apply(self, x: Array) -> Array:
-        return self.mask * fft2c(jnp.real(x) if self.real else x)
+        return weigh(self.mask, fft2c(jnp.real(x) if self.real else x))
 
     def _adjoint(self, y: Array) -> Array:
-        x = ifft2c(self.mask * y)
+        x = ifft2c(weigh(self.mask, y))
         return jnp.real(x) if self.real else x
 
-    def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Array:
-        require_single(self)
+    def _diagonalization(self) -> Diagonalization | None:
+        # A* A commutes with shifts, so the centered transform and the other diagonalize it alike
+        axes = tuple(range(len(self.in_shape)))[-2:]
+        kept = sizes(jnp.fft.ifftshift(self.mask))
         if self.real:
-            return subsampled_fourier(jnp.fft.ifftshift(self.mask), real=True).norm()
-        return largest_weight(self.mask)
+            return Diagonalization(Hartley(self.in_shape, axes), real_pairs(kept))
+        return Diagonalization(Fourier(self.in_shape, axes), kept)
+
+    def _outer_diagonalization(self) -> Diagonalization | None:
+        return None if self.real else Diagonalization(None, sizes(self.mask))
 
 
 @pytree
@@ -82,10 +88,10 @@ class MulticoilMRI(LinearOperator):
         return {"mask": 2, "maps": 3}
 
     def _apply(self, x: Array) -> Array:
-        return self.mask * fft2c(self.maps * x)
+        return weigh(self.mask, fft2c(weigh(self.maps, x)))
 
     def _adjoint(self, y: Array) -> Array:
-        return jnp.sum(jnp.conj(self.maps) * ifft2c(self.mask * y), axis=0)
+        return jnp.sum(jnp.conj(self.maps) * ifft2c(weigh(self.mask, y)), axis=0)
 
 
 def mri(mask: Any, *, real: bool = False) -> MRI:

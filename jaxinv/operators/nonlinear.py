@@ -10,7 +10,8 @@ import jax.numpy as jnp
 
 from jaxinv._core import checks, pytree
 from jaxinv._core.functions import as_function
-from jaxinv.operators._base import LinearOperator, Operator
+from jaxinv.operators._base import LinearOperator
+from jaxinv.operators._contract import Operator
 from jaxinv.operators._require import fail_function
 
 Array = jax.Array

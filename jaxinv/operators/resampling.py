@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxinv._core import checks, pytree, static
 from jaxinv.operators._base import LinearOperator
 from jaxinv.operators._require import signal_shape
+from jaxinv.operators._spectrum import Diagonalization
 
 Array = jax.Array
 
@@ -42,8 +43,8 @@ class Downsample(LinearOperator):
             self.factors
         )
 
-    def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Array:
-        return jnp.asarray(1 / math.sqrt(math.prod(self.factors)), self.in_dtype)
+    def _outer_diagonalization(self) -> Diagonalization | None:
+        return Diagonalization(None, jnp.full((), math.prod(self.factors) ** -0.5))
 
 
 def downsample(factor: Any, shape: Any) -> Downsample:

@@ -46,8 +46,9 @@ class Wavelet(LinearOperator):
     def _gram(self, x: Array) -> Array:
         return x
 
-    def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Array:
-        return jnp.ones((), self.in_dtype)
+    @property
+    def _is_unitary(self) -> bool:
+        return True
 
 
 def wavelet(shape: Any, name: str, levels: int) -> Wavelet:

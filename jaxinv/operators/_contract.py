@@ -1,0 +1,68 @@
+"""What every operator promises: a map between two shapes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+
+from jaxinv._core import checks
+
+Array = jax.Array
+
+
+def name_of(op: Any) -> str:
+    """Return the name of an operator's class, for messages."""
+    return type(op).__name__
+
+
+class Operator:
+    """A measurement map ``y = op(x)``: arrays are leaves, shapes are static.
+
+    A subclass gives ``in_shape``, ``out_shape`` (where it differs) and ``_apply(x)``. Its dtype
+    follows the input.
+    """
+
+    @property
+    def in_shape(self) -> tuple[int, ...]:
+        """Shape of ``x``."""
+        raise NotImplementedError
+
+    @property
+    def out_shape(self) -> tuple[int, ...]:
+        """Shape of ``y``; that of ``x`` unless the operator says otherwise."""
+        return self.in_shape
+
+    def _apply(self, x: Array) -> Array:
+        raise NotImplementedError
+
+    def _ndims(self) -> dict[str, int]:
+        """Return how many axes the arrays of one operator have, to tell it from a batch."""
+        return {}
+
+    def __call__(self, x: Any) -> Array:
+        """Measure ``x`` of shape ``in_shape``; returns ``y`` of shape ``out_shape``."""
+        name = name_of(self)
+        require_single(self)
+        x = checks.array(name, "x", x)
+        checks.shape_is(name, "x", x, self.in_shape, "Use jax.vmap for a batch of signals.")
+        return self._apply(x)
+
+    def __matmul__(self, other: Any) -> Any:
+        """Apply to an array, as a call does."""
+        if isinstance(other, Operator):
+            hint = "Compose its linear part, op.linear @ B, and wrap the result."
+            checks.fail_type("A @ B", "A", "be linear to be composed", self, hint)
+        return self(other)
+
+
+def require_single(op: Operator) -> None:
+    """Refuse a batch of operators outside ``vmap``, which would broadcast to wrong numbers."""
+    for name, ndim in op._ndims().items():
+        held = getattr(op, name)
+        if getattr(held, "ndim", 0) > ndim:
+            hint = "The operator holds a batch; use jax.vmap."
+            checks.fail(name_of(op), name, f"have {ndim} dimension(s)", held, hint)
+    for name in getattr(op, "__dataclass_fields__", ()):
+        if isinstance(getattr(op, name), Operator):
+            require_single(getattr(op, name))

@@ -1,0 +1,124 @@
+"""Singular values: all of them where a fast transform finds them, else the largest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxinv._core import numerics, pytree, replace
+from jaxinv.operators._scaling import scaled
+
+Array = jax.Array
+
+
+@pytree
+class Diagonalization:
+    r"""An orthonormal basis in which A* A is diagonal; from ``A.diagonalization()``.
+
+    .. math:: A^* A = U^* \operatorname{diag}(\sigma^2) U, \qquad U^* U = U U^* = I
+
+    It solves exactly what would take conjugate gradients, at the cost of two transforms:
+    (A* A + μ)⁻¹ v is ``d.multiply(1 / (d.eigenvalues + mu), v)``.
+
+    Attributes:
+        basis: U, a linear operator; None for the standard basis.
+        singular_values: σ >= 0, in no order, of a shape that broadcasts against ``U x``; a scalar
+            where A* A is a multiple of the identity.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxinv.operators import convolution
+        >>> A = convolution([1.0, 2.0, 1.0], 6)
+        >>> d, x = A.diagonalization(), jnp.arange(6.0)
+        >>> bool(jnp.allclose(d.multiply(d.eigenvalues, x), A.gram(x), atol=1e-4))
+        True
+    """
+
+    basis: Any
+    singular_values: Array
+
+    @property
+    def eigenvalues(self) -> Array:
+        """σ², the eigenvalues of A* A."""
+        return jnp.square(self.singular_values)
+
+    def transform(self, x: Array) -> Array:
+        """Return the coefficients U x."""
+        return x if self.basis is None else self.basis._apply(x)
+
+    def inverse(self, coefficients: Array) -> Array:
+        """Return U* c, which undoes ``transform``."""
+        return coefficients if self.basis is None else self.basis._adjoint(coefficients)
+
+    def multiply(self, weights: Array, x: Array) -> Array:
+        """Return U* (w ⊙ U x), in the precision of x: a function of A* A where w is one of σ."""
+        coefficients = self.transform(x)
+        if not jnp.iscomplexobj(weights):
+            weights = weights.astype(numerics.real_dtype(coefficients.dtype))
+        return self.inverse(weights * coefficients)
+
+    def conjugate(self) -> Diagonalization:
+        """Diagonalize the complex conjugate of A* A."""
+        return self if self.basis is None else replace(self, basis=self.basis.H.T)
+
+    def after(self, unitary: Any) -> Diagonalization:
+        """Diagonalize (A Q)* A Q for a unitary operator Q."""
+        return replace(self, basis=unitary if self.basis is None else self.basis @ unitary)
+
+    def scaled(self, size: Array) -> Diagonalization:
+        """Diagonalize (c A)* c A for |c| = ``size``."""
+        return replace(self, singular_values=scaled(size, self.singular_values))
+
+
+def largest_singular_value(
+    apply: Callable[[Array], Array],
+    adjoint: Callable[[Array], Array],
+    start: Array,
+    tol: Any,
+    max_steps: Any,
+) -> tuple[Array, Array, Array]:
+    r"""Find the largest singular value and its vectors by turns of A and A*.
+
+    .. math:: u \leftarrow A v / \|A v\|, \qquad v \leftarrow A^* u / \|A^* u\|
+
+    Power iteration on A* A without its square: whatever the scale of A, nothing leaves the range
+    of the type unless ‖A‖ does. It stops at a relative residual ‖A* A v − σ² v‖ / σ² of ``tol``.
+
+    Returns:
+        (σ, u, v), all 0 for the zero operator, NaN for one with NaN.
+    """
+    forward = jax.eval_shape(apply, start)
+    kind = jax.eval_shape(adjoint, forward).dtype  # of a complex multiple of a real A: complex
+    forward = jax.eval_shape(apply, jax.ShapeDtypeStruct(start.shape, kind))
+    image = jnp.zeros(forward.shape, forward.dtype)
+    size, vector = jnp.zeros((), numerics.real_dtype(image.dtype)), _unit(start)[1].astype(kind)
+
+    def unfinished(carry: Any) -> Array:
+        *_, residual, num_steps = carry
+        return (residual > tol) & (num_steps < max_steps)
+
+    def body(carry: Any) -> Any:
+        _, _, vector, _, num_steps = carry
+        size, image = _unit(apply(vector))
+        back = adjoint(image)
+        change = back - size.astype(vector.dtype) * vector
+        residual = numerics.safe_divide(_unit(change)[0], size)
+        following = _unit(back)
+        return following[0], image, following[1], residual.astype(size.dtype), num_steps + 1
+
+    first = (size, image, vector, jnp.full_like(size, jnp.inf), jnp.zeros((), jnp.int32))
+    size, image, vector, _, _ = lax.while_loop(unfinished, body, first)
+    return size, image, vector
+
+
+def _unit(x: Array) -> tuple[Array, Array]:
+    """Return ‖x‖ and x / ‖x‖, which is 0 for x = 0."""
+    peak = jnp.max(jnp.abs(x))
+    peak = jnp.where(peak == 0, 1, peak)
+    scaled = x / peak
+    size = numerics.safe_norm(scaled)
+    return size * peak, scaled / jnp.where(size == 0, 1, size)
