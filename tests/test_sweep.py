@@ -131,6 +131,9 @@ _KILLED = """
 import os, signal, sys
 sys.path.insert(0, {tests!r})
 from test_sweep import run
+from jaxinv.experiments import _store
+
+_store._SECONDS = {seconds}
 
 def die(progress):
     if progress.num_done >= {blocks}:
@@ -140,15 +143,17 @@ run(store={store!r}, progress=die)
 """
 
 
-@pytest.mark.parametrize("after", [4, 26])
-def test_a_killed_sweep_resumes_to_the_same_bits(tmp_path, reference, after):
+@pytest.mark.parametrize(("after", "seconds"), [(26, 0.0), (26, 1.0)])
+def test_a_killed_sweep_resumes_to_the_same_bits(tmp_path, reference, after, seconds):
+    """A kill costs the blocks of the last second, and nothing else."""
     store = str(tmp_path / "sweep.sqlite")
     tests = str(Path(__file__).parent)
-    code = _KILLED.format(tests=tests, store=store, blocks=after)
+    code = _KILLED.format(tests=tests, store=store, blocks=after, seconds=seconds)
     ended = subprocess.run([sys.executable, "-c", code], check=False)
     assert ended.returncode == -signal.SIGKILL
-    partial = ji.experiments.open(store)
-    assert 0 < int(partial["size"].notnull().sum()) < 60
+    if seconds == 0:
+        partial = ji.experiments.open(store)
+        assert 20 <= int(partial["size"].notnull().sum()) < 60
     assert_same_bits(run(store=store), reference)
 
 

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
 from typing import Any
 
 _EXAMPLE = """\
@@ -32,22 +28,30 @@ def add_parser(commands: Any) -> None:
     verify.add_argument(
         "--repair", action="store_true", help="drop what is not sound, and compute it again"
     )
+    _add_budget(verify)
     verify.set_defaults(run=_verify)
     merge = actions.add_parser("merge", help="put parts of one sweep together")
     merge.add_argument("stores", nargs="+", metavar="STORE", help="files of the same sweep")
     merge.add_argument("--into", required=True, metavar="STORE", help="file to write")
+    _add_budget(merge)
     merge.set_defaults(run=_merge)
     export = actions.add_parser("export", help="write netCDF, zarr or CSV")
     export.add_argument("store", metavar="STORE", help="file that a sweep wrote")
     export.add_argument("path", metavar="PATH", help="what to write: .nc, .zarr or .csv")
     export.add_argument("--overwrite", action="store_true", help="replace what is there")
+    _add_budget(export)
     export.set_defaults(run=_export)
+
+
+def _add_budget(parser: Any) -> None:
+    text = "most memory that a store may ask for (default: 1 GiB)"
+    parser.add_argument("--max-bytes", type=int, default=2**30, metavar="N", help=text)
 
 
 def _verify(options: argparse.Namespace) -> int:
     from jaxinv.experiments import verify
 
-    found = verify(options.store, repair=options.repair)
+    found = verify(options.store, repair=options.repair, max_bytes=options.max_bytes)
     print(found, flush=True)
     if found.ok or not options.repair:
         return 0 if found.ok else 1
@@ -55,22 +59,18 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _compute_again(path: str) -> int:
-    """Run the commands that made the store; they compute what is absent and nothing else."""
-    from jaxinv._commands.sweep import arguments_of
+    """Run the sweeps that made the store; they compute what is absent and nothing else."""
+    from jaxinv._commands import _recipe
+    from jaxinv._commands.sweep import run_again
     from jaxinv.experiments import verify
 
-    commands = arguments_of(path)
-    if not commands:
+    recipes = _recipe.remembered(path)
+    if not recipes:
         print("It is not of a named sweep: call experiments.sweep again as it was called.")
         return 1
-    with tempfile.TemporaryDirectory() as folder:  # for the figures, which are there already
-        for arguments in commands:
-            print(f"jaxinv {' '.join(arguments)}", flush=True)
-            plot = ["--plot", str(Path(folder) / "figure.png")]
-            called = [sys.executable, "-m", "jaxinv", *arguments, *plot]
-            code = subprocess.run(called, check=False).returncode
-            if code != 0:
-                return code
+    for recipe in recipes:
+        print(f"computing what is absent of {recipe.preset}: {recipe}", flush=True)
+        run_again(recipe, path)
     found = verify(path)
     print(found)
     return 0 if found.ok else 1
@@ -79,7 +79,7 @@ def _compute_again(path: str) -> int:
 def _merge(options: argparse.Namespace) -> int:
     from jaxinv.experiments import merge
 
-    found = merge(options.stores, options.into)
+    found = merge(options.stores, options.into, max_bytes=options.max_bytes)
     print(found)
     return 0 if found.ok else 1
 
@@ -87,5 +87,8 @@ def _merge(options: argparse.Namespace) -> int:
 def _export(options: argparse.Namespace) -> int:
     from jaxinv.experiments import export
 
-    print(f"written: {export(options.store, options.path, overwrite=options.overwrite)}")
+    path = export(
+        options.store, options.path, overwrite=options.overwrite, max_bytes=options.max_bytes
+    )
+    print(f"written: {path}")
     return 0

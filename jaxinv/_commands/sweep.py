@@ -10,10 +10,10 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
-from jaxinv._commands import _options
+from jaxinv._commands import _options, _recipe
 
 OUT_OF_TIME = 124  # as timeout(1) has it
 
@@ -72,35 +72,31 @@ def run(options: argparse.Namespace) -> int:
     started = time.perf_counter()
     import jax
 
-    from jaxinv._core import checks
     from jaxinv.reproductions.presets import preset
     from jaxinv.viz._figure import check_path
 
-    chosen = preset(options.preset)
     if options.compile_cache is not None:
         _cache(options.compile_cache)  # before the first program: JAX looks for a cache once
-    checks.choice("sweep", "dtype", options.dtype, ("float32", "float64"))
-    solver = next(iter(chosen.solvers)) if options.solver is None else options.solver
-    checks.choice("sweep", "solver", solver, chosen.solvers)
-    num_trials = chosen.num_trials if options.trials is None else options.trials
-    checks.count("sweep", "trials", num_trials)
-    figure = _default_figure(chosen.name, solver, options.dtype)
+    recipe = _recipe.from_options(options)
+    chosen = preset(recipe.preset)
+    figure = _default_figure(recipe.preset, recipe.solver, recipe.dtype)
     figure = figure if options.plot is None else options.plot
     check_path("sweep", figure)
-    key = _options.root_key("sweep", options)
-    settings = _settings(options, chosen)
-    if options.dtype == "float64":
+    if recipe.dtype == "float64":
         jax.config.update("jax_enable_x64", True)
-    trial = chosen.trial(solver, options.dtype)
+    arguments = _recipe.settings(recipe, chosen)
+    arguments |= {"store": options.store, "num_devices": options.devices}
+    if options.time_limit is not None:
+        arguments["time_limit"] = seconds(options.time_limit)
 
     from jaxinv._commands._show import JsonLog, SweepDisplay
-    from jaxinv.experiments import Progress, sweep
+    from jaxinv.experiments import Progress
 
     with contextlib.ExitStack() as stack:
-        settings["executor"] = _workers(options, stack)
+        arguments["executor"] = _workers(options, stack)
         log = None if options.log_json is None else stack.enter_context(JsonLog(options.log_json))
         stack.enter_context(_terminable())
-        display = stack.enter_context(SweepDisplay(chosen, solver))
+        display = stack.enter_context(SweepDisplay(chosen, recipe.solver))
         ended: list[Progress] = []
 
         def update(progress: Progress) -> None:
@@ -109,13 +105,8 @@ def run(options: argparse.Namespace) -> int:
                 log.update(progress)
             ended[:] = [progress]
 
-        micro_batch = chosen.micro_batch if jax.default_backend() == "cpu" else None
-        settings |= {"traced": (chosen.axis,), "micro_batch": micro_batch, "progress": update}
-        settings |= {"key": key, "num_trials": num_trials, "store": options.store}
         try:
-            _check_settings(settings)
-            _remember(options)
-            results = _with_warnings_as_lines(sweep, trial, settings)
+            results = _with_warnings_as_lines(recipe, chosen, arguments | {"progress": update})
         except KeyboardInterrupt as stopped:
             display.interrupted(options.store)
             return 143 if isinstance(stopped, Terminated) else 130
@@ -125,18 +116,34 @@ def run(options: argparse.Namespace) -> int:
     display.table_if_not_shown()
     if options.bisect is not None:
         display.say(_transition(chosen, results))
-    path = _draw(chosen, solver, results, figure)
+    path = _draw(chosen, recipe.solver, results, figure)
     display.finish(path, time.perf_counter() - started, options.store, ended[-1].report)
     return 0 if results.attrs["complete"] else OUT_OF_TIME
 
 
-def _with_warnings_as_lines(sweep: Any, trial: Any, settings: dict[str, Any]) -> Any:
+def _with_warnings_as_lines(recipe: Any, chosen: Any, arguments: dict[str, Any]) -> Any:
+    from jaxinv.experiments.engine import sweep_as
+
+    trial = chosen.trial(recipe.solver, recipe.dtype)
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always", UserWarning)
-        results = sweep(trial, **settings)
+        results = sweep_as(recipe._asdict(), trial, **arguments)
     for warning in heard:
         print(f"warning: {warning.message}", file=sys.stderr)
     return results
+
+
+def run_again(recipe: Any, store: str) -> None:
+    """Run a remembered sweep; it computes what its store lacks and nothing else."""
+    import jax
+
+    from jaxinv.experiments._identity import flag
+    from jaxinv.reproductions.presets import preset
+
+    chosen = preset(recipe.preset)
+    with jax.enable_x64(recipe.dtype == "float64" or flag("jax_enable_x64")), _terminable():
+        arguments = _recipe.settings(recipe, chosen)
+        _with_warnings_as_lines(recipe, chosen, arguments | {"store": store})
 
 
 class Terminated(KeyboardInterrupt):
@@ -155,67 +162,6 @@ def _terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, previous)
-
-
-_REMEMBERED = ("trials", "solver", "dtype", "seed", "precision", "bisect")
-
-
-def _remember(options: argparse.Namespace) -> None:
-    """Write into the store how its sweep was called, so that it can be repaired by itself."""
-    if options.store is None:
-        return
-    from jaxinv.experiments._store import Store
-
-    command = {name: getattr(options, name) for name in ("preset", *_REMEMBERED)}
-    with Store(options.store, write=True) as store:
-        known = _commands(store.manifest())
-        if command not in known:
-            store.remember(f"command {len(known)}", command)
-
-
-def _commands(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return how the sweeps that wrote a store were called: one that grew has several."""
-    names = [name for name in manifest if name.partition(" ")[0] == "command"]
-    return [manifest[name] for name in sorted(names)]
-
-
-def _check_settings(settings: dict[str, Any]) -> None:
-    """Refuse what ``sweep`` would refuse, before the store remembers the command."""
-    from jaxinv.experiments._adaptive import check_rule
-    from jaxinv.experiments._cells import check_grid
-
-    axes, _ = check_grid(settings["grid"], settings["traced"])
-    check_rule(settings.get("success"), settings.get("precision"), settings.get("bisect"), axes)
-
-
-def arguments_of(path: str) -> list[list[str]]:
-    """Return the command lines that made a store; none when another program did."""
-    from jaxinv.experiments._store import Store
-
-    with Store(path, write=False) as store:
-        commands = _commands(store.manifest())
-    lines = []
-    for command in commands:
-        given = [(name, command[name]) for name in _REMEMBERED if command.get(name) is not None]
-        options = [text for name, value in given for text in (f"--{name}", str(value))]
-        lines.append(["sweep", command["preset"], *options, "--store", path])
-    return lines
-
-
-def _settings(options: argparse.Namespace, chosen: Any) -> dict[str, Any]:
-    """Return the arguments of ``sweep`` that depend on how much is asked for."""
-    values = list(chosen.values)
-    settings: dict[str, Any] = {"num_devices": options.devices, "precision": options.precision}
-    if options.bisect is not None:
-        middle = values[len(values) // 2]
-        spacing = options.bisect or max(1, round((values[-1] - values[0]) / 30))
-        settings["bisect"] = {chosen.axis: spacing}
-        values = [values[0], middle, values[-1]]
-    if options.precision is not None or options.bisect is not None:
-        settings["success"] = lambda metrics: metrics["error"] < chosen.success
-    if options.time_limit is not None:
-        settings["time_limit"] = seconds(options.time_limit)
-    return {"grid": {chosen.axis: values}, **settings}
 
 
 def seconds(text: str) -> float:

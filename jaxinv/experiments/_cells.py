@@ -21,7 +21,7 @@ _WHERE = "sweep"
 
 def canonical(name: str, value: Any) -> Any:
     """Return a cell value as plain Python, so that 20 and ``np.int64(20)`` are one value."""
-    if isinstance(value, np.ndarray | jax.Array) and np.ndim(value) == 0:
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
         value = value.item()
     if value is None or isinstance(value, bool | np.bool_ | str):
         return bool(value) if isinstance(value, np.bool_) else value
@@ -86,13 +86,7 @@ def check_grid(grid: Any, traced: Any) -> tuple[dict[str, list[Any]], tuple[str,
         if not isinstance(name, str) or not name.isidentifier() or name in ("trial", "key"):
             expected = "have names that are identifiers other than 'trial' and 'key'"
             checks.fail(_WHERE, "grid", expected, repr(name))
-        if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray | jax.Array):
-            checks.fail_type(_WHERE, f"grid[{name!r}]", "be a sequence of values", values)
-        axes[name] = (
-            [canonical(name, value) for value in np.asarray(values).tolist()]
-            if hasattr(values, "dtype")
-            else [canonical(name, value) for value in values]
-        )
+        axes[name] = [canonical(name, value) for value in _listed(name, values)]
         if not axes[name]:
             checks.fail(_WHERE, f"grid[{name!r}]", "have at least one value", "none")
         if len(set(map(token, axes[name]))) < len(axes[name]):
@@ -111,6 +105,20 @@ def check_grid(grid: Any, traced: Any) -> tuple[dict[str, list[Any]], tuple[str,
             if isinstance(value, float) and abs(value) > largest:
                 checks.fail(_WHERE, f"grid[{name!r}]", "fit into float32, to be traced", value)
     return axes, tuple(sorted(traced))
+
+
+def _listed(name: str, values: Any) -> Sequence[Any]:
+    """Return the values of an axis: those of a sequence, or of an array or column of any kind."""
+    if isinstance(values, Sequence) and not isinstance(values, str | bytes | bytearray):
+        return values
+    if not hasattr(values, "dtype") or not getattr(values, "ndim", 0):
+        checks.fail_type(_WHERE, f"grid[{name!r}]", "be a sequence of values", values)
+    if np.ma.is_masked(values):
+        checks.fail(_WHERE, f"grid[{name!r}]", "have no masked values", str(values))
+    array = np.asarray(values)  # also of a DataArray, an Index or a Series
+    if array.dtype.kind in "mM":
+        checks.fail_type(_WHERE, f"grid[{name!r}]", "have numbers, strings or booleans", values)
+    return array.tolist()
 
 
 def cells(axes: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:

@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 import jax
 
 from jaxinv._core import checks
+from jaxinv.experiments._identity import FLAGS, environment, flag
 from jaxinv.experiments._program import Block, Program, Results, Trial
 
 _CONFIG = (
-    "jax_enable_x64",
-    "jax_default_matmul_precision",
+    *FLAGS,
     "jax_compilation_cache_dir",
     "jax_persistent_cache_min_compile_time_secs",
 )
@@ -29,7 +29,10 @@ _MOST_PROGRAMS = 16  # that a worker keeps
 
 
 class Recipe(NamedTuple):
-    """How a worker builds a program; everything in it can be pickled and sent."""
+    """How a worker builds a program; everything in it can be pickled and sent.
+
+    ``environment`` is what the worker must have too, where a store holds the results.
+    """
 
     trial: Trial
     static: Mapping[str, Any]
@@ -38,6 +41,7 @@ class Recipe(NamedTuple):
     key_impl: str
     identity: str
     config: tuple[tuple[str, Any], ...]
+    environment: Mapping[str, Any] | None
 
 
 class Done(NamedTuple):
@@ -50,7 +54,7 @@ class Done(NamedTuple):
 
 def numeric_config() -> tuple[tuple[str, Any], ...]:
     """Return the settings of this process that change programs; workers take them over."""
-    return tuple((name, getattr(jax.config, name)) for name in _CONFIG)
+    return tuple((name, flag(name)) for name in _CONFIG)
 
 
 _programs: OrderedDict[str, Program] = OrderedDict()  # a worker compiles each program once
@@ -69,8 +73,9 @@ def run_task(recipe: Recipe, blocks: tuple[Block, ...]) -> Done:
 
 def _program(recipe: Recipe) -> Program:
     for name, value in recipe.config:
-        if getattr(jax.config, name) != value:
+        if flag(name) != value:
             jax.config.update(name, value)
+    _require(recipe.environment)
     text = f"{recipe.identity} {recipe.micro_batch} {recipe.config}"
     name = hashlib.sha256(text.encode()).hexdigest()
     if name not in _programs:
@@ -86,6 +91,17 @@ def _program(recipe: Recipe) -> Program:
     while len(_programs) > _MOST_PROGRAMS:
         _programs.popitem(last=False)
     return _programs[name]
+
+
+def _require(expected: Mapping[str, Any] | None) -> None:
+    """Refuse to compute for a store on another kind of machine, or with other flags."""
+    if expected is None or expected == (found := environment()):
+        return
+    name = next(name for name in found if expected.get(name) != found[name])
+    raise RuntimeError(
+        f"sweep: a worker computes otherwise than the process that writes the store: {name} is "
+        f"{found[name]} there and {expected.get(name)} here. A store holds results of one kind."
+    )
 
 
 class Workers(NamedTuple):

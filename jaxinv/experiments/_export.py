@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from jaxinv._core import checks
-from jaxinv.experiments._store import Store
+from jaxinv.experiments._budget import MOST_BYTES
+from jaxinv.experiments._location import clean, file_path
+from jaxinv.experiments._store import Store, StoreError
 from jaxinv.experiments.stores import open_store
 
 if TYPE_CHECKING:
     import xarray as xr
 
 _WHERE = "export"
+_COPIES_OF_A_TABLE = 8  # a row of numbers repeats the values of its cell
 
 
 class _Format(NamedTuple):
@@ -29,7 +32,11 @@ class _Format(NamedTuple):
 
 
 def export(
-    store: str | os.PathLike[str], path: str | os.PathLike[str], *, overwrite: bool = False
+    store: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    max_bytes: int = MOST_BYTES,
 ) -> Path:
     """Write the results in a store to a file that other tools read.
 
@@ -37,14 +44,16 @@ def export(
         store: path of a file that ``sweep`` wrote.
         path: what to write, by its suffix: ``.nc`` (netCDF 4), ``.zarr`` (a folder, format 2) or
             ``.csv`` (one row a trial; the texts of numbers are exact).
-        overwrite: replace what is there.
+        overwrite: replace what is there: a file, or a folder that is a zarr.
+        max_bytes: most memory that the store may ask for.
 
     Returns:
         The path. The store's claims (key, micro-batch, versions) are attributes of netCDF and
         zarr files, JSON where they are lists; a CSV has no place for them.
 
     Raises:
-        ValueError: another suffix, or a path that exists.
+        ValueError: another suffix, a path that exists or is the store's own, or results that the
+            format cannot hold.
         ImportError: a package is missing.
         StoreError: the store cannot be read.
 
@@ -61,12 +70,12 @@ def export(
         >>> table.read_text().splitlines()[0]
         'n,trial,mean'
     """
-    target = Path(path)
+    source, target = file_path(_WHERE, "store", store), file_path(_WHERE, "path", path)
     overwrite = checks.boolean(_WHERE, "overwrite", overwrite)
     checks.choice(_WHERE, "path's suffix", target.suffix, _FORMATS)
     chosen = _FORMATS[target.suffix]
-    if target.exists() and not overwrite:
-        checks.fail(_WHERE, "path", "be new", f"{target}", "overwrite=True replaces it.")
+    if target.exists():
+        _check_target(source, target, overwrite)
     for package in chosen.packages:
         if importlib.util.find_spec(package) is None:
             raise ImportError(
@@ -74,11 +83,43 @@ def export(
                 '"jaxinv[export]".'
             )
     checks.writable_folder(_WHERE, "path", target.parent)
-    dataset = open_store(store).transpose(..., "trial")
-    with Store(store, write=False) as opened:
+    dataset = open_store(source, max_bytes=max_bytes).transpose(..., "trial")
+    _check_content(source, dataset, chosen, max_bytes)
+    with Store(source, write=False, max_bytes=max_bytes) as opened:
         claims = {name: _attribute(value) for name, value in opened.claims().items()}
-    _write_beside(chosen.write, _plain(dataset.assign_attrs(claims)), target)
+    try:
+        _write_beside(chosen.write, _plain(dataset.assign_attrs(claims)), target)
+    except (ValueError, TypeError, LookupError, NotImplementedError) as error:
+        got = clean(error)
+        checks.fail(_WHERE, "the results", f"be such as a {target.suffix} file can hold", got)
     return target
+
+
+def _check_target(source: Path, target: Path, overwrite: bool) -> None:
+    """Refuse to write over the store itself, and over what is not asked for."""
+    own = [source, *(source.with_name(source.name + end) for end in ("-wal", "-shm", ".lock"))]
+    if any(path.exists() and target.samefile(path) for path in own):
+        checks.fail(_WHERE, "path", "be another file than the store", f"{target}")
+    if not overwrite:
+        checks.fail(_WHERE, "path", "be new", f"{target}", "overwrite=True replaces it.")
+    is_zarr = target.suffix == ".zarr" and any(
+        (target / name).exists() for name in (".zgroup", "zarr.json")
+    )
+    if target.is_dir() and not is_zarr:
+        checks.fail(_WHERE, "path", "be no folder of other things", f"{target}")
+
+
+def _check_content(source: Path, dataset: xr.Dataset, chosen: _Format, max_bytes: int) -> None:
+    """Refuse names that formats take for folders, and a table that takes too much memory."""
+    for name in map(str, dataset.data_vars):
+        if name.startswith(".") or not name.isprintable() or set(name) & set("/\\"):
+            raise StoreError(f"store {source} has a metric {clean(name)!r}: no name to export.")
+    num_bytes = dataset.nbytes * (_COPIES_OF_A_TABLE if chosen.write is _csv else 1)
+    if num_bytes > max_bytes:
+        raise StoreError(
+            f"store {source}: writing it takes more than {max_bytes} bytes of memory. If you trust "
+            "it, give a larger max_bytes."
+        )
 
 
 def _attribute(value: Any) -> Any:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxinv._core import checks
+from jaxinv.experiments._budget import MOST_BYTES
+from jaxinv.experiments._location import clean, file_path
 from jaxinv.experiments._rows import Row
 from jaxinv.experiments._store import Store, StoreError
 from jaxinv.experiments._survey import Survey, survey
@@ -24,7 +25,12 @@ class _Source(NamedTuple):
     found: Survey
 
 
-def merge(stores: Sequence[str | os.PathLike[str]], into: str | os.PathLike[str]) -> Verification:
+def merge(
+    stores: Sequence[str | os.PathLike[str]],
+    into: str | os.PathLike[str],
+    *,
+    max_bytes: int = MOST_BYTES,
+) -> Verification:
     """Put the blocks of several stores of one sweep into one store: all of them or none.
 
     For parts of a grid, or ranges of cells, that ran on different machines with the same trial,
@@ -33,6 +39,7 @@ def merge(stores: Sequence[str | os.PathLike[str]], into: str | os.PathLike[str]
     Args:
         stores: paths of at least one store; they are only read.
         into: path of a new store, or of an existing one of the same sweep, which gains blocks.
+        max_bytes: most memory that one of them may ask for.
 
     Returns:
         The verification of ``into``: its ``missing`` is what no store had.
@@ -60,13 +67,9 @@ def merge(stores: Sequence[str | os.PathLike[str]], into: str | os.PathLike[str]
         checks.fail_type("merge", "stores", "be a sequence of paths", stores)
     if not stores:
         checks.fail("merge", "stores", "have at least one path", "none")
-    target = Path(into)
-    existed = target.exists()
-    sources = [_read(Path(path)) for path in stores]
-    with contextlib.ExitStack() as stack:
-        opened = stack.enter_context(Store(target, write=True))
-        if not existed and not opened.claims():
-            stack.push(_removing(target))
+    target = file_path("merge", "into", into)
+    sources = [_read(file_path("merge", "stores", path), max_bytes) for path in stores]
+    with Store(target, write=True, max_bytes=max_bytes) as opened:
         have = _source(opened)
         if have.found.needs_repair:
             raise StoreError(
@@ -77,24 +80,12 @@ def merge(stores: Sequence[str | os.PathLike[str]], into: str | os.PathLike[str]
             _require_same(everything[0], source)
         rows = _union(everything)
         _write(opened, sources, rows, have.found)
-    return verify(target)
+    return verify(target, max_bytes=max_bytes)
 
 
-def _removing(target: Path) -> Any:
-    """Return an exit that removes a store that was begun and not finished."""
-
-    def leave(kind: object, error: object, trace: object) -> None:
-        if kind is not None:
-            for ending in ("", "-wal", "-shm"):
-                target.with_name(target.name + ending).unlink(missing_ok=True)
-
-    return leave
-
-
-def _read(path: Path) -> _Source:
-    with Store(path, write=False) as opened:
-        if "micro_batch" not in opened.claims():
-            raise StoreError(f"merge: store {path} holds no sweep yet.")
+def _read(path: Path, max_bytes: int) -> _Source:
+    with Store(path, write=False, max_bytes=max_bytes) as opened:
+        opened.require_sweep("merge")
         source = _source(opened)
     warn(source.found, path, "merge", stacklevel=4)
     return source
@@ -108,8 +99,8 @@ def _source(store: Store) -> _Source:
 def _require_same(one: _Source, other: _Source) -> None:
     names = sorted({*one.claims, *other.claims})
     wrong = [
-        f"{name} is {one.claims.get(name)!r} in {one.path} and {other.claims.get(name)!r} in "
-        f"{other.path}"
+        f"{clean(name)} is {clean(one.claims.get(name))} in {one.path} and "
+        f"{clean(other.claims.get(name))} in {other.path}"
         for name in names
         if one.claims.get(name) != other.claims.get(name)
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import os
 import re
@@ -20,7 +19,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxinv._core import checks
 from jaxinv._core.functions import as_function
 from jaxinv.experiments._blocks import Results
-from jaxinv.experiments._callbacks import callbacks_digest
+from jaxinv.experiments._identity import calls_host, program_identity
 
 Trial = Callable[..., Mapping[str, Any]]
 
@@ -68,9 +67,11 @@ class Program:
             raise
         self.metrics = _check_metrics(stage.out_info, self.static)
         self._lowered = stage.lower()
-        self._callbacks = callbacks_digest(stage.jaxpr)
-        self.identity = self._identity()
-        _warn_of_lapack(self._lowered.as_text(), self.static)
+        text = self._lowered.as_text()
+        constants = getattr(getattr(self._lowered, "_lowering", None), "const_args", ())
+        self.identity = program_identity(text, [*self._leaves, *constants])
+        self.calls_host = calls_host(text, stage.jaxpr)
+        _warn_of_lapack(text, self.static)
         if num_devices > 1:
             self._lowered = self._lower_sharded(example)
         self.seconds = time.perf_counter() - began
@@ -118,15 +119,6 @@ class Program:
         self._sharding = NamedSharding(mesh, all_)
         stacked = jax.tree.map(lambda value: np.stack([value] * self.num_devices), example)
         return jax.jit(sharded).lower(self._leaves, *stacked)
-
-    def _identity(self) -> str:
-        digest = hashlib.sha256(self._lowered.as_text().encode())
-        digest.update(self._callbacks)
-        for leaf in self._leaves:
-            value = np.asarray(leaf)
-            digest.update(f"{value.dtype.str}{value.shape}".encode())
-            digest.update(np.ascontiguousarray(value).tobytes())
-        return digest.hexdigest()
 
     def compile(self) -> None:
         """Compile now, if that has not been done. Runs no program."""
@@ -236,8 +228,10 @@ def _split(trial: Trial) -> tuple[list[Any], Any]:
 
 def _scalar(value: Any) -> Any:
     """Return an array of the default width for a Python number, so that types never change."""
-    if isinstance(value, jax.Array) or (isinstance(value, np.ndarray) and value.ndim):
+    if isinstance(value, jax.Array):
         return value
+    if isinstance(value, np.ndarray) and value.ndim:
+        return value.astype(value.dtype.newbyteorder("="), copy=False)  # FITS has it the other way
     kind = np.asarray(value).dtype.kind
     default = {"b": np.bool_, "i": jnp.result_type(int), "f": jnp.result_type(float)}
     return np.asarray(value, default.get(kind, np.asarray(value).dtype))

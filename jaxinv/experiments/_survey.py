@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from jaxinv.experiments._rows import Results, Row, decode
+from jaxinv.experiments._blocks import Blocks
+from jaxinv.experiments._budget import BYTES_OF_A_PLACE
+from jaxinv.experiments._location import clean
+from jaxinv.experiments._rows import Layout, Row, decode, layout_of
 from jaxinv.experiments._store import Store
 
 Place = tuple[str, int]
@@ -39,12 +41,10 @@ class Survey(NamedTuple):
         """Whether anything but absent blocks is wrong."""
         return bool(self.damaged or self.foreign or self.faults)
 
-    def results(self) -> dict[str, dict[int, Results]]:
-        """Return the arrays of the sound blocks."""
-        return {
-            cell: {block: decode(row.payload) for block, row in blocks.items()}
-            for cell, blocks in self.found.items()
-        }
+    def results(self, cell: str, micro_batch: int) -> Blocks:
+        """Return the sound blocks of a cell."""
+        rows = self.found.get(cell, {})
+        return Blocks(micro_batch, {block: decode(row.payload) for block, row in rows.items()})
 
 
 def survey(store: Store, *, salvage: bool = False) -> Survey:
@@ -79,22 +79,32 @@ def _one_by_one(store: Store) -> list[Row]:
     return rows
 
 
-def _places(store: Store, cells: dict[str, int]) -> Iterable[Place]:
-    size = store.manifest().get("micro_batch", 1)
-    return ((cell, b) for cell, count in cells.items() for b in range(math.ceil(count / size)))
+def _places(store: Store, cells: dict[str, int], num_there: int = 0) -> Iterable[Place]:
+    """Return the places of all blocks that are asked for; refuses more than memory can list."""
+    size = store.claims().get("micro_batch", 1)
+    counts = {cell: -(-count // size) for cell, count in cells.items()}
+    store.budget.take(BYTES_OF_A_PLACE * max(0, sum(counts.values()) - num_there))
+    return ((cell, block) for cell, count in counts.items() for block in range(count))
 
 
 def _judge(store: Store, rows: list[Row], faults: list[str]) -> Survey:
-    size = store.manifest().get("micro_batch", 1)
+    claims = store.claims()
+    size, names = claims.get("micro_batch", 1), claims.get("names", [])
     programs, cells = store.programs(), store.cells()
+    layouts: dict[str, Layout] = {}
     found: dict[str, dict[int, Row]] = {}
     damaged: list[Place] = []
     foreign: list[Place] = []
     for row in rows:
         asked = row.cell in cells or store.records.has_lost_cells
         if not store.is_whole(row) or row.cell not in programs:
-            damaged.append((row.cell, row.block))
-        elif not asked or not store.is_own(row) or not _has_size(row, size):
+            damaged.append((clean(row.cell), row.block))
+        elif (
+            not asked
+            or not store.is_own(row)
+            or (row.cell in cells and row.block * size >= cells[row.cell])
+            or not _fits(row, size, names, layouts)
+        ):
             foreign.append((row.cell, row.block))
         elif row.block in found.setdefault(row.cell, {}):
             faults.append(f"block {row.block} of {row.cell} is there twice")
@@ -106,18 +116,25 @@ def _judge(store: Store, rows: list[Row], faults: list[str]) -> Survey:
     known = {*damaged, *foreign}
     missing = [
         (cell, block)
-        for cell, block in _places(store, cells)
+        for cell, block in _places(store, cells, len(rows))
         if block not in found.get(cell, {}) and (cell, block) not in known
     ]
     return Survey(found, cells, missing, damaged, foreign, faults, len(rows))
 
 
-def _has_size(row: Row, size: int) -> bool:
-    return all(array.shape == (size,) for array in decode(row.payload).values())
+def _fits(row: Row, size: int, names: Sequence[str], layouts: dict[str, Layout]) -> bool:
+    """Whether a block has as many trials as others, the metrics of its cell, and no axis's name."""
+    try:
+        layout = layout_of(row.payload)
+    except ValueError:
+        return False
+    if any(length != size or name in (*names, "trial", "ran") for name, _, length in layout):
+        return False
+    return layouts.setdefault(row.cell, layout) == layout
 
 
 def named(places: Sequence[Place], most: int = 20) -> str:
     """Return places as text, the first ones by name."""
-    text = ", ".join(f"{cell} block {block}" for cell, block in places[:most])
+    text = ", ".join(f"{cell} block {clean(block, 30)}" for cell, block in places[:most])
     more = len(places) - most
     return f"{text} and {more} more" if more > 0 else text

@@ -6,6 +6,8 @@ import os
 from typing import NamedTuple
 
 from jaxinv._core import checks
+from jaxinv.experiments._budget import MOST_BYTES
+from jaxinv.experiments._location import file_path
 from jaxinv.experiments._store import Store, StoreError
 from jaxinv.experiments._survey import Place, named, survey
 
@@ -49,7 +51,9 @@ class Verification(NamedTuple):
         return "\n".join(lines)
 
 
-def verify(store: str | os.PathLike[str], repair: bool = False) -> Verification:
+def verify(
+    store: str | os.PathLike[str], repair: bool = False, *, max_bytes: int = MOST_BYTES
+) -> Verification:
     """Check every row of a store, and drop what is not sound.
 
     Args:
@@ -57,13 +61,15 @@ def verify(store: str | os.PathLike[str], repair: bool = False) -> Verification:
             it is to be repaired.
         repair: keep the sound blocks and records only, in one transaction. The same ``sweep``
             then computes what is absent, and nothing else.
+        max_bytes: most memory that the store may ask for.
 
     Returns:
         What was found, before any repair; ``str`` of it has one line for each kind of fault.
 
     Raises:
         StoreError: the file is no store, its manifest or too much of its structure is damaged
-            (restore a copy then), or it is to be repaired while another process writes it.
+            or cut off (restore a copy then), it asks for more memory, or it is to be repaired
+            while another process writes it.
 
     Cost: reads the whole file twice, once for SQLite's ``quick_check``.
 
@@ -77,11 +83,11 @@ def verify(store: str | os.PathLike[str], repair: bool = False) -> Verification:
         True
     """
     repair = checks.boolean("verify", "repair", repair)
-    if repair and not os.path.exists(store):
-        raise StoreError(f"verify: store {store} does not exist.")
-    with Store(store, write=repair) as opened:
-        if "micro_batch" not in opened.claims():
-            raise StoreError(f"verify: store {store} holds no sweep yet.")
+    path = file_path("verify", "store", store)
+    if repair and not path.exists():
+        raise StoreError(f"verify: store {path} does not exist.")
+    with Store(path, write=repair, max_bytes=max_bytes) as opened:
+        opened.require_sweep("verify")
         found = survey(opened, salvage=True)
         broken = opened.quick_check()
         repaired = repair and bool(found.needs_repair or broken)

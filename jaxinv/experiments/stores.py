@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from jaxinv.experiments._blocks import Blocks
+from jaxinv.experiments._budget import MOST_BYTES
 from jaxinv.experiments._cells import cell_from_id, token
 from jaxinv.experiments._dataset import to_dataset
-from jaxinv.experiments._store import Results, Store, StoreError
+from jaxinv.experiments._location import clean
+from jaxinv.experiments._rows import StoreError, layout_of
+from jaxinv.experiments._store import Store
 from jaxinv.experiments._survey import Place, Survey, named, survey
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
-def open_store(store: str | os.PathLike[str]) -> xr.Dataset:
+def open_store(store: str | os.PathLike[str], *, max_bytes: int = MOST_BYTES) -> xr.Dataset:
     """Return the results in a store as a Dataset; trials not yet run are NaN.
 
     Args:
-        store: path of a file that ``sweep`` wrote. Another process may be writing it.
+        store: path of a file that ``sweep`` wrote. Another process may be writing it; what it
+            finished in the last second is not there yet.
+        max_bytes: most memory that the store may ask for.
 
     Returns:
         A Dataset as ``sweep`` returns it, over every cell the store has been asked for.
 
     Raises:
-        StoreError: the file does not exist, is not a store, or cannot be read through.
+        StoreError: the file does not exist, is not a store, cannot be read through, or asks for
+            more memory.
 
     Warns:
         UserWarning: damaged blocks and blocks of another sweep, named, whose trials read as
@@ -43,16 +52,11 @@ def open_store(store: str | os.PathLike[str]) -> xr.Dataset:
         >>> ji.experiments.open(store).equals(found)
         True
     """
-    with Store(store, write=False) as opened:
-        return dataset_of(opened, _surveyed(opened, "open"))
-
-
-def _surveyed(store: Store, where: str) -> Survey:
-    if "micro_batch" not in store.claims():
-        raise StoreError(f"{where}: store {store.path} holds no sweep yet.")
-    found = survey(store)
-    warn(found, store.path, where, stacklevel=4)
-    return found
+    with Store(store, write=False, max_bytes=max_bytes) as opened:
+        opened.require_sweep("open")
+        found = survey(opened)
+        warn(found, opened.path, "open", stacklevel=3)
+        return dataset_of(opened, found)
 
 
 def warn(found: Survey, path: os.PathLike[str], where: str, *, stacklevel: int) -> None:
@@ -73,22 +77,43 @@ def warn(found: Survey, path: os.PathLike[str], where: str, *, stacklevel: int) 
 
 def dataset_of(store: Store, found: Survey) -> xr.Dataset:
     """Return the sound blocks of a store as a Dataset."""
-    manifest, asked = store.manifest(), found.cells
+    claims, asked = store.claims(), found.cells
     values = {cell: cell_from_id(cell) for cell in asked}
-    names = manifest.get("dims", manifest.get("names", []))
+    names = store.manifest().get("dims")
+    if not isinstance(names, list) or sorted(map(str, names)) != sorted(claims["names"]):
+        names = claims["names"]
     axes = {name: _in_order([cell[name] for cell in values.values()]) for name in names}
-    size = manifest["micro_batch"]
-    results = found.results()
+    size = claims["micro_batch"]
+    num_trials = max(asked.values(), default=0)
+    num_entries = num_trials * math.prod(len(values) for values in axes.values())
+    store.budget.take(2 * num_entries * (1 + _bytes_of_a_trial(store, found)))
     table = {}
     for identifier, cell in values.items():
-        blocks = results.get(identifier, {})
+        blocks = found.results(identifier, size)
         if blocks:
             place = tuple(token(cell[name]) for name in names)
-            table[place] = Blocks(size, blocks).trials(asked[identifier])
-    num_trials = max(asked.values(), default=0)
+            table[place] = blocks.trials(asked[identifier])
     whole = not (found.missing or found.damaged or found.foreign or found.faults)
     attrs = {"micro_batch": size, "complete": int(whole)}
     return to_dataset(axes, table, num_trials, attrs)
+
+
+def _bytes_of_a_trial(store: Store, found: Survey) -> int:
+    """Return the bytes of one trial's results; refuses cells of other metrics than the first."""
+    kinds: dict[str, set[np.dtype]] = {}
+    for cell, blocks in found.found.items():
+        for row in list(blocks.values())[:1]:
+            layout = {name: dtype for name, dtype, _ in layout_of(row.payload)}
+            if kinds and kinds.keys() != layout.keys():
+                text = f"the cell {cell} has other metrics than the first: they are no one sweep"
+                raise StoreError(f"store {store.path}: {text}.")
+            for name, dtype in layout.items():
+                kinds.setdefault(name, {np.dtype(np.float32)}).add(dtype)
+    try:
+        return sum(np.result_type(*dtypes).itemsize for dtypes in kinds.values())
+    except TypeError:
+        text = f"its metrics are of types that no table holds: {clean(kinds)}"
+        raise StoreError(f"store {store.path}: {text}.") from None
 
 
 def _in_order(values: list[Any]) -> list[Any]:
@@ -97,7 +122,7 @@ def _in_order(values: list[Any]) -> list[Any]:
     return sorted(different) if sortable else different
 
 
-def read(store: Store) -> tuple[dict[str, dict[int, Results]], list[Place]]:
+def read(store: Store, micro_batch: int) -> tuple[dict[str, Blocks], list[Place]]:
     """Return the sound blocks by cell, and the damaged and foreign ones, to be done again.
 
     A store that is being written is settled first, when its records are at fault or hold blocks
@@ -110,4 +135,5 @@ def read(store: Store) -> tuple[dict[str, dict[int, Results]], list[Place]]:
         settled = found._replace(damaged=[], foreign=stray)
         warn(settled, store.path, "sweep", stacklevel=6)
         store.rebuild(found.rows, asked)
-    return found.results(), [*found.damaged, *found.foreign]
+    results = {cell: found.results(cell, micro_batch) for cell in found.found}
+    return results, [*found.damaged, *found.foreign]
