@@ -206,8 +206,8 @@ def test_other_databases_are_left_alone(tmp_path):
     change(other, "CREATE TABLE t (x)")
     old = fill(tmp_path / "old")
     change(old, "UPDATE manifest SET value = '\"jaxinv sweep 2\"' WHERE name = 'format'")
-    message = r'format "jaxinv sweep 2", this version reads .* Export it with the version'
-    for path, message in ((other, "not one of a sweep"), (old, message)):
+    expected = r'format "jaxinv sweep 2", this version reads .* Export it with the version'
+    for path, message in ((other, "not one of a sweep"), (old, expected)):
         content = path.read_bytes()
         for use in (ji.experiments.open, verify, fill):
             with pytest.raises(StoreError, match=message):

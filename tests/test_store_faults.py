@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import jaxinv as ji
-from jaxinv.experiments import StoreError, sweep
+from jaxinv.experiments import StoreError, _store, sweep
 from jaxinv.experiments._store import Store
 from jaxinv.experiments._verify import verify
 
@@ -54,7 +54,9 @@ def stores(tmp_path_factory):
         if progress.num_done == 72 and not (folder / "live-wal").exists():
             copy(folder / "growing", folder / "live")
 
-    run(folder / "growing", progress=keep)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_store, "_SECONDS", 0.0)  # a transaction for each block
+        run(folder / "growing", progress=keep)
     assert (folder / "live-wal").stat().st_size > 20_000
     assert (folder / "live.lock").exists()
     return {"closed": folder / "closed", "live": folder / "live", "complete": complete}
