@@ -1,11 +1,13 @@
-"""The store: blocks a second written, and the time to open and to verify 10 000 blocks.
+"""The store: what it costs a sweep, durable groups a second, opening and verifying 10 000 blocks.
 
-Each block is one durable transaction. The bound is what the disk does: appending the same bytes
-to a plain file and waiting until they are on it, in turns with the store.
+A sweep of 200 cells of 64 trials runs with and without a store, in turns: trials of microseconds
+and of a millisecond. Groups of one block, each waited for, are set against what the disk does:
+appending the same bytes to a plain file and waiting until they are on it.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import statistics
 import tempfile
@@ -14,9 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import _machine
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxinv.experiments import open as open_store
+from jaxinv.experiments import sweep
 from jaxinv.experiments._cells import cell_id
 from jaxinv.experiments._store import Results, Store
 from jaxinv.experiments._verify import verify
@@ -25,6 +30,7 @@ NUM_METRICS = 6
 NUM_CELLS = 20
 MICRO_BATCH = 16
 LARGEST_SECONDS = 1.0  # to open and verify
+SWEEP_CELLS, SWEEP_TRIALS = 200, 64
 
 
 def blocks(number: int) -> list[tuple[str, int, Results]]:
@@ -74,6 +80,7 @@ def writing(folder: Path, number: int, rounds: int) -> dict[str, Any]:
             began = time.perf_counter()
             for cell, block, results in chosen:
                 store.put(cell, block, results)
+                store.flush()
             times["store"].append((time.perf_counter() - began) / part)
             content = bytes(store.bytes_written // (first + part))
             began = time.perf_counter()
@@ -93,7 +100,9 @@ def reading(folder: Path, number: int, rounds: int) -> dict[str, Any]:
     path = folder / "read.sqlite"
     with start(path, number) as store:
         began = time.perf_counter()
-        store.put_many(blocks(number))
+        for cell, block, results in blocks(number):
+            store.put(cell, block, results)
+        store.flush()
         together = number / (time.perf_counter() - began)
     open_store(path)  # imports
     works = {
@@ -105,13 +114,52 @@ def reading(folder: Path, number: int, rounds: int) -> dict[str, Any]:
     found = {name: statistics.median(each.wall) for name, each in times.items()}
     total = found["open"] + found["verify"]
     verdict = "ok" if total < LARGEST_SECONDS else "TOO MUCH"
-    print(f"all blocks in one transaction: {together:.0f} blocks/s")
+    print(f"blocks in groups: {together:.0f} blocks/s")
     print(
         f"{number} blocks of {NUM_METRICS} metrics ({path.stat().st_size / 1e6:.1f} MB): open "
         f"{found['open']:.3f} s, verify {found['verify']:.3f} s: {verdict}, together at most "
         f"{LARGEST_SECONDS} s; reading the bytes {found['bytes']:.4f} s"
     )
-    return {**found, "put_many_blocks_per_s": together, "bytes": path.stat().st_size}
+    return {**found, "grouped_blocks_per_s": together, "bytes": path.stat().st_size}
+
+
+def tiny(key: jax.Array, *, a: jax.Array) -> dict[str, jax.Array]:
+    """A trial of microseconds."""
+    return {"x": a * jax.random.uniform(key), "ok": a > 0}
+
+
+def longer(key: jax.Array, *, a: jax.Array) -> dict[str, jax.Array]:
+    """A trial of about a millisecond."""
+    x = jax.random.normal(key, (256, 256), jnp.float32)
+    for _ in range(3):
+        x = 0.05 * x @ x
+    return {"x": a * jnp.sum(x), "ok": a > 0}
+
+
+def sweeping(folder: Path, rounds: int) -> dict[str, Any]:
+    """Time whole sweeps with and without a store."""
+    grid = {"a": [float(i) for i in range(SWEEP_CELLS)]}
+    options = {"key": jax.random.key(0), "num_trials": SWEEP_TRIALS, "traced": ("a",)}
+    found = {}
+    for trial, most in ((tiny, 1.3), (longer, 1.1)):
+        numbers = itertools.count()
+
+        def stored(trial: Any = trial, numbers: Any = numbers) -> None:
+            sweep(trial, grid, store=folder / f"{trial.__name__}{next(numbers)}.sqlite", **options)
+
+        def plain(trial: Any = trial) -> None:
+            sweep(trial, grid, **options)
+
+        times = _machine.interleaved({"stored": stored, "plain": plain}, rounds)
+        ratio = _machine.ratio(times["stored"].wall, times["plain"].wall)
+        verdict = "ok" if ratio <= most else "TOO MUCH"
+        each = statistics.median(times["plain"].wall) / SWEEP_CELLS / SWEEP_TRIALS
+        print(
+            f"{SWEEP_CELLS} cells x {SWEEP_TRIALS} trials of {1e6 * each:.0f} us: {ratio:.2f}x "
+            f"with a store: {verdict}, at most {most}x"
+        )
+        found[trial.__name__] = {"seconds_per_trial": each, "ratio": ratio}
+    return found
 
 
 def main() -> None:
@@ -124,6 +172,7 @@ def main() -> None:
         results = {
             "writing": writing(folder, 200 if options.quick else 2000, rounds),
             "reading": reading(folder, number, rounds),
+            "sweeping": sweeping(folder, rounds),
         }
     _machine.write(options.out, "store", results)
 

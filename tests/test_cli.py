@@ -1,6 +1,7 @@
 """The command line: what a person types, right and wrong."""
 
 import json
+import sqlite3
 
 import jax
 import numpy as np
@@ -57,6 +58,14 @@ def test_sweep_writes_a_figure_and_resumes_its_store(capsys, small):
     again = run(capsys, *arguments)
     assert again[0] == 0
     assert again[1].split("figure:")[0] == out.split("figure:")[0]
+    with sqlite3.connect("s.sqlite") as db:
+        db.execute("DELETE FROM blocks WHERE block = 1")
+    db.close()
+    assert run(capsys, "store", "verify", "s.sqlite")[0] == 1
+    code, repaired, err = run(capsys, "store", "verify", "s.sqlite", "--repair")
+    assert (code, err) == (0, "")
+    assert "computing what is absent of nonexpansive-2layer: solver levenberg" in repaired
+    assert repaired.splitlines()[-1] == "s.sqlite: 6 blocks, all well"
     code, _, err = run(capsys, *arguments, "--seed", "1")
     assert code == 2
     assert "holds another configuration: key is" in err
