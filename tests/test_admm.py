@@ -300,6 +300,16 @@ def test_the_error_is_a_certificate_of_the_linear_program():
         assert info.error[-1] < 0.2 * info.error[3]
 
 
+def test_basis_pursuit_goes_on_past_the_transition():
+    family = ji.problems.sparse(30, 60, num_nonzeros=16, dtype=jnp.result_type(float))
+    problem = family.sample(jax.random.key(8))
+    sol = ji.solve(ji.solvers.basis_pursuit(), problem, jnp.zeros(60), tol=2e-6, max_steps=20000)
+    least = np.sum(np.abs(linear_program(*as_numpy(problem))))
+    assert int(sol.status) == ji.Status.CONVERGED
+    assert int(sol.num_steps) > 1000  # more than the residual takes to settle
+    assert float(jnp.sum(jnp.abs(sol.x))) == pytest.approx(least, rel=3e-6)
+
+
 def test_basis_pursuit_of_dependent_and_of_contradicting_measurements():
     problem, u0 = drawn(snr_db=None)
     rows = jnp.asarray([*range(M - 2), 0, 1])  # of the matrix, two of them twice

@@ -106,6 +106,22 @@ def test_the_gap_bounds_the_suboptimality_and_has_its_definition(problem):
         assert float(found.absolute) >= suboptimal - 30 * EPS * scale
 
 
+@pytest.mark.parametrize("penalty", [0.0, 1e-9, 1e-7])
+def test_a_penalty_near_zero_is_least_squares_and_its_gap_says_so(penalty):
+    A = ji.operators.gaussian(jax.random.key(0), 30, 10, dtype=ZERO.dtype)
+    y = jax.random.normal(jax.random.key(1), (30,), ZERO.dtype)
+    sol = ji.solve(ji.solvers.lasso(penalty), ji.Problem(A, y), ZERO[:10], tol=1e-6)
+    assert int(sol.status) == ji.Status.CONVERGED
+    least = np.linalg.lstsq(np.asarray(A.todense(), float), np.asarray(y, float), rcond=None)[0]
+    np.testing.assert_allclose(sol.u, least, atol=1e-5)
+    # away from the solution the bound still holds: what counts as rounding hides no descent
+    best = 0.5 * np.sum((A.todense() @ least - y) ** 2)
+    for share in (0.0, 0.9, 0.999):
+        u = jnp.asarray(share * least, ZERO.dtype)
+        gap = ji.solvers.duality_gap(ji.Problem(A, y), u, penalty).absolute
+        assert float(gap) > 0.99 * (float(ji.Problem(A, y).loss(u)) - best)
+
+
 def test_kkt_residual_is_that_of_its_definition(problem):
     penalty = 0.1 * float(ji.solvers.largest_penalty(problem))
     A, y = (np.asarray(v, np.float64) for v in (problem.operator.matrix, problem.y))

@@ -13,9 +13,13 @@ from jaxinv.operators import LinearOperator
 from jaxinv.problems import Problem
 from jaxinv.solvers._linearized import linear_model
 from jaxinv.solvers._loop import check_problem
+from jaxinv.solvers._message_passing import norms_of_columns
 
 Array = jax.Array
 # IMPORT linear_model
+
+
+_ROUNDING = 4.0  # rounding errors of an entry of A* r, in eps ‖a_j‖ ‖y‖
 
 
 class DualityGap(NamedTuple):
@@ -130,7 +134,8 @@ def largest_penalty(problem: Problem) -> Array:
 @partial(jax.jit, inline=True)
 def _gap(model: LinearOperator, y: Array, u: Array, penalty: Any) -> DualityGap:
     residual = y - model(u)
-    return gap_from(y, residual, model.adjoint(residual), u, penalty)
+    norms = norms_of_columns(model, jnp.abs(y))
+    return gap_from(y, residual, model.adjoint(residual), u, penalty, norms)
 
 
 @partial(jax.jit, inline=True)
@@ -149,10 +154,17 @@ def _largest(model: LinearOperator, y: Array) -> Array:
     return jnp.max(jnp.abs(model.adjoint(y)))
 
 
-def gap_from(y: Array, residual: Array, correlation: Array, u: Array, penalty: Any) -> DualityGap:
-    """Return the gap from the residual r = y − A u and the correlation A* r."""
+def gap_from(
+    y: Array, residual: Array, correlation: Array, u: Array, penalty: Any, norms: Array
+) -> DualityGap:
+    """Return the gap from the residual r = y − A u, the correlation A* r and the norms ‖a_j‖.
+
+    A penalty near 0 asks for an A* r nearer to 0 than its rounding errors are. What is within
+    these counts as feasible, or no estimate would ever have a gap of 0.
+    """
     penalty = jnp.asarray(penalty, numerics.real_dtype(u.dtype))
-    largest = jnp.max(jnp.abs(correlation))
+    rounding = _ROUNDING * jnp.finfo(penalty.dtype).eps * norms * numerics.safe_norm(y)
+    largest = jnp.maximum(jnp.max(jnp.abs(correlation) - rounding), 0)
     scale = jnp.minimum(numerics.safe_divide(penalty, largest, default=1.0), 1)
     terms = penalty * jnp.abs(u) - scale * jnp.real(jnp.conj(u) * correlation)
     squares = numerics.sum_squares(residual)

@@ -30,11 +30,12 @@ class LassoState(NamedTuple):
 
 @pytree
 class Lasso(Solver):
-    """See ``lasso``; ``matrix`` and ``gram`` are filled by ``prepare``."""
+    """See ``lasso``; ``matrix``, ``gram`` and ``norms`` are filled by ``prepare``."""
 
     penalty: Any
     matrix: Any = None
     gram: Any = None
+    norms: Any = None
     working_set: int | None = static(default=None)
     num_inner: int = static(default=40)
     shared: bool = static(default=False)
@@ -45,6 +46,7 @@ class Lasso(Solver):
         penalty=units.GRADIENT,
         matrix=units.Unit(-1, 1),
         gram=units.Unit(-2, 2),
+        norms=units.Unit(-1, 1),
         u=units.UNKNOWN,
         residual=units.DATA,
         correlation=units.GRADIENT,
@@ -62,7 +64,7 @@ class Lasso(Solver):
         gram = self.gram
         if self.shared and gram is None:
             gram = numerics.matmul(matrix.T, matrix)
-        return replace(self, matrix=matrix, gram=gram)
+        return replace(self, matrix=matrix, gram=gram, norms=column_norms(matrix))
 
     def with_penalty(self, penalty: Any) -> Lasso:
         """Return the solver for another penalty, what was prepared kept."""
@@ -84,7 +86,8 @@ class Lasso(Solver):
         correlation = numerics.matmul(residual, matrix)
         penalty = self._penalty(u)
         loss = 0.5 * numerics.sum_squares(residual) + penalty * jnp.sum(jnp.abs(u))
-        gap = gap_from(y, residual, correlation, u, penalty)
+        norms = column_norms(matrix) if self.norms is None else self.norms
+        gap = gap_from(y, residual, correlation, u, penalty, norms)
         return LassoState(u, residual, correlation, loss), gap.relative
 
     def _solve_block(self, matrix: Array, y: Array, state: LassoState) -> tuple[Array, Array]:
@@ -137,6 +140,11 @@ class Lasso(Solver):
             checks.fail("lasso", "problem", "map a vector to a vector", got, "Use solvers.fista.")
         matrix = held_matrix(model)
         return model.todense() if matrix is None else matrix
+
+
+def column_norms(matrix: Array) -> Array:
+    """Return ‖a_j‖ for each column, shape (n,)."""
+    return jnp.squeeze(numerics.safe_norm(matrix, 0), 0)
 
 
 def lasso(
