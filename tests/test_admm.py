@@ -302,11 +302,11 @@ def test_the_error_is_a_certificate_of_the_linear_program():
 
 def test_basis_pursuit_goes_on_past_the_transition():
     family = ji.problems.sparse(30, 60, num_nonzeros=16, dtype=jnp.result_type(float))
-    problem = family.sample(jax.random.key(8))
+    problem = family.sample(jax.random.key(1))
     sol = ji.solve(ji.solvers.basis_pursuit(), problem, jnp.zeros(60), tol=2e-6, max_steps=20000)
     least = np.sum(np.abs(linear_program(*as_numpy(problem))))
     assert int(sol.status) == ji.Status.CONVERGED
-    assert int(sol.num_steps) > 1000  # more than the residual takes to settle
+    assert int(sol.num_steps) > 2500  # the residual has settled 2000 steps ago
     assert float(jnp.sum(jnp.abs(sol.x))) == pytest.approx(least, rel=3e-6)
 
 

@@ -126,7 +126,8 @@ def iht(num_nonzeros: Any, step_size: Any = None, *, normalized: bool | None = N
 
     Returns:
         A solver. ``info.error`` is ‖u_{t+1} − u_t‖ / (η ‖A*y‖), as of ``ista``: 0 exactly at a
-        fixed point. A fixed point need not be the sparsest solution.
+        fixed point, and computed from the gradient on the support, so that a short step does not
+        hide it. A fixed point need not be the sparsest solution.
 
     Raises:
         ValueError: a count below 1 or above m or n, a fraction outside (0, 1],

@@ -171,8 +171,9 @@ def subgradient(
             CPUs where k is much smaller than the widths. Not differentiable in reverse mode.
 
     Returns:
-        A solver; ``info.error`` is the relative step ‖u_{t+1} − ũ_t‖ / ‖u_{t+1}‖. In float32
-        it can fall to about 1e-7.
+        A solver; ``info.error`` is ‖Jᵀ(A G(ũ_t) − y)‖ / ‖Jᵀy‖, the gradient relative to the one
+        that the measurements alone make at the start: no step makes it small. In float32 it can
+        fall to about 1e-7.
 
     Raises:
         ValueError: a step that is not positive, an unknown ``negate``.

@@ -181,7 +181,7 @@ def vamp(shrinkage: Shrinkage | None = None, noise_std: Any = None, *, damping: 
 
     Returns:
         A solver. ``info.loss`` is ½‖A x − y‖²; ``info.error`` is ‖x̂_{t+1} − x̂_t‖ over the larger
-        of the two norms.
+        of the two norms and over 1 − ``damping``, which makes changes smaller, not errors.
 
     Raises:
         TypeError: a model that is not linear, or not a shrinkage.
