@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from jaxinv._core import checks, numerics
+from jaxinv._core import checks, numerics, outside
 
 Array = jax.Array
 
 _WINDOW = 7  # side of the windows of ``ssim``
+_RANGES = {"float": 1.0, "bool": 1.0, "uint8": 255.0, "uint16": 65535.0}
+_COUNTS = 100  # floats that span more count something; they do not lie in [0, 1]
 
 
 def _pair(where: str, estimate: Any, truth: Any) -> tuple[Array, Array]:
@@ -36,20 +40,15 @@ def relative_error(estimate: Any, truth: Any) -> Array:
 
 @partial(jax.jit, inline=True)  # outside jit too, one program
 def _relative_error(estimate: Array, truth: Array) -> Array:
-    scale = _scale(estimate, truth)
-    estimate, truth = estimate / scale, truth / scale
     error, size = numerics.safe_norm(estimate - truth), numerics.safe_norm(truth)
-    return jnp.where(error == 0, 0, error / size)
+    share = numerics.safe_divide(error, size, default=jnp.inf)
+    return jnp.where((error == 0) | jnp.isnan(error), error, share)
 
 
-def _scale(estimate: Array, truth: Array) -> Array:
-    """Return the largest magnitude where squares would leave the type's range, else 1."""
-    largest = jnp.max(jnp.stack([jnp.max(jnp.abs(x), initial=0) for x in (estimate, truth)]))
-    range_ = jnp.finfo(largest.dtype)
-    safe = (largest < range_.max**0.25) & (largest > range_.tiny**0.25)
-    return jax.lax.stop_gradient(
-        jnp.where(safe | (largest == 0) | jnp.isinf(largest), 1, largest).astype(largest.dtype)
-    )
+def _decibels(size: Array) -> Array:
+    """Return 20 log₁₀ of a size >= 0; −∞ for 0, with derivative 0 there."""
+    zero = size == 0
+    return jnp.where(zero, -jnp.inf, 20 * jnp.log10(jnp.where(zero, 1, size)))
 
 
 def nmse(estimate: Any, truth: Any) -> Array:
@@ -71,29 +70,60 @@ def nmse_db(estimate: Any, truth: Any) -> Array:
         >>> float(nmse_db(jnp.array([1.1]), jnp.array([1.0])).round(2))
         -20.0
     """
-    return 20 * jnp.log10(relative_error(*_pair("nmse_db", estimate, truth)))
+    return _decibels(relative_error(*_pair("nmse_db", estimate, truth)))
 
 
-def psnr(estimate: Any, truth: Any, *, data_range: Any = 1.0) -> Array:
+def psnr(estimate: Any, truth: Any, *, data_range: Any = None) -> Array:
     """Return the peak signal-to-noise ratio 10 log₁₀(range² / mean squared error) in decibels.
 
     Args:
         estimate: x̂, any shape.
         truth: x, of the same shape.
-        data_range: distance between the smallest and the largest possible value.
+        data_range: distance between the smallest and the largest possible value; default 1 for
+            floating-point and Boolean images, 255 and 65535 where both are uint8 or uint16.
+
+    Raises:
+        ValueError: other shapes; no ``data_range`` for other integers, for images of two
+            types, and for a truth that spans over 100 (which [0, 1] it is not).
 
     Example:
         >>> import jax.numpy as jnp
         >>> float(psnr(jnp.full(4, 0.1), jnp.zeros(4)).round(2))
         20.0
     """
+    data_range = _data_range("psnr", estimate, truth, data_range)
     estimate, truth = _pair("psnr", estimate, truth)
-    data_range = checks.positive("psnr", "data_range", data_range, single=True)
-    error = numerics.sum_squares(estimate - truth) / truth.size
-    return 10 * jnp.log10(data_range**2 / error)
+    error = numerics.safe_norm((estimate - truth) / data_range)
+    return -_decibels(error / math.sqrt(truth.size))
 
 
-def ssim(estimate: Any, truth: Any, *, data_range: Any = 1.0) -> Array:
+def _data_range(where: str, estimate: Any, truth: Any, data_range: Any) -> Any:
+    """Return the range of two images; None is that of their type."""
+    if data_range is not None:
+        return checks.positive(where, "data_range", data_range, single=True)
+    first, second = (
+        outside.entries(where, "estimate", estimate),
+        outside.entries(where, "truth", truth),
+    )
+    kinds = sorted({_kind(first), _kind(second)})
+    if len(kinds) > 1 or kinds[0] not in _RANGES:
+        hint = "It is the distance of the smallest and the largest possible value."
+        got = f"images of {' and '.join(kinds)}"
+        checks.fail(where, "data_range", "be given for these types", got, hint)
+    if kinds[0] == "float" and checks.is_concrete(second) and second.size:
+        span = np.ptp(np.real(second))
+        if span > _COUNTS:
+            hint = "Pass data_range=255 for images of 8 bits."
+            got = f"a truth that spans {span:g}"
+            checks.fail(where, "data_range", "be given for floats beyond [0, 1]", got, hint)
+    return _RANGES[kinds[0]]
+
+
+def _kind(image: Any) -> str:
+    return "float" if jnp.issubdtype(image.dtype, jnp.inexact) else str(image.dtype)
+
+
+def ssim(estimate: Any, truth: Any, *, data_range: Any = None) -> Array:
     r"""Return the mean structural similarity of two images, 1 for equal ones.
 
     .. math::
@@ -108,10 +138,11 @@ def ssim(estimate: Any, truth: Any, *, data_range: Any = 1.0) -> Array:
     Args:
         estimate: x̂, shape (h, w), or (h, w, channels) for the mean over channels.
         truth: x, of the same shape, at least 7 pixels a side.
-        data_range: R, distance between the smallest and the largest possible value.
+        data_range: R, distance between the smallest and the largest possible value; default as
+            for ``psnr``.
 
     Raises:
-        ValueError: other shapes, complex images.
+        ValueError: other shapes, complex images; no ``data_range`` where ``psnr`` asks for it.
 
     Example:
         >>> import jax.numpy as jnp
@@ -121,16 +152,15 @@ def ssim(estimate: Any, truth: Any, *, data_range: Any = 1.0) -> Array:
 
     Source: Wang, Bovik, Sheikh, Simoncelli (2004), equation 13.
     """
+    data_range = _data_range("ssim", estimate, truth, data_range)
     estimate, truth = _pair("ssim", estimate, truth)
     if truth.ndim not in (2, 3) or min(truth.shape[:2]) < _WINDOW:
         expected = f"have shape (h, w) or (h, w, channels) with h, w >= {_WINDOW}"
         checks.fail("ssim", "truth", expected, truth)
     if jnp.iscomplexobj(estimate) or jnp.iscomplexobj(truth):
         checks.fail("ssim", "estimate and truth", "be real", "complex images", "Pass jnp.abs(x).")
-    data_range = checks.positive("ssim", "data_range", data_range, single=True)
-    unit = jnp.maximum(data_range, 1)  # squares of a large range would overflow
-    estimate, truth, data_range = estimate / unit, truth / unit, data_range / unit
-    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
+    estimate, truth = estimate / data_range, truth / data_range
+    c1, c2 = 0.01**2, 0.03**2
     # variances do not depend on the offset; a small one keeps their digits
     offset = jnp.mean(truth)
     a, b = estimate - offset, truth - offset
