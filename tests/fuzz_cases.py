@@ -34,7 +34,7 @@ LEFT_OUT = {
         solvers: Admm Amp BasisPursuit Cosamp Damp Fista Gradient Iht Ista Lasso Layers
         LevenbergMarquardt Omp PrimalDual Restarts Subgradient Vamp
         unfolded: AdaptiveThreshold Alamp ConjugateHyperLista Coupled Gated HyperLista Lamp Lista
-        NeuralAlista Orthogonal UnfoldedIht
+        NeuralAlista Orthogonal StepLista UnfoldedIht
         untrained: ExponentialVariance HeldOut LearnedRegularizer LeastResidual Sure
         WindowedVariance
         ntk: Linearized

@@ -1,7 +1,6 @@
 """Training: joint, stage by stage, by search; and networks in files."""
 
 import functools
-import json
 
 import jax
 import jax.numpy as jnp
@@ -244,87 +243,6 @@ def test_tuning_refuses_many_numbers_and_negative_ones():
     negative = frozen.merge({**free, "momentum": -free["step_size"]})
     with pytest.raises(ValueError, match="momentum must be"):
         ji.unfolded.tune(jax.random.key(0), negative, family())
-
-
-# --- files --------------------------------------------------------------------------------------
-
-
-def test_a_network_comes_back_from_its_file(tmp_path):
-    layers = trained().layers
-    path = ji.unfolded.save(tmp_path / "net", layers, notes={"snr_db": None, "scale": 1.0})
-    assert path.name == "net.npz"
-    copy = ji.unfolded.load(path, operator=family().operator)
-    assert jax.tree.structure(copy) == jax.tree.structure(layers)
-    for a, b in zip(jax.tree.leaves(copy), jax.tree.leaves(layers), strict=True):
-        np.testing.assert_array_equal(a, b)
-    assert ji.unfolded.load_notes(path) == {"snr_db": None, "scale": 1.0}
-    with np.load(path, allow_pickle=False) as file:
-        assert json.loads(str(file["header"]))["format"] == 1
-
-
-@pytest.mark.parametrize("make", ["lista", "tilista", "hyperlista", "step_lista", "alamp", "lamp"])
-def test_every_network_can_be_saved(tmp_path, make):
-    layers = getattr(ji.unfolded, make)(family().operator, 2)
-    copy = ji.unfolded.load(ji.unfolded.save(tmp_path / "net.npz", layers))
-    assert jax.tree.structure(copy) == jax.tree.structure(layers)
-    np.testing.assert_array_equal(nmse_db(copy), nmse_db(layers))
-
-
-def test_a_file_without_its_matrix_cannot_be_checked(tmp_path):
-    path = ji.unfolded.save(tmp_path / "net.npz", ji.Layers.repeat(ji.solvers.ista(0.1, 0.1), 2))
-    with pytest.raises(ValueError, match="be a network that holds its operator"):
-        ji.unfolded.load(path, operator=family().operator)
-
-
-@pytest.mark.parametrize("make", ["alista", "step_lista"])
-def test_a_file_of_another_matrix_is_refused(tmp_path, make):
-    layers = getattr(ji.unfolded, make)(family().operator, 2)
-    path = ji.unfolded.save(tmp_path / "net.npz", layers)
-    other = ji.operators.dense(family().operator.matrix[:, ::-1])
-    with pytest.raises(ValueError, match="made for another operator"):
-        ji.unfolded.load(path, operator=other)
-
-
-def loaded_or_refused(path):
-    """Return the network, or None and the message."""
-    try:
-        return ji.unfolded.load(path), ""
-    except ValueError as error:
-        return None, str(error)
-
-
-def test_damaged_files_are_named(tmp_path):
-    path = ji.unfolded.save(tmp_path / "net.npz", network())
-    whole = path.read_bytes()
-    rng = np.random.default_rng(0)
-    for _ in range(25):
-        broken = bytearray(whole)
-        if rng.random() < 0.3:
-            broken = broken[: int(rng.integers(0, len(whole)))]
-        else:
-            broken[int(rng.integers(0, len(whole)))] ^= 1 << int(rng.integers(8))
-        path.write_bytes(bytes(broken))
-        copy, message = loaded_or_refused(path)
-        if copy is None:
-            assert "net.npz" in message
-            assert "\n" not in message
-            continue
-        # a bit of the archive's own padding or dates: then the weights are untouched
-        for a, b in zip(jax.tree.leaves(copy), jax.tree.leaves(network()), strict=True):
-            np.testing.assert_array_equal(a, b)
-    path.write_bytes(b"not a network")
-    with pytest.raises(ValueError, match="be a network file in order"):
-        ji.unfolded.load(path)
-    with pytest.raises(FileNotFoundError, match="does not exist"):
-        ji.unfolded.load(tmp_path / "none.npz")
-
-
-def test_notes_must_be_json_and_classes_of_this_package(tmp_path):
-    with pytest.raises(ValueError, match="notes must hold numbers, texts"):
-        ji.unfolded.save(tmp_path / "net.npz", network(), notes={"a": object()})
-    with pytest.raises(TypeError, match=r"layers must be a jaxinv\.Layers"):
-        ji.unfolded.save(tmp_path / "net.npz", {"w": 1})  # pyright: ignore[reportArgumentType]
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from jaxinv._core.messages import fail as fail
 from jaxinv._core.messages import fail_type as fail_type
 from jaxinv._core.messages import is_array, is_iterator
 from jaxinv._core.messages import is_concrete as is_concrete
+from jaxinv._core.messages import is_number_array as is_number_array
 from jaxinv._core.messages import show as show
 
 MOST_ENTRIES = 2**31 - 1  # XLA counts and indexes with int32 unless x64 is on
@@ -60,8 +61,9 @@ def shape_is(where: str, argument: str, value: Any, shape: Sequence[int], hint: 
 def finite(where: str, argument: str, value: Any, hint: str = "") -> None:
     """Require finite numbers, when they can be looked at."""
     for leaf in jax.tree.leaves(value):
-        if is_concrete(leaf) and jnp.issubdtype(jnp.asarray(leaf).dtype, jnp.inexact):
-            bad = int(np.sum(~np.isfinite(np.asarray(leaf))))
+        seen = np.asarray(leaf) if is_concrete(leaf) else np.zeros(())
+        if jnp.issubdtype(seen.dtype, jnp.inexact):
+            bad = int(np.sum(~np.isfinite(seen)))
             if bad:
                 fail(where, argument, "be finite", f"{bad} NaN or infinite value(s)", hint)
 

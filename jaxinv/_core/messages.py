@@ -27,6 +27,13 @@ def is_array(value: Any) -> bool:
     return hasattr(value, "shape") and isinstance(getattr(value, "dtype", None), np.dtype)
 
 
+def is_number_array(value: Any) -> bool:
+    """Whether a value is an array of numbers or Booleans, of NumPy or JAX."""
+    if not isinstance(value, jax.Array | np.ndarray | np.generic):
+        return False
+    return any(jnp.issubdtype(value.dtype, kind) for kind in (jnp.number, jnp.bool_))
+
+
 def is_key(value: Any) -> bool:
     """Whether an array holds PRNG keys."""
     return jnp.issubdtype(value.dtype, jax.dtypes.prng_key)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from pathlib import Path
+import math
+import os
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
-from jaxinv._core import checks
+from jaxinv._core import checks, files, outside
 from jaxinv.data import _catalog, _files
 
 _LUMA = (0.2126, 0.7152, 0.0722)
@@ -25,7 +27,9 @@ def image_names() -> tuple[str, ...]:
     return _catalog.NAMES
 
 
-def image(name_or_path: Any, *, size: Any = None, gray: bool = False) -> np.ndarray:
+def image(
+    name_or_path: Any, *, size: Any = None, gray: bool = False, max_bytes: int = files.BUDGET
+) -> np.ndarray:
     """Load an image by its name, or from a file.
 
     Named images come inside scikit-image, scikit-learn and matplotlib and need no network:
@@ -33,24 +37,27 @@ def image(name_or_path: Any, *, size: Any = None, gray: bool = False) -> np.ndar
     grass, gravel), medical images (retina, mri_head, cell, ...), shepp_logan, and others;
     ``image_names`` lists them.
 
-    Integers are divided by the largest value of their type (16-bit images by 65535).
-    Transparent parts become white. The orientation that a camera notes in a photo is applied.
-    Floating-point images (.npy, TIFF) must lie in [0, 1].
+    Integers are divided by the largest value of their type (16-bit images by 65535, in color
+    too). Transparent parts become white. The orientation that a camera notes in a photo is
+    applied. Floating-point images (.npy, TIFF) must lie in [0, 1]. Of several pages or frames
+    the first is read.
 
     Args:
-        name_or_path: a name, or the path of a file: an image that Pillow reads, or a .npy
-            array of shape (h, w), (h, w, 3) or (h, w, 4). A name wins over a file of that
+        name_or_path: a name, or the path of a file: PNG, JPEG, TIFF, BMP, GIF or WebP, or a
+            .npy array of shape (h, w), (h, w, 3) or (h, w, 4). A name wins over a file of that
             name; write ./name for the file.
         size: (height, width), or one number that the longer side is shrunk to (a smaller image
             stays as it is); resized by averaging.
         gray: return the luminance of a color image (Rec. 709 weights).
+        max_bytes: most memory that reading may take up, by the sizes that the file declares;
+            looked at first. 1 GiB is enough for about 40 megapixels in color.
 
     Returns:
         A float32 NumPy array in [0, 1], of shape (h, w) or (h, w, 3).
 
     Raises:
-        ValueError: an unknown name, a file that does not exist or is no image, more than 64
-            megapixels, values that are not finite or outside [0, 1].
+        ValueError: an unknown name, a file that does not exist or is no image (any bytes), one
+            over ``max_bytes``, values that are not finite or outside [0, 1].
         ImportError: the package that ships the image is not installed.
 
     Example:
@@ -63,16 +70,17 @@ def image(name_or_path: Any, *, size: Any = None, gray: bool = False) -> np.ndar
         size = checks.shape("image", "size", size)
         if len(size) > 2:
             checks.fail("image", "size", "be an int or (height, width)", size)
-    pixels = to_unit(_find(name_or_path, size is not None), str(name_or_path))
-    if size is None:
-        _files.check_size(pixels.shape[0], pixels.shape[1], str(name_or_path))
-    else:
+    gray = checks.boolean("image", "gray", gray)
+    max_bytes = checks.count("image", "max_bytes", max_bytes, maximum=2**62)
+    pixels = to_unit(_find(name_or_path, size is not None, max_bytes), str(name_or_path))
+    if size is not None:
         target = _target(pixels.shape, size)
-        _files.check_size(*target, str(name_or_path))
+        needed = 2 * 4 * math.prod(target) * math.prod(pixels.shape[2:]) + pixels.nbytes
+        files.within("image", "size", needed, max_bytes, f"{target}")
         pixels = _resize(pixels, target)
     if gray and pixels.ndim == 3:
         pixels = pixels @ np.asarray(_LUMA, np.float32)
-    return np.clip(pixels, 0, 1).astype(np.float32)
+    return np.clip(pixels, 0, 1, out=pixels)
 
 
 def digits() -> tuple[np.ndarray, np.ndarray]:
@@ -106,7 +114,7 @@ def to_unit(values: Any, name: str) -> np.ndarray:
         values: (h, w), (h, w, 1), (h, w, 2) with transparency, (h, w, 3) or (h, w, 4) with it.
         name: what the error message calls the image.
     """
-    values = np.asarray(values)
+    values = np.asarray(outside.entries("image", name, values))
     if values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[2] not in (1, 2, 3, 4)):
         checks.fail("image", name, "have shape (h, w) or (h, w, 3)", values)
     if min(values.shape[:2]) < _SMALLEST_SIDE:
@@ -114,11 +122,13 @@ def to_unit(values: Any, name: str) -> np.ndarray:
     if values.dtype == bool:
         unit = values.astype(np.float32)
     elif np.issubdtype(values.dtype, np.unsignedinteger):
-        unit = values.astype(np.float32) / np.float32(np.iinfo(values.dtype).max)
-    elif np.issubdtype(values.dtype, np.floating):
+        unit = values.astype(np.float32)
+        unit /= np.float32(np.iinfo(values.dtype).max)
+    elif jnp.issubdtype(values.dtype, jnp.floating):
         unit = _checked_floats(values, name)
     else:
         hint = "Convert it to uint8, uint16, or floats in [0, 1]."
+        hint = "Pass its magnitude, np.abs(x)." if values.dtype.kind == "c" else hint
         checks.fail("image", name, "hold unsigned integers or floats", values, hint)
     return _opaque(unit)
 
@@ -142,16 +152,16 @@ def _opaque(values: np.ndarray) -> np.ndarray:
     return values[..., 0] if values.shape[2] == 1 else values
 
 
-def _find(name_or_path: Any, shrinks: bool) -> Any:
-    if isinstance(name_or_path, Path):
-        return _files.read(name_or_path, shrinks=shrinks)
+def _find(name_or_path: Any, shrinks: bool, max_bytes: int) -> Any:
+    if isinstance(name_or_path, os.PathLike):
+        return _files.read(name_or_path, shrinks=shrinks, max_bytes=max_bytes)
     if not isinstance(name_or_path, str):
         checks.fail_type("image", "name_or_path", "be a name or a path", name_or_path)
     if name_or_path in _catalog.NAMES:
         return _catalog.load(name_or_path)
-    path = Path(name_or_path).expanduser()
-    if path.exists() or path.suffix or len(path.parts) > 1:
-        return _files.read(path, shrinks=shrinks)
+    path = files.as_path("image", "name_or_path", name_or_path)
+    if os.path.exists(path) or path.suffix or len(path.parts) > 1:
+        return _files.read(path, shrinks=shrinks, max_bytes=max_bytes)
     close = difflib.get_close_matches(name_or_path, _catalog.NAMES, n=3, cutoff=0.5)
     hint = f"Did you mean {' or '.join(close)}? " if close else ""
     names = ", ".join(_catalog.NAMES)
@@ -177,7 +187,7 @@ def _resize(pixels: np.ndarray, target: tuple[int, int]) -> np.ndarray:
     height, width = target
     channels = pixels[..., None] if pixels.ndim == 2 else pixels
     resized = [
-        np.asarray(
+        np.array(
             Image.fromarray(np.ascontiguousarray(channels[..., i])).resize(
                 (width, height), Image.Resampling.BILINEAR
             )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from jaxinv._core import checks
+from jaxinv._core import checks, files
 from jaxinv.data._catalog import missing
+from jaxinv.data._hdf5 import Fields
 
 _WHERE = "fastmri"
 _TARGETS = ("reconstruction_rss", "reconstruction_esc")
@@ -36,7 +38,7 @@ class FastMRI(NamedTuple):
     attributes: dict[str, Any]
 
 
-def fastmri(path: Any, index: int | None = None) -> FastMRI:
+def fastmri(path: Any, index: int | None = None, *, max_bytes: int = files.BUDGET) -> FastMRI:
     """Read one slice of an HDF5 file of the fastMRI data set.
 
     Only that slice is read from the disk. The data set itself is not shipped: its owners give
@@ -47,6 +49,8 @@ def fastmri(path: Any, index: int | None = None) -> FastMRI:
             (slices, h, w); ``mask`` and ``reconstruction_rss`` or ``reconstruction_esc`` are
             read where the file has them.
         index: the slice, from 0, or from −1 backwards; None: the middle one.
+        max_bytes: most memory that a field of the slice may take up, and a compressed piece of
+            the file; known before they are read.
 
     Returns:
         A ``FastMRI``. ``operators.mri`` and ``multicoil_mri`` have the same convention:
@@ -55,7 +59,8 @@ def fastmri(path: Any, index: int | None = None) -> FastMRI:
     Raises:
         ValueError: no such file, not an HDF5 file, a truncated one, no field ``kspace`` (the
             message lists the fields there are), k-space that is not complex or has another
-            number of axes, NaN, no such slice.
+            number of axes, NaN, no such slice; fields over ``max_bytes``, in other files (links,
+            external storage, virtual data sets) or behind filters that are no part of HDF5.
         ImportError: h5py is not installed.
 
     Example:
@@ -74,41 +79,41 @@ def fastmri(path: Any, index: int | None = None) -> FastMRI:
         import h5py
     except ImportError:
         missing("h5py")
-    if not isinstance(path, str | Path):
-        checks.fail_type(_WHERE, "path", "be a path", path)
-    path = Path(path).expanduser()
-    if not path.exists():
-        checks.fail(_WHERE, "path", "exist", f"{path}", "Check the path.")
-    if path.is_dir():
-        checks.fail(_WHERE, "the file", "be an HDF5 file", f"the folder {path}")
+    max_bytes = checks.count(_WHERE, "max_bytes", max_bytes, maximum=2**62)
+    path = files.as_path(_WHERE, "path", path)
+    files.require_regular(_WHERE, "the file", path)
     try:
-        with h5py.File(path, "r") as file:
-            return _read(file, index, path)
-    except (OSError, RuntimeError, KeyError) as error:
-        reason = " ".join(str(error).split())[:160]
-        checks.fail(_WHERE, "the file", "be a complete HDF5 file", f"{path} ({reason})")
+        file = h5py.File(path, "r")
+    except Exception as error:  # bytes of any origin
+        _broken(path, error)
+    with file:
+        return _read(Fields(_WHERE, file, path, max_bytes), index)
 
 
-def _read(file: Any, index: Any, path: Path) -> FastMRI:
-    kspace = _kspace(file, path)
+def _broken(path: Path, error: Exception) -> NoReturn:
+    reason = " ".join(str(error).split())[:160]
+    checks.fail(_WHERE, "the file", "be a complete HDF5 file", f"{path} ({reason})")
+
+
+def _read(fields: Fields, index: Any) -> FastMRI:
+    kspace = _kspace(fields)
     index = _slice(index, kspace.shape[0])
-    values = np.asarray(kspace[index]).astype(np.complex64)
-    checks.finite(_WHERE, "kspace", values, f"Slice {index} of {path} is damaged.")
-    targets = [name for name in _TARGETS if name in file]
-    target = _target(file[targets[0]], kspace.shape[0], index) if targets else None
-    mask = _mask(file["mask"], values.shape[-1]) if "mask" in file else None
-    return FastMRI(values, mask, target, index, kspace.shape[0], dict(file.attrs))
+    values = fields.values("kspace", index).astype(np.complex64)
+    checks.finite(_WHERE, "kspace", values, f"Slice {index} of {fields.path} is damaged.")
+    targets = [name for name in _TARGETS if name in fields]
+    target = _target(fields, targets[0], kspace.shape[0], index) if targets else None
+    mask = _mask(fields, values.shape[-1]) if "mask" in fields else None
+    return FastMRI(values, mask, target, index, kspace.shape[0], fields.attributes())
 
 
-def _kspace(file: Any, path: Path) -> Any:
-    if "kspace" not in file:
-        fields = ", ".join(file) or "nothing"
-        checks.fail(_WHERE, "the file", "have the field kspace", f"{path} with {fields}")
-    kspace = file["kspace"]
-    shape = getattr(kspace, "shape", None)
-    if shape is None or len(shape) not in (3, 4) or 0 in shape:
+def _kspace(fields: Fields) -> Any:
+    if "kspace" not in fields:
+        names = ", ".join(fields.names()) or "nothing"
+        checks.fail(_WHERE, "the file", "have the field kspace", f"{fields.path} with {names}")
+    kspace = fields["kspace"]
+    if len(kspace.shape) not in (3, 4) or 0 in kspace.shape:
         expected = "have shape (slices, coils, h, w) or (slices, h, w)"
-        checks.fail(_WHERE, "kspace", expected, "a group" if shape is None else f"{shape}")
+        checks.fail(_WHERE, "kspace", expected, f"{kspace.shape}")
     if not np.issubdtype(kspace.dtype, np.complexfloating):
         hint = "Store real and imaginary parts as one complex array."
         checks.fail(_WHERE, "kspace", "be complex", f"{kspace.dtype}", hint)
@@ -124,23 +129,23 @@ def _slice(index: Any, num_slices: int) -> int:
     return index % num_slices
 
 
-def _target(field: Any, num_slices: int, index: int) -> np.ndarray:
-    name, shape = field.name.lstrip("/"), getattr(field, "shape", None)
-    if shape is None or len(shape) != 3 or shape[0] != num_slices:
-        expected = f"have shape ({num_slices}, height, width)"
-        checks.fail(_WHERE, name, expected, "a group" if shape is None else f"{shape}")
-    target = np.asarray(field[index]).astype(np.float32)
+def _target(fields: Fields, name: str, num_slices: int, index: int) -> np.ndarray:
+    field = fields[name]
+    if len(field.shape) != 3 or field.shape[0] != num_slices:
+        checks.fail(_WHERE, name, f"have shape ({num_slices}, height, width)", f"{field.shape}")
+    if field.dtype.kind not in "fiu":
+        checks.fail(_WHERE, name, "hold real numbers", f"{field.dtype}")
+    target = fields.values(name, index).astype(np.float32)
     checks.finite(_WHERE, name, target, "The reference image is damaged.")
     return target
 
 
-def _mask(field: Any, width: int) -> np.ndarray:
-    shape = getattr(field, "shape", None)
-    mask = np.zeros(0) if shape is None else np.asarray(field).reshape(-1)
-    if mask.size != width:
+def _mask(fields: Fields, width: int) -> np.ndarray:
+    field = fields["mask"]
+    if math.prod(field.shape) != width or field.dtype.kind not in "biuf":
         expected = f"have one entry per column, {width}"
-        checks.fail(_WHERE, "mask", expected, "a group" if shape is None else f"{tuple(shape)}")
+        checks.fail(_WHERE, "mask", expected, f"{field.shape} {field.dtype}")
+    mask = fields.values("mask").reshape(-1)
     if not np.isin(mask, (0, 1)).all() or not mask.any():
-        expected = "hold 0 and 1, and 1 somewhere"
-        checks.fail(_WHERE, "mask", expected, f"{np.unique(mask)[:5]}")
+        checks.fail(_WHERE, "mask", "hold 0 and 1, and 1 somewhere", f"{np.unique(mask)[:5]}")
     return mask.astype(bool)

@@ -20,7 +20,7 @@ from jaxinv.unfolded.neural_network import na_alista
 from jaxinv.unfolded.orthogonal import Orthogonal, orthogonal_network
 from jaxinv.unfolded.scoring import Evaluation, evaluate, failure_threshold
 from jaxinv.unfolded.stagewise import fit_stagewise
-from jaxinv.unfolded.step_lista import step_lista
+from jaxinv.unfolded.step_lista import StepLista, step_lista
 from jaxinv.unfolded.storage import load, load_notes, save
 from jaxinv.unfolded.training import Fit, History, TrainingDivergedError, TrainingProgress, fit
 from jaxinv.unfolded.tuning import Tune, tune
@@ -39,6 +39,7 @@ __all__ = [
     "Lista",
     "NeuralAlista",
     "Orthogonal",
+    "StepLista",
     "TrainingDivergedError",
     "TrainingProgress",
     "Tune",

@@ -1,13 +1,10 @@
-"""Networks in files: one npz, its structure in a JSON header, no pickle."""
+"""Networks in files: one npz, its structure in a JSON header; nothing in it is run or imported."""
 
 from __future__ import annotations
 
-import hashlib
-import importlib
-import json
-import zipfile
+import os
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,24 +12,26 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv._core import checks, numerics
+from jaxinv._core import archive, checks, files, numerics
 from jaxinv.operators import LinearOperator
-from jaxinv.solvers import Layers
+from jaxinv.solvers import Layers, Solver
+from jaxinv.unfolded import _registry
 
-_FORMAT = 1
-_HEADER = "header"
-_PACKAGE = "jaxinv"
+_FORMAT = 2
+_NUMBERS = bool | int | float | complex
 
 
-def save(path: Any, layers: Layers, *, notes: Mapping[str, Any] | None = None) -> Path:
+def save(path: Any, layers: Any, *, notes: Mapping[str, Any] | None = None) -> Path:
     """Write a network to one file: weights, structure, and the operator it was made for.
 
     The file is an npz with a JSON header; every array is guarded by a checksum. It is written
     beside its place and moved there, so that an interruption leaves the old file.
 
     Args:
-        path: where; the suffix ``.npz`` is added when there is none.
-        layers: the network. Its solver's class must be one of this package.
+        path: where, in a folder that exists; the suffix ``.npz`` is added when there is none.
+        layers: the network. Of one that is made of classes of your own (or of any other tree of
+            arrays, such as ``jax.tree.leaves(layers)``) the leaves are written, and
+            ``load(path, like=...)`` puts them into a tree of the same shape.
         notes: what should travel with the weights, such as how signals are scaled, in numbers
             and texts; ``load_notes`` returns it.
 
@@ -40,8 +39,8 @@ def save(path: Any, layers: Layers, *, notes: Mapping[str, Any] | None = None) -
         The path written.
 
     Raises:
-        ValueError: notes that JSON cannot hold; a class of another package.
-        TypeError: not a network.
+        ValueError: notes that JSON cannot hold; a folder that does not exist; traced values.
+        TypeError: leaves that are no numbers.
 
     Example:
         >>> import tempfile, jaxinv as ji
@@ -53,62 +52,53 @@ def save(path: Any, layers: Layers, *, notes: Mapping[str, Any] | None = None) -
         True
     """
     where = "save"
-    if not isinstance(layers, Layers):
-        checks.fail_type(where, "layers", "be a jaxinv.Layers", layers)
     if not checks.is_concrete(layers):
         checks.fail(where, "layers", "hold numbers", "traced values", "Save outside jit and vmap.")
     if notes is not None and not isinstance(notes, Mapping):
         checks.fail_type(where, "notes", "be a dict", notes)
+    path = _named(where, path)
+    files.writable(where, "path", path)
     arrays: dict[str, np.ndarray] = {}
-    header = {
-        "format": _FORMAT,
-        "network": _encode(where, layers, arrays),
-        "notes": dict(notes or {}),
-    }
-    header["checksum"] = _checksum(header, arrays)
     try:
-        text = json.dumps(header, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        hint = f"JSON says: {error}."
-        checks.fail(where, "notes", "hold numbers, texts, lists and dicts only", "others", hint)
-    path = _path(where, path)
-    path = path if path.suffix else path.with_suffix(".npz")
-    checks.writable_folder(where, "path", path.parent)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(path.name + ".part")
-    with draft.open("wb") as file:
-        np.savez(file, **{_HEADER: np.asarray(text)}, **arrays)  # pyright: ignore[reportArgumentType]
-    draft.replace(path)
+        content = {"network": _encode(layers, arrays)}
+    except _UnregisteredError as error:
+        arrays = {}
+        content = {"leaves": _leaves(where, layers, arrays), "of": str(error)}
+    archive.write(where, path, {"format": _FORMAT, **content, "notes": dict(notes or {})}, arrays)
     return path
 
 
-def load(path: Any, *, operator: LinearOperator | None = None) -> Layers:
+def load(
+    path: Any,
+    *,
+    operator: LinearOperator | None = None,
+    like: Any = None,
+    max_bytes: int = files.BUDGET,
+) -> Any:
     """Read a network that ``save`` wrote.
 
     Args:
         path: the file.
         operator: when given, the network must have been made for this operator.
+        like: a tree with leaves of the same paths, shapes and types, for a network of classes of
+            your own; any network of the same layout will do, such as an untrained one.
+        max_bytes: most memory that the arrays may take up; known before they are read.
 
     Returns:
-        The ``Layers``.
+        The ``Layers``; with ``like`` a tree like it.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: a damaged file, one that is no network, one of a newer version, or weights
-            for another operator.
+        ValueError: a damaged file, one that is no network, one of another version, one that
+            needs ``like``, leaves that do not fit it, or weights for another operator.
 
-    Example: see ``save``.
+    Example: see ``save``. A network of your own: ``layers = load(path, like=untrained)``.
     """
     if operator is not None and not isinstance(operator, LinearOperator):
         checks.fail_type("load", "operator", "be a linear operator", operator)
-    header, arrays = _read(path)
-    try:
-        layers = _decode(header["network"], arrays)
-    except (KeyError, TypeError, AttributeError, ImportError) as error:
-        _damaged(path, f"its structure is not one of this version ({error})")
-    if not isinstance(layers, Layers):
-        _damaged(path, "it holds no network")
-    made_for = getattr(layers.solver, "operator", None)
+    path, header, arrays = _read(path, max_bytes)
+    layers = _layers(path, header, arrays) if like is None else _fill(path, header, arrays, like)
+    made_for = getattr(getattr(layers, "solver", None), "operator", None)
     if operator is not None and made_for is None:
         hint = "Load without operator=: its solver has no field of that name."
         checks.fail("load", "path", "be a network that holds its operator", f"{path}", hint)
@@ -119,75 +109,153 @@ def load(path: Any, *, operator: LinearOperator | None = None) -> Layers:
     return layers
 
 
-def load_notes(path: Any) -> dict[str, Any]:
+def load_notes(path: Any, *, max_bytes: int = files.BUDGET) -> dict[str, Any]:
     """Return the notes that were saved with a network; raises as ``load``."""
-    return _read(path)[0]["notes"]
+    path, header, _ = _read(path, max_bytes)
+    if not isinstance(header.get("notes"), dict):
+        _damaged(path, "its notes are missing")
+    return header["notes"]
 
 
-def _path(where: str, path: Any) -> Path:
-    if not isinstance(path, str | Path) or not str(path):
-        checks.fail_type(where, "path", "be the path of a file", path)
-    return Path(path)
+def _named(where: str, path: Any) -> Path:
+    path = files.as_path(where, "path", path)
+    return path if path.suffix or not path.name else path.with_suffix(".npz")
 
 
-def _read(path: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    path = _path("load", path)
-    if not path.exists() and not path.suffix:
-        path = path.with_suffix(".npz")
-    if not path.exists():
+def _read(path: Any, max_bytes: Any) -> tuple[Path, dict[str, Any], dict[str, np.ndarray]]:
+    max_bytes = checks.count("load", "max_bytes", max_bytes, maximum=2**62)
+    path = files.as_path("load", "path", path)
+    path = path if os.path.lexists(path) else _named("load", path)
+    if not os.path.lexists(path):
         raise FileNotFoundError(f"load: path must be a file, got {path}, which does not exist.")
-    if not zipfile.is_zipfile(path):
-        _damaged(path, "it is no npz archive")
+    with files.reading("load", "path", path) as stream:
+        try:
+            header, arrays = archive.read(stream, os.fstat(stream.fileno()).st_size, max_bytes)
+        except ValueError as error:
+            _damaged(path, str(error))
+    if header.get("format") != _FORMAT:
+        got = f"{path} of format {checks.show(header.get('format'))}"
+        hint = "Train or save the network again with this version."
+        checks.fail("load", "path", f"be of format {_FORMAT}", got, hint)
+    return path, header, arrays
+
+
+def _layers(path: Path, header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Layers:
+    if "leaves" in header:
+        hint = "Pass like=, a network of the same layout, such as an untrained one."
+        got = f"{path}, the leaves of a tree with {checks.show(header.get('of'))}"
+        checks.fail("load", "path", "be a network of jaxinv's own classes", got, hint)
     try:
-        with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
-            if _HEADER not in file.files:
-                _damaged(path, "it is an npz file, but not of a network")
-            arrays = {name: file[name] for name in file.files}
-        header = json.loads(str(arrays.pop(_HEADER)))
-        version, stated = header["format"], header.pop("checksum")
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, TypeError) as error:
-        _damaged(path, " ".join(str(error).split()) or type(error).__name__)
-    if version != _FORMAT:
-        checks.fail("load", "path", f"be of format {_FORMAT}", f"{path} of format {version}")
-    if stated != _checksum(header, arrays):
-        _damaged(path, "its checksum does not fit")
-    return header, arrays
+        layers = _decode(header["network"], arrays)
+        sound = isinstance(layers, Layers) and _is_sound(layers)
+    except Exception as error:  # a structure of any origin
+        _damaged(
+            path, f"its structure is not one of this version ({type(error).__name__}: {error})"
+        )
+    if not sound:
+        _damaged(path, "it holds no network")
+    return layers
+
+
+def _is_sound(layers: Layers) -> bool:
+    """Whether a network has the parts of one, and arrays where arrays belong."""
+    names = {name for name, _ in layers.axes} | set(layers.trainable)
+    held = {field.name for field in fields(layers.solver)}
+    return (
+        isinstance(layers.solver, Solver)
+        and names <= held
+        and isinstance(layers.num_layers, int)
+        and all(
+            isinstance(x, _NUMBERS) or checks.is_number_array(x) for x in jax.tree.leaves(layers)
+        )
+    )
+
+
+def _fill(path: Path, header: dict[str, Any], arrays: dict[str, np.ndarray], like: Any) -> Any:
+    """Return a tree like another one, with the leaves of the file."""
+    try:
+        if "leaves" in header:
+            found = [(str(name), arrays[array]) for name, array in header["leaves"]]
+        else:
+            tree = _decode(header["network"], arrays)
+            found = [(jax.tree_util.keystr(place), leaf) for place, leaf in _with_paths(tree)]
+    except Exception as error:
+        _damaged(path, f"its leaves are not listed ({type(error).__name__})")
+    expected, structure = jax.tree_util.tree_flatten_with_path(like)
+    if len(found) != len(expected):
+        got = f"{len(expected)} for the {len(found)} in {path}"
+        checks.fail("load", "like", "have as many leaves as the file", got)
+    bare = all(name == f"[{index}]" for index, (name, _) in enumerate(found))
+    leaves = []
+    for (name, value), (place, leaf) in zip(found, expected, strict=True):
+        ours = jax.tree_util.keystr(place)
+        if not bare and name != ours:
+            checks.fail("load", "like", f"have a leaf {name} here", ours, f"That is in {path}.")
+        leaves.append(_fitting(ours, value, leaf))
+    return jax.tree.unflatten(structure, leaves)
+
+
+def _fitting(name: str, value: Any, leaf: Any) -> Any:
+    """Return a leaf of the file in the place of another; both must have one shape and type."""
+    if isinstance(leaf, _NUMBERS) and np.shape(value) == ():
+        return type(leaf)(np.asarray(value).item())
+    ours, theirs = (f"shape {np.shape(x)} {np.asarray(x).dtype}" for x in (leaf, value))
+    if ours != theirs:
+        checks.fail("load", f"like{name}", f"have {theirs}, as in the file", ours)
+    return jnp.asarray(value)
 
 
 def _damaged(path: Any, reason: str) -> NoReturn:
+    reason = " ".join(reason.split())[:300]
     hint = "Write one with jaxinv.unfolded.save."
     checks.fail("load", "path", "be a network file in order", f"{path}: {reason}", hint)
 
 
-def _checksum(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
-    """Return SHA-256 over the header and all arrays with their names, types and shapes."""
-    digest = hashlib.sha256(json.dumps(header, sort_keys=True, default=str).encode())
-    for name in sorted(arrays):
-        value = arrays[name]
-        digest.update(f"{name} {value.dtype.str} {value.shape}".encode())
-        digest.update(np.ascontiguousarray(value).tobytes())
-    return digest.hexdigest()
+def _with_paths(tree: Any) -> list[tuple[Any, Any]]:
+    return jax.tree_util.tree_flatten_with_path(tree)[0]
 
 
-def _encode(where: str, value: Any, arrays: dict[str, np.ndarray]) -> Any:
+def _leaves(where: str, tree: Any, arrays: dict[str, np.ndarray]) -> list[list[str]]:
+    """Put the leaves of a tree into ``arrays``; return their paths and names."""
+    found = []
+    for place, leaf in _with_paths(tree):
+        shown = f"layers{jax.tree_util.keystr(place)}"
+        numeric = isinstance(leaf, _NUMBERS) or checks.is_number_array(leaf)
+        if not numeric:
+            checks.fail_type(where, shown, "be an array of numbers, as every leaf", leaf)
+        found.append([jax.tree_util.keystr(place), _kept(leaf, arrays)])
+    if not found:
+        checks.fail_type(where, "layers", "be a jaxinv.Layers, or a tree of arrays", tree)
+    return found
+
+
+def _kept(value: Any, arrays: dict[str, np.ndarray]) -> str:
+    name = f"array{len(arrays)}"
+    arrays[name] = np.asarray(value)
+    return name
+
+
+class _UnregisteredError(Exception):
+    """A class that no file may name; holds how it is called."""
+
+
+def _encode(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     """Return a JSON tree for a value; its arrays go to ``arrays`` under numbered names."""
     if value is None or isinstance(value, bool | int | str):
         return value
-    if isinstance(value, jax.Array | np.ndarray | np.generic):
-        name = f"array{len(arrays)}"
-        arrays[name] = np.asarray(value)
-        return {"array": name}
+    if checks.is_number_array(value):
+        return {"array": _kept(value, arrays)}
     if isinstance(value, float):
         return {"float": value.hex()}
-    if isinstance(value, tuple) and not hasattr(value, "_fields"):
-        return {"tuple": [_encode(where, entry, arrays) for entry in value]}
-    if isinstance(value, list):
-        return [_encode(where, entry, arrays) for entry in value]
-    if is_dataclass(value) and type(value).__module__.split(".")[0] == _PACKAGE:
-        held = {f.name: _encode(where, getattr(value, f.name), arrays) for f in fields(value)}
-        return {"class": f"{type(value).__module__}:{type(value).__qualname__}", "fields": held}
-    hint = "Save jax.tree.leaves(layers) with numpy.savez."
-    checks.fail(where, "layers", f"be made of arrays and classes of {_PACKAGE}", value, hint)
+    if type(value) is tuple:
+        return {"tuple": [_encode(entry, arrays) for entry in value]}
+    if type(value) is list:
+        return [_encode(entry, arrays) for entry in value]
+    registered = _registry.names().get(type(value))
+    if registered is None:
+        raise _UnregisteredError(type(value).__name__)
+    held = {f.name: _encode(getattr(value, f.name), arrays) for f in fields(value)}
+    return {"class": registered, "fields": held}
 
 
 def _decode(tree: Any, arrays: Mapping[str, np.ndarray]) -> Any:
@@ -195,23 +263,20 @@ def _decode(tree: Any, arrays: Mapping[str, np.ndarray]) -> Any:
         return tree
     if isinstance(tree, list):
         return [_decode(entry, arrays) for entry in tree]
-    ((kind, content),) = tree.items() if len(tree) == 1 else (("class", tree["class"]),)
+    if "class" in tree:
+        found = _registry.classes()[tree["class"]]
+        if {f.name for f in fields(found)} != set(tree["fields"]):  # pyright: ignore[reportArgumentType]
+            raise ValueError(f"fields of {tree['class']}")
+        held = {name: _decode(entry, arrays) for name, entry in tree["fields"].items()}
+        for field in fields(found):  # pyright: ignore[reportArgumentType]
+            if field.metadata.get("static", False):
+                hash(held[field.name])  # jax.jit will want to
+        return found(**held)
+    ((kind, content),) = tree.items()
     if kind == "array":
         return jnp.asarray(arrays[content])
     if kind == "float":
         return float.fromhex(content)
     if kind == "tuple":
         return tuple(_decode(entry, arrays) for entry in content)
-    found = _class(content)
-    return found(**{name: _decode(entry, arrays) for name, entry in tree["fields"].items()})
-
-
-def _class(name: str) -> Any:
-    """Return a dataclass of this package by its name; nothing else is ever called."""
-    module, _, attribute = name.partition(":")
-    if module.split(".")[0] != _PACKAGE:
-        raise ImportError(f"{name} is not of {_PACKAGE}")
-    found = getattr(importlib.import_module(module), attribute)
-    if not (isinstance(found, type) and is_dataclass(found)):
-        raise TypeError(f"{name} is no dataclass")
-    return found
+    raise ValueError(f"a {kind}")
