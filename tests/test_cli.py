@@ -92,8 +92,8 @@ def test_sweep_with_the_other_solver(capsys, small):
         (("sweep", "lasso", "--dtype", "float16"), "dtype must be one of float32, float64"),
         (("sweep", "lasso", "--plot", "a.txt"), "plot must end in .png"),
         (("sweep",), "the following arguments are required: PRESET"),
-        (("sweep", "lasso", "--plot", ""), "plot must end in .png"),
-        (("sweep", "lasso", "--plot", "/dev/null/a.png"), "folder that can be written"),
+        (("sweep", "lasso", "--plot", ""), "plot must be a path"),
+        (("sweep", "lasso", "--plot", "/dev/null/a.png"), "folder that exists"),
         (("sweep", "lasso", "--seed", "-1"), "seed must be in [0, 2**32)"),
         (("sweep", "lasso", "--store", "/dev/null/a.sqlite"), "folder of store"),
         (("swep", "lasso"), "invalid choice: 'swep'"),
@@ -132,7 +132,7 @@ def test_reconstruct_writes_figure_and_estimate(capsys, tmp_path, monkeypatch):
     assert (code, err) == (0, "")
     assert "estimate: e.png" in out
     assert (tmp_path / "e.png").read_bytes().startswith(b"\x89PNG")
-    assert len(list((tmp_path / "results").glob("*.png"))) == 1
+    assert [entry.name for entry in tmp_path.iterdir()] == ["e.png"]
 
 
 def test_reproduce_lists_and_writes(capsys, tmp_path, monkeypatch):

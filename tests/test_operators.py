@@ -269,3 +269,18 @@ def test_magnitude_has_derivative_zero_at_zero():
 
     np.testing.assert_array_equal(jax.grad(loss)(np.zeros(3)), np.zeros(3))
     assert np.all(np.isfinite(jax.hessian(loss)(np.zeros(3))))
+
+
+def test_a_kernel_that_changes_the_brightness_is_said_or_normalized(tmp_path):
+    ji.data.save_image(tmp_path / "kernel.png", np.ones((3, 3)))
+    kernel = ji.data.image(tmp_path / "kernel.png")
+    with pytest.warns(UserWarning, match=r"convolution: kernel has sum 9, .*normalize=True"):
+        O.convolution(kernel, (8, 8))
+    x = jnp.ones((8, 8))
+    blur = O.convolution(kernel, (8, 8), normalize=True)
+    np.testing.assert_allclose(blur @ x, 1, rtol=1e-5)
+    np.testing.assert_allclose(O.convolution(kernel, (8, 8), normalize=False) @ x, 9, rtol=1e-5)
+    huge = O.convolution(kernel * np.float32(1e38), (8, 8), normalize=True)
+    np.testing.assert_allclose(huge @ x, 1, rtol=1e-5)
+    with pytest.raises(ValueError, match="convolution: kernel must have a sum that is not 0"):
+        O.convolution([1.0, -1.0], 8, normalize=True)

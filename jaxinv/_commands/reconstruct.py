@@ -105,7 +105,7 @@ def run(options: argparse.Namespace) -> int:
     from rich.progress import Progress as Bar
 
     from jaxinv.data import save_image
-    from jaxinv.data._files import check_image_path
+    from jaxinv.data._saving import check_image_path
     from jaxinv.experiments.reconstruct import reconstruct
     from jaxinv.viz._figure import check_path
     from jaxinv.viz.images import plot_reconstruction
@@ -113,8 +113,10 @@ def run(options: argparse.Namespace) -> int:
     name = Path(options.image).stem
     default = f"reconstruct-{name}-{options.operator}-{options.prior}.png"
     figure = os.path.join("results", default) if options.plot is None else options.plot
+    drawn = options.out is None or options.plot is not None
     key = _options.root_key("reconstruct", options)
-    check_path("reconstruct", figure)
+    if drawn:
+        check_path("reconstruct", figure)
     if options.out is not None:
         check_image_path("reconstruct", "out", options.out)
     with Bar(console=Console(), transient=True) as bar:
@@ -136,11 +138,10 @@ def run(options: argparse.Namespace) -> int:
             progress=lambda text, share: bar.update(task, description=text, completed=share),
         )
     _show(name, found)
-    plot_reconstruction(found, figure)
     if options.out is not None:
-        save_image(options.out, found.estimate)
-        print(f"estimate: {options.out}")
-    print(f"figure: {figure}")
+        print(f"estimate: {save_image(options.out, found.estimate)}")
+    if drawn:
+        print(f"figure: {plot_reconstruction(found, figure)}")
     return 0
 
 

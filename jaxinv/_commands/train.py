@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import time
 from pathlib import Path
 from typing import Any, NoReturn
@@ -19,7 +18,7 @@ _EXAMPLE = """\
 examples:
   jaxinv train alista
   jaxinv train hyperlista --sparsity 0.05
-  jaxinv train alamp --snr 30 --layers 12 --out runs/alamp.npz
+  jaxinv train alamp --snr 30 --layers 12 --out alamp.npz
 """
 
 
@@ -66,7 +65,9 @@ def add_parser(commands: Any) -> None:
         "--rate", type=float, metavar="R", help="rate of Adam; default by kind of weight"
     )
     network.add_argument(
-        "--out", metavar="FILE", help="network to write; default results/NETWORK-MxN-T.npz"
+        "--out",
+        metavar="FILE",
+        help="network to write, in a folder that exists; default results/NETWORK-MxN-T.npz",
     )
     test = parser.add_argument_group("the test")
     test.add_argument(
@@ -94,6 +95,7 @@ def run(options: argparse.Namespace) -> int:
     family = _family(options, operator_key)
     signals = Signals(options.sparsity, options.snr)
     layers = chosen.make(make_key, family.operator, options.layers, signals)
+    out.parent.mkdir(exist_ok=True)
     with TrainDisplay(chosen, options) as display:
         try:
             result = train(train_key, chosen, layers, family, **_training(options, chosen, display))
@@ -156,29 +158,23 @@ def _check(options: argparse.Namespace, chosen: Any) -> None:
 
 
 def _out(options: argparse.Namespace) -> Path:
-    """Return where the network goes; refuse a place that cannot be written."""
-    from jaxinv._core import checks
+    """Return where the network goes; refuse a place that cannot be written.
+
+    Only ``results``, the default's folder, is made.
+    """
+    from jaxinv._core import checks, files
 
     if options.out is None:
         name = f"{options.network}-{options.measurements}x{options.size}-{options.layers}.npz"
         out = Path("results") / name
     else:
-        out = Path(options.out)
+        out = files.as_path(_WHERE, "out", options.out)
         if not out.name or out.is_dir():
             checks.fail(_WHERE, "out", "be a file", repr(options.out))
         out = out if out.suffix else out.with_suffix(".npz")
     if out.suffix != ".npz":
         checks.fail(_WHERE, "out", "end in .npz", repr(options.out))
-    checks.writable_folder(_WHERE, "out", out.parent)
-    if out.exists() and not os.access(out, os.W_OK):
-        checks.fail(_WHERE, "out", "be a file that can be written to", str(out))
-    if out.parent.is_dir():  # a folder may say that it can be written to, and refuse
-        draft = out.with_name(out.name + ".part")
-        try:
-            draft.touch()
-            draft.unlink()
-        except OSError as error:
-            checks.fail(_WHERE, "out", "be a file that can be written to", f"{out} ({error})")
+    files.writable(_WHERE, "out", out, folder_is_made=options.out is None)
     return out
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -309,9 +309,9 @@ def _noise(noise_db: Any, noise_std: Any) -> Noise:
 
 
 def _pixels(image: Any, size: Any, gray: bool) -> np.ndarray:
-    if isinstance(image, str | Path):
+    if isinstance(image, str | os.PathLike):
         pixels = data.image(image, size=size, gray=gray)
-    elif not isinstance(image, np.ndarray | jax.Array):
+    elif not hasattr(image, "shape"):
         checks.fail_type(_WHERE, "image", "be a name, a path or an array", image)
     elif size is not None or gray:
         hint = "Prepare the array before the call."

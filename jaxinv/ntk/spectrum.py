@@ -183,7 +183,8 @@ def expected_operator(kernel: Any) -> Convolution:
     """
     column = expected_column("expected_operator", kernel)
     shifts = tuple(size // 2 for size in column.shape)  # where ``convolution`` has its center
-    return convolution(jnp.roll(column, shifts, tuple(range(column.ndim))), column.shape)
+    kernel = jnp.roll(column, shifts, tuple(range(column.ndim)))
+    return convolution(kernel, column.shape, normalize=False)
 
 
 def expected_column(where: str, kernel: Any) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import jax
@@ -14,6 +15,8 @@ from jaxinv.operators._spectrum import Diagonalization
 from jaxinv.operators._transforms import Fourier, Hartley, fft_ready
 
 Array = jax.Array
+
+_ROUNDING = 1e-2  # of a sum: kernels are written with two or three digits
 
 
 @pytree
@@ -74,7 +77,7 @@ class Convolution(LinearOperator):
         return jnp.roll(jnp.pad(kernel, widths), shifts, axis=tuple(range(kernel.ndim)))
 
 
-def convolution(kernel: Any, shape: Any) -> Convolution:
+def convolution(kernel: Any, shape: Any, *, normalize: bool | None = None) -> Convolution:
     r"""Convolve circularly with a kernel: blur and deblurring.
 
     .. math:: y_i = \sum_j h_j\, x_{(i + c - j) \bmod n}, \qquad c = \lfloor k / 2 \rfloor
@@ -87,12 +90,17 @@ def convolution(kernel: Any, shape: Any) -> Convolution:
         kernel: h, with as many axes as ``shape`` (1, 2 or more), no longer than it along any;
             finite.
         shape: shape of x.
+        normalize: True divides the kernel by its sum, as a blur that keeps the brightness has
+            it. By default the kernel stays as it is, and one with two or more axes and no
+            negative entry, whose sum is not 1 (an image of a kernel, read from a file), is
+            warned of; False says that it is meant.
 
     Returns:
         An operator from ``shape`` to ``shape``. Its norm is max |ĥ|, exactly.
 
     Raises:
-        ValueError: a kernel with another number of axes, larger than the signal, or not finite.
+        ValueError: a kernel with another number of axes, larger than the signal, or not finite;
+            one of sum 0 with ``normalize``.
 
     Cost: three FFTs a product (the kernel's, the signal's, the inverse), also for ``gram``.
 
@@ -111,4 +119,29 @@ def convolution(kernel: Any, shape: Any) -> Convolution:
         expected = f"have {len(shape)} axis (axes), each from 1 to the size in shape {shape}"
         checks.fail("convolution", "kernel", expected, f"shape {kernel.shape}")
     checks.finite("convolution", "kernel", kernel)
+    if normalize is None:
+        _warn_of_gain(kernel)
+    elif checks.boolean("convolution", "normalize", normalize):
+        kernel = _normalized(kernel)
     return Convolution(kernel, shape)
+
+
+def _normalized(kernel: Array) -> Array:
+    kernel = kernel / numerics.exponent(kernel)  # the sum of large entries would overflow
+    total = jnp.sum(kernel)
+    if checks.is_concrete(total) and total == 0:
+        checks.fail(
+            "convolution", "kernel", "have a sum that is not 0", "0", "Pass normalize=False."
+        )
+    return kernel / total
+
+
+def _warn_of_gain(kernel: Array) -> None:
+    """Say that a kernel that looks like a blur changes the brightness."""
+    if kernel.ndim < 2 or not checks.is_concrete(kernel) or jnp.iscomplexobj(kernel):
+        return
+    total = float(jnp.sum(kernel))
+    if bool(jnp.all(kernel >= 0)) and abs(total - 1) > _ROUNDING:
+        text = f"convolution: kernel has sum {total:.4g}, by which it multiplies the brightness."
+        hint = "Pass normalize=True to divide by it, or normalize=False if it is meant."
+        warnings.warn(f"{text} {hint}", stacklevel=3)

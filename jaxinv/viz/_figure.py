@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from pathlib import Path
 from typing import Any
 
-from jaxinv._core import checks
+from jaxinv._core import checks, files
 
 INK = "#222222"
 PUBLISHED = "#8a8a8a"
@@ -30,24 +29,20 @@ def figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tupl
 
 def check_path(where: str, path: str | os.PathLike[str], argument: str = "plot") -> Path:
     """Return the path of a figure to be written; refuse a suffix or a folder that cannot be."""
-    target = Path(path)
+    target = files.as_path(where, argument, path)
     if target.suffix.lower() not in _FORMATS:
         checks.fail(where, argument, f"end in {', '.join(_FORMATS)}", repr(str(path)))
-    checks.writable_folder(where, argument, target.parent)
+    files.writable(where, argument, target, folder_is_made=True)
     return target
 
 
 def save(drawing: Any, path: str | os.PathLike[str]) -> str:
     """Write a figure: whole, or not at all."""
     target = check_path("plot", path, "path")
-    draft = target.with_name(f".{target.name}.part{target.suffix}")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        drawing.savefig(draft, dpi=150)
-        draft.replace(target)
+        target.parent.mkdir(exist_ok=True)
+        with files.writing(target) as stream:
+            drawing.savefig(stream, dpi=150, format=target.suffix[1:].lower())
     except OSError as error:
         raise OSError(f"plot: {target} cannot be written ({error.strerror}).") from None
-    finally:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
     return str(target)
