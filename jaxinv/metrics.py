@@ -93,6 +93,8 @@ def psnr(estimate: Any, truth: Any, *, data_range: Any = None) -> Array:
     """
     data_range = _data_range("psnr", estimate, truth, data_range)
     estimate, truth = _pair("psnr", estimate, truth)
+    if truth.size == 0:
+        checks.fail("psnr", "truth", "have at least one entry", truth)
     error = numerics.safe_norm((estimate - truth) / data_range)
     return -_decibels(error / math.sqrt(truth.size))
 

@@ -33,6 +33,7 @@ NPY = {
     "long header": npy_header("{" + " " * 60000 + "}"),
     "not a dict": npy_header("[1]\n"),
     "60000 x 60000": described("<f8", (60000, 60000)),
+    "floats of 4 times its size": described("|u1", (20000, 20000)),
     "huge sides": described("<f8", (2**62, 2**62)),
     "negative sides": described("<f8", (-4, -4)),
     "huge numbers": described("|V1000000000", (4, 4)),

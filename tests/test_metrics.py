@@ -137,3 +137,8 @@ def test_images_without_a_clear_range_are_refused(score, estimate, truth, messag
     with pytest.raises(ValueError, match=f"{name}: data_range must be given .*{message}"):
         score(estimate, truth)
     assert score(truth, truth, data_range=255) > 0
+
+
+def test_no_pixels_have_no_score():
+    with pytest.raises(ValueError, match="psnr: truth must have at least one entry"):
+        metrics.psnr(np.zeros((0, 3)), np.zeros((0, 3)))

@@ -25,9 +25,6 @@ ROWS = [
 ]
 
 
-TREES = ("params", "trajectory")  # a list is a tree there
-
-
 class Tensor:
     """What an array of PyTorch offers: ``__array__``, and a type of its own."""
 
@@ -76,9 +73,8 @@ def test_foreign_arrays_are_taken_by_value_or_refused(subject):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         expected = jax.tree.leaves(subject.call(**right))
-        for form, make in TAKEN.items():
-            trees = TREES if form == "list of arrays" else ()
-            given = {name: make(value) for name, value in arrays.items() if name not in trees}
+        for form in ("big-endian", "DataArray"):  # JAX itself takes neither
+            given = {name: TAKEN[form](value) for name, value in arrays.items()}
             found = jax.tree.leaves(subject.call(**{**right, **given}))
             for ours, theirs in zip(found, expected, strict=True):
                 np.testing.assert_array_equal(ours, theirs, err_msg=form)
@@ -92,6 +88,14 @@ def test_foreign_arrays_are_taken_by_value_or_refused(subject):
             assert names_argument(subject, text), (form, text)
             assert hint in text, (form, text)
             assert "\n" not in text
+
+
+@pytest.mark.parametrize("form", TAKEN)
+def test_every_form_is_taken_by_value(form):
+    values = np.arange(6, dtype=np.float32).reshape(2, 3)
+    np.testing.assert_array_equal(checks.array("f", "x", TAKEN[form](values)), values)
+    with pytest.raises(ValueError, match=r"f: x must have 1 dimension"):
+        checks.array("f", "x", TAKEN[form](values), ndim=1)
 
 
 @pytest.mark.parametrize(
@@ -172,9 +176,12 @@ def test_scalars_of_other_libraries(form):
 
 
 def test_scalars_refuse_masked_and_missing_values():
-    for value in (np.ma.masked, pd.Series([1, None], dtype="Int64"), pd.NA, 10**400):
-        with pytest.raises((TypeError, ValueError), match=r"^f: a must"):
+    for value in (
+        np.ma.masked, pd.Series([1, None], dtype="Int64"), pd.NA, 10**400, xr.DataArray(-1.0)
+    ):  # fmt: skip
+        with pytest.raises((TypeError, ValueError), match=r"^f: a must.*\.$") as caught:
             checks.positive("f", "a", value)
+        assert "\n" not in str(caught.value)
 
 
 def test_lists_may_hold_tracers():

@@ -110,7 +110,9 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, is_header: bool) ->
     if not info.filename.endswith(".npy"):
         raise ValueError("it holds something else than arrays")
     with archive.open(info) as stream:
-        found = npy.read(stream, info.file_size, info.file_size, "U" if is_header else "biufc")
+        found = npy.read(
+            stream, info.file_size, info.file_size, kinds="U" if is_header else "biufc"
+        )
         if stream.read(1):  # reading to the end also compares the checksum of the zip
             raise ValueError("it holds something else than arrays")
         return found

@@ -45,11 +45,15 @@ def show(value: Any) -> str:
         if is_key(value):
             return f"a PRNG key of shape {tuple(value.shape)}"
         if value.shape == () and is_concrete(value):
-            return f"{value} ({value.dtype})"
+            return f"{_short(str(value))} ({value.dtype})"
         return f"shape {tuple(value.shape)} {value.dtype}"
     if isinstance(getattr(value, "shape", None), tuple) and not isinstance(value, type):
         return f"shape {tuple(value.shape)} {getattr(value, 'dtype', '')}".rstrip()
-    text = " ".join(repr(value).split())
+    return _short(repr(value))
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

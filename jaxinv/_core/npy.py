@@ -14,14 +14,17 @@ _HEADERS: dict[tuple[int, int], Any] = {
 }
 
 
-def read(stream: IO[bytes], available: int, max_bytes: int, kinds: str = "biufc") -> np.ndarray:
+def read(
+    stream: IO[bytes], available: int, max_bytes: int, *, kinds: str = "biufc", copies: int = 0
+) -> np.ndarray:
     """Return the array that a stream holds in the format of ``numpy.save``.
 
     Args:
         stream: at the first byte of the array.
         available: bytes from there to the end.
-        max_bytes: most bytes that the array may have.
+        max_bytes: most bytes that the array and its copies may have.
         kinds: kinds of types that are allowed; never objects.
+        copies: bytes an entry that the caller will need besides.
 
     Raises:
         ValueError: anything else; the text says what, in a few words.
@@ -33,8 +36,10 @@ def read(stream: IO[bytes], available: int, max_bytes: int, kinds: str = "biufc"
     if any(side < 0 for side in shape):
         raise ValueError(f"its shape is {shape}")
     size = math.prod(shape) * dtype.itemsize
-    if size > max_bytes:
-        raise ValueError(f"it declares {size / 2**20:.0f} MiB, over the {max_bytes / 2**20:.0f}")
+    needed = size + math.prod(shape) * copies
+    if needed > max_bytes:
+        most = f"{max_bytes / 2**20:.0f} of max_bytes"
+        raise ValueError(f"it would take {needed / 2**20:.0f} MiB of memory, over the {most}")
     content = stream.read(size) if size <= available - (stream.tell() - start) else b""
     if len(content) != size:
         raise ValueError("it is cut short")

@@ -17,12 +17,12 @@ def read(path: Any, *, shrinks: bool, max_bytes: int) -> np.ndarray:
     path = files.as_path("image", "name_or_path", path)
     with files.reading("image", "the file", path) as stream:
         if path.suffix.lower() == ".npy":
-            return _read_npy(stream, path, max_bytes)
+            return _read_npy(stream, path, max_bytes, 4 + 8 * shrinks)  # as floats, and resized
         return _pillow.read(stream, str(path), shrinks=shrinks, max_bytes=max_bytes)
 
 
-def _read_npy(stream: IO[bytes], path: Path, max_bytes: int) -> np.ndarray:
+def _read_npy(stream: IO[bytes], path: Path, max_bytes: int, copies: int) -> np.ndarray:
     try:
-        return npy.read(stream, os.fstat(stream.fileno()).st_size, max_bytes)
+        return npy.read(stream, os.fstat(stream.fileno()).st_size, max_bytes, copies=copies)
     except ValueError as error:
         checks.fail("image", "the file", "hold one NumPy array", f"{path} ({error})")
