@@ -24,7 +24,7 @@ def real_dtype(dtype: Any) -> Any:
 
 def sum_squares(x: Array) -> Array:
     """Return ``sum |x|²``, real also for complex ``x``; of extreme numbers it overflows."""
-    return jnp.sum(jnp.real(x * jnp.conj(x)))
+    return jnp.sum(_squares(x))
 
 
 def power_of_two(size: Array) -> Array:
@@ -44,9 +44,10 @@ def largest(x: Array) -> Array:
     return jnp.max(jnp.abs(x), initial=0)
 
 
-def exponent(x: Array) -> Array:
+def order(*arrays: Array) -> Array:
     """Return the power of two at or below max |x|, constant for derivatives; 1 where none is."""
-    power = power_of_two(lax.stop_gradient(largest(x)))
+    sizes = [largest(lax.stop_gradient(x)) for x in arrays]
+    power = power_of_two(sizes[0] if len(sizes) == 1 else jnp.max(jnp.stack(sizes)))
     return jnp.where(jnp.isfinite(power) & (power > 0), power, 1)
 
 
@@ -57,23 +58,21 @@ def safe_norm(x: Array, axis: int | tuple[int, ...] | None = None) -> Array:
     Over all entries, or over some axes, which are then kept with size 1. The derivative is 0 at 0
     (``jnp.linalg.norm`` gives NaN there); NaN stays NaN.
     """
-    return _norm_and_direction(x, axis)[0]
+    size = largest(x)
+    size = jnp.where((size > 0) & (size < jnp.inf), size, 1)
+    return size * jnp.sqrt(jnp.sum(_squares(x / size), axis=axis, keepdims=axis is not None))
 
 
 @safe_norm.defjvp
 def _safe_norm_jvp(axis: Any, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    norm, direction = _norm_and_direction(primals[0], axis)
+    norm = safe_norm(primals[0], axis)
+    direction = primals[0] / jnp.where(norm > 0, norm, 1)
     change = jnp.real(jnp.conj(direction) * tangents[0])
     return norm, jnp.sum(change, axis=axis, keepdims=axis is not None)
 
 
-def _norm_and_direction(x: Array, axis: Any) -> tuple[Array, Array]:
-    """Return ‖x‖ and x / ‖x‖, 0 at 0: neither forms a number of another order than x and 1."""
-    scale = exponent(x)
-    x = x / scale
-    squares = jnp.sum(jnp.real(x * jnp.conj(x)), axis=axis, keepdims=axis is not None)
-    root = safe_sqrt(squares)
-    return scale * root, safe_divide(x, root)
+def _squares(x: Array) -> Array:
+    return jnp.real(x * jnp.conj(x)) if jnp.iscomplexobj(x) else x * x
 
 
 def safe_divide(numerator: Any, denominator: Any, default: float = 0.0) -> Array:
@@ -84,6 +83,8 @@ def safe_divide(numerator: Any, denominator: Any, default: float = 0.0) -> Array
 
 def magnitude(v: Array) -> Array:
     """Return |v| at any scale, with derivative 0 at 0 also for complex ``v``."""
+    if not jnp.iscomplexobj(v):
+        return jnp.abs(v)
     zero = v == 0
     return jnp.where(zero, 0, jnp.abs(jnp.where(zero, 1, v)))
 

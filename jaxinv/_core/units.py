@@ -6,7 +6,7 @@ its numbers has a unit, by which it is divided as well: a penalty λ of λ‖u�
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -46,46 +46,44 @@ class Scale(NamedTuple):
     data: Array
 
 
-def scale_of(size: Array) -> Array:
-    """Return the power of two at or below a size >= 0; 1 for 0, NaN and infinity."""
-    power = numerics.power_of_two(lax.stop_gradient(size))
-    return jnp.where(jnp.isfinite(power) & (power > 0), power, 1)
-
-
 def to_units(value: Any, unit: Unit, scale: Scale) -> Any:
     """Divide every floating array of ``value`` by its unit; None and integers stay."""
-    return _rescaled(value, Unit(-unit.unknown, -unit.data), scale)
+    inverse = Unit(-unit.unknown, -unit.data)
+
+    def divided(held: Array) -> Array:
+        if held.ndim or jnp.iscomplexobj(held):
+            return _multiplied(held, inverse, scale)
+        # a setting such as a penalty may be subnormal, which processors read as 0
+        tiny, raised = _raised(held)
+        lifted = _multiplied(jnp.where(tiny, raised, held), inverse, scale)
+        return jnp.where(tiny, lifted / _LIFT, lifted)
+
+    return _mapped(divided, value, unit)
 
 
 def from_units(value: Any, unit: Unit, scale: Scale) -> Any:
     """Multiply every floating array of ``value`` by its unit."""
-    return _rescaled(value, unit, scale)
+    return _mapped(lambda held: _multiplied(held, unit, scale), value, unit)
 
 
-def _rescaled(value: Any, unit: Unit, scale: Scale) -> Any:
-    """Multiply by the powers one after the other: their product alone may not be representable."""
-    powers = [(scale.data, unit.data), (scale.unknown, unit.unknown)]
-
-    def multiplied(held: Array) -> Array:
-        real = numerics.real_dtype(held.dtype)
-        for turn in range(2):  # no unit has a power above two
-            for size, power in powers:
-                if abs(power) > turn:
-                    factor = size.astype(real)
-                    held = held * factor if power > 0 else held / factor
-        return held
-
+def _mapped(function: Callable[[Array], Array], value: Any, unit: Unit) -> Any:
     def one(leaf: Any) -> Any:
         held = jnp.asarray(leaf)
-        if unit == NONE or not jnp.issubdtype(held.dtype, jnp.inexact):
-            return leaf
-        if held.ndim or jnp.iscomplexobj(held):
-            return multiplied(held)
-        # a setting such as a penalty may be subnormal, which processors read as 0
-        tiny, raised = _raised(held)
-        return jnp.where(tiny, multiplied(raised) * _LIFT**-1, multiplied(held))
+        inexact = unit != NONE and jnp.issubdtype(held.dtype, jnp.inexact)
+        return function(held) if inexact else leaf
 
     return jax.tree.map(one, value)
+
+
+def _multiplied(held: Array, unit: Unit, scale: Scale) -> Array:
+    """Multiply by the powers one after the other: their product alone may not be representable."""
+    real = numerics.real_dtype(held.dtype)
+    for turn in range(2):  # no unit has a power above two
+        for size, power in ((scale.data, unit.data), (scale.unknown, unit.unknown)):
+            if abs(power) > turn:
+                factor = size.astype(real)
+                held = held * factor if power > 0 else held / factor
+    return held
 
 
 _LIFT = 2.0**24  # lifts the smallest subnormal number of a type to a normal one

@@ -13,7 +13,7 @@ from jaxinv._core.units import Scale
 from jaxinv.operators import LinearOperator
 from jaxinv.problems import Problem
 from jaxinv.solvers._base import Solver
-from jaxinv.solvers._linearized import cotangent
+from jaxinv.solvers._linearized import cotangent, probe
 from jaxinv.solvers._proximal import Rescaled
 
 Array = jax.Array
@@ -54,7 +54,7 @@ def normalized(solver: Solver, problem: Problem, u0: Any) -> Normalized:
     if solver.units is None:
         return Normalized(solver, problem, u0, None)
     point = lax.stop_gradient(solver.one_start(u0))
-    data = numerics.exponent(problem.y)
+    data = numerics.order(problem.y)
     free = solver.scales_unknown and is_homogeneous(problem)
     factor = 1 / (_model_scale(problem, point) if free else data)
     unknown = factor * data if free else jnp.ones_like(data)
@@ -80,11 +80,8 @@ def is_homogeneous(problem: Problem) -> bool:
 
 
 def _model_scale(problem: Problem, u: Any) -> Array:
-    """Return the order of the entries of J* w, for w of order 1: never from y, which trials share
-    no more than their noise."""
+    """Return the order of J* w for a w of order 1: not of y, which trials do not share."""
     problem = lax.stop_gradient(problem._replace(truth=None))
-    weights = jax.random.normal(jax.random.key(0), problem.y.shape, problem.y.dtype)
     prediction, pullback = jax.vjp(problem.predict, u)
-    pulled = pullback(cotangent(weights, prediction))[0]
-    sizes = [numerics.largest(leaf) for leaf in jax.tree.leaves(pulled)]
-    return units.scale_of(jnp.max(jnp.stack(sizes)))
+    pulled = pullback(cotangent(probe(problem.y), prediction))[0]
+    return numerics.order(*jax.tree.leaves(pulled))
