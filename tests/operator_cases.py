@@ -34,6 +34,15 @@ def _boolean(key: Array, shape: tuple[int, ...]) -> Array:
     return O.random_mask(key, shape, 0.5)
 
 
+def _integers(key: Array) -> Array:
+    """Weights as an image file holds them: 255 and 0 among them, squares beyond their type."""
+    return _punctured(jax.random.randint(key, (6,), 1, 256).astype("uint8").at[1].set(255))
+
+
+def _punctured(weights: Array) -> Array:
+    return weights.at[..., 0].set(0)
+
+
 def _weighted_sums(matrix: Array, x: Array) -> Array:
     return jnp.stack([jnp.sum(matrix * x), x[0, 0] - x[1, 2], jnp.sum(jnp.flip(matrix) * x)])
 
@@ -66,13 +75,17 @@ OPERATORS = [
     OperatorCase("gaussian-complex", lambda key: O.gaussian(key, 6, 4, dtype=complexes())),
     OperatorCase("identity", lambda key: O.identity((2, 3))),
     OperatorCase("mask-boolean", lambda key: O.mask(_boolean(key, (3, 4)))),
-    OperatorCase("mask-integer", lambda key: O.mask(jax.random.randint(key, (6,), -2, 3))),
-    OperatorCase("mask-real", lambda key: O.mask(normal(key, (6,)))),
-    OperatorCase("mask-complex", lambda key: O.mask(_complex(key, (6,)))),
+    OperatorCase("mask-integer", lambda key: O.mask(_integers(key))),
+    OperatorCase("mask-real", lambda key: O.mask(_punctured(normal(key, (6,))))),
+    OperatorCase("mask-complex", lambda key: O.mask(_punctured(_complex(key, (6,))))),
     OperatorCase("fourier", lambda key: O.subsampled_fourier(_boolean(key, (4, 6)))),
-    OperatorCase("fourier-weights", lambda key: O.subsampled_fourier(_complex(key, (7,)))),
     OperatorCase(
-        "fourier-real", lambda key: O.subsampled_fourier(normal(key, (3, 4)), real=True), True
+        "fourier-weights", lambda key: O.subsampled_fourier(_punctured(_complex(key, (7,))))
+    ),
+    OperatorCase(
+        "fourier-real",
+        lambda key: O.subsampled_fourier(_punctured(normal(key, (3, 4))), real=True),
+        True,
     ),
     OperatorCase("mri", lambda key: O.mri(_boolean(key, (4, 5)))),
     OperatorCase("mri-real", lambda key: O.mri(_boolean(key, (5, 4)), real=True), True),

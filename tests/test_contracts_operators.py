@@ -135,16 +135,91 @@ def test_gram_is_adjoint_after_apply(case):
     assert_close(gram(op, x), adjoint(op, apply(op, x)), 256)
 
 
+SCALES = np.array([1, 1e-18, 1e-9, 1e9, 1e18], floats())
+
+
+@functools.partial(jax.jit, static_argnames="by_leaves")
+def at_scales(op, x, by_leaves):
+    """Norm and Gram product of A at every scale c, by c A or by scaled leaves, over c and c²."""
+
+    def one(c):
+        scaled = c * op
+        back = scaled.adjoint(scaled(x / c)) / c
+        held = jax.tree.map(lambda leaf: leaf * c if _inexact(leaf) else leaf, op)
+        return (held if by_leaves else scaled).norm() / c, scaled.gram(x / c) / c, back
+
+    return jax.vmap(one)(SCALES)
+
+
+def _inexact(leaf):
+    return jnp.issubdtype(leaf.dtype, jnp.inexact)
+
+
 @linear
-def test_norm_is_the_largest_singular_value(case):
+def test_norm_and_gram_follow_every_scale(case):
     op = build(case)
     matrix = dense_matrix(op)
     if case.real_signals:  # the supremum runs over real signals
         matrix = np.concatenate([matrix.real, matrix.imag])
-    norm = jax.jit(lambda op: op.norm())(op)
-    assert norm.shape == ()
-    assert norm.dtype == floats()
-    np.testing.assert_allclose(norm, _norm(case, op, matrix), rtol=1e-3)
+    x = draw(1, op.in_shape, signal_types(case)[-1])
+    single = sum(map(_inexact, jax.tree.leaves(op))) == 1
+    by_leaves = single and case.name not in ("from_function", "sum-mixed")
+    norms, grams, backs = at_scales(op, x, by_leaves)
+    assert norms.dtype == floats()
+    np.testing.assert_allclose(norms, np.full(5, _norm(case, op, matrix)), rtol=1e-3)
+    for product, back in zip(grams, backs, strict=True):
+        assert_close(product, gram(op, x), 256)
+        assert_close(back, gram(op, x), 256)
+
+
+@linear
+def test_leaves_are_floating_or_masks(case):
+    for leaf in jax.tree.leaves(build(case)):
+        assert _inexact(leaf) or leaf.dtype == bool or case.name.startswith("hadamard")
+
+
+@linear
+def test_what_is_not_measured_is_selected_away(case):
+    op = build(case)
+    matrix = dense_matrix(op)
+    sides = [(apply, op.in_shape, ~matrix.any(0)), (adjoint, op.out_shape, ~matrix.any(1))]
+    for product, shape, unused in sides:
+        if unused.any():
+            v, filled = draw(1, shape, floats()), draw(1, shape, floats())
+            unused = unused.reshape(shape)
+            v[unused], filled[unused] = 0, np.where(np.arange(unused.sum()) % 2, np.nan, np.inf)
+            assert_close(product(op, filled), product(op, v), 256)
+
+
+@jax.jit
+def slopes(op, x, y):
+    """Derivatives of two products in the signals and in the leaves."""
+
+    def loss(op, x, y):
+        ahead, back = op(x), op.adjoint(y)
+        return jnp.sum(jnp.real(ahead)) + jnp.sum(jnp.imag(ahead)) + jnp.sum(jnp.real(back))
+
+    value, slope = jax.value_and_grad(loss, (0, 1, 2), allow_int=True)(op, x, y)
+    return value, slope
+
+
+@linear
+def test_reverse_mode_equals_differences(case):
+    op, other = build(case, 0), build(case, 1)
+    x, y = draw(1, op.in_shape, floats()), draw(2, op.out_shape, op.out_dtype)
+    if len(jax.tree.leaves(op)) > 2:  # of too high a degree for the differences below
+        other = jax.tree.map(jnp.zeros_like, op)
+    moves = (other, draw(3, x.shape, x.dtype), draw(4, y.shape, y.dtype))
+    # of degree two at most in all together: a long central step is exact
+    ahead, behind = (_moved((op, x, y), moves, step) for step in (0.5, -0.5))
+    change = slopes(*ahead)[0] - slopes(*behind)[0]
+    pairs = zip(jax.tree.leaves(slopes(op, x, y)[1]), jax.tree.leaves(moves), strict=True)
+    expected = sum(np.sum(np.real(np.asarray(g) * d)) for g, d in pairs if _inexact(d))
+    assert_close(change, expected, 4096)
+
+
+def _moved(values, moves, step):
+    return jax.tree.map(lambda a, d: a + step * d if _inexact(a) else a, values, moves)
 
 
 # the rows whose A* A has a fast diagonalization; of those marked H, A A* has one
@@ -196,10 +271,12 @@ def _norm(case, op, matrix):
 def test_jit_equals_eager(case):
     op = build(case)
     x = draw(1, op.in_shape, floats())
-    assert_close(apply(op, x), op(x))
-    if hasattr(op, "adjoint"):
-        y = draw(2, op.out_shape, op.out_dtype)
-        assert_close(adjoint(op, y), op.adjoint(y))
+    with jax.disable_jit():
+        eager = op(x)
+        back = op.adjoint(eager) if hasattr(op, "adjoint") else None
+    assert_close(apply(op, x), eager)
+    if back is not None:
+        assert_close(adjoint(op, apply(op, x)), back)
 
 
 @every

@@ -62,10 +62,12 @@ def test_a_constant_image_lies_at_the_center():
 # --------------------------------------------------------------------------------------- masks
 
 
-def test_random_lines_keep_their_share_on_average():
+@pytest.mark.parametrize("kind", ["bernoulli", "random"])
+def test_random_lines_keep_their_share(kind):
     shape, acceleration, fraction = (3, 368), 4, 0.08
     keys = jax.random.split(KEY, 400)
-    masks = jax.jit(jax.vmap(lambda key: O.fourier_lines(key, shape, acceleration, fraction)))(keys)
+    draw_mask = jax.vmap(lambda key: O.fourier_lines(key, shape, acceleration, fraction, kind))
+    masks = jax.jit(draw_mask)(keys)
     columns = np.asarray(masks[:, 0])
     assert np.array_equal(masks, np.broadcast_to(columns[:, None], masks.shape))
     num_center = round(368 * fraction)
@@ -75,6 +77,8 @@ def test_random_lines_keep_their_share_on_average():
     share = (368 / acceleration - num_center) / (368 - num_center)
     deviation = np.sqrt(share * (1 - share) / rest.size)
     assert abs(rest.mean() - share) < 4 * deviation
+    if kind == "random":
+        assert np.all(columns.sum(1) == 368 / acceleration)
     assert rest.mean(axis=0).std() < 1.3 * np.sqrt(share * (1 - share) / 400)  # no column favored
 
 
@@ -100,7 +104,7 @@ def test_equispaced_lines_follow_the_published_spacing(width, acceleration, frac
 
 
 def test_no_acceleration_keeps_every_line():
-    for kind in ("random", "equispaced"):
+    for kind in ("random", "bernoulli", "equispaced"):
         assert O.fourier_lines(KEY, (4, 30), 1, 0.1, kind).all()
     assert O.fourier_lines(KEY, (4, 30), 4, 0.25).sum() == 4 * 8  # the center is all there is
 
@@ -171,10 +175,26 @@ def test_normalized_maps_give_a_norm_of_at_most_one():
     np.testing.assert_allclose(full.gram(x), x, atol=100 * EPS)
 
 
+def test_masks_and_images_come_in_pairs():
+    masks = jnp.stack([O.random_mask(key, (4, 6), 0.5) for key in jax.random.split(KEY, 2)])
+    x = draw(0, (2, 4, 6))
+    for make in (O.mri, O.subsampled_fourier, O.mask):
+        ops = jax.vmap(make)(masks)
+        assert ops.in_shape == (4, 6)
+        together = jax.vmap(lambda op, x: op.gram(x))(ops, x)
+        alone = [make(mask).gram(image) for mask, image in zip(masks, x, strict=True)]
+        np.testing.assert_allclose(together, alone, atol=50 * EPS)
+        with pytest.raises(ValueError, match="holds a batch; use"):
+            ops(x[0])
+
+
 def test_root_sum_of_squares():
     x = draw(0, (4, 3, 2))
     expected = np.sqrt(np.sum(np.abs(np.asarray(x)) ** 2, axis=1))
     np.testing.assert_allclose(O.root_sum_of_squares(x, axis=1), expected, rtol=10 * EPS)
+    for scale in (1e-30, 1e30):
+        found = O.root_sum_of_squares(scale * x, axis=1)
+        np.testing.assert_allclose(found / scale, expected, rtol=10 * EPS)
     slope = jax.grad(lambda x: O.root_sum_of_squares(x).sum())(jnp.zeros((4, 3)))
     assert np.array_equal(slope, np.zeros((4, 3)))
 
@@ -193,6 +213,7 @@ def test_data_consistency_overwrites_what_was_measured(coils):
     np.testing.assert_allclose(half, np.where(mask, (y + O.fft2c(x)) / 2, O.fft2c(x)), atol=1e-5)
 
 
+WIDE = np.random.default_rng(0).normal(size=(5, 12)).astype(floats())
 OPERATORS = {
     "maps": lambda: O.multicoil_mri(O.fourier_lines(KEY, (6, 8), 2, 0.25), O.coil_maps((6, 8), 3)),
     "real": lambda: O.mri(O.random_mask(KEY, (5, 6), 0.4), real=True),
@@ -226,6 +247,17 @@ def test_data_consistency_solves_its_least_squares(name, weight):
     # without damping the small singular values of the maps' system are not reached
     tolerance = 5e-2 if name == "maps" and not weight else 1e-3
     np.testing.assert_allclose(np.ravel(found), expected, atol=tolerance)
+
+
+@pytest.mark.parametrize("make", [lambda: O.dense(WIDE), lambda: O.downsample(2, 12)])
+def test_data_consistency_follows_every_scale(make):
+    A, x = make(), np.arange(12, dtype=floats())
+    y = measured(A, jnp.ones(12, floats()))
+    expected = consistent(A, y, x)
+    np.testing.assert_allclose(measured(A, expected), y, atol=1e-4)
+    for a, b in [(1e-15, 1e15), (1e15, 1e-15), (1.0, 1e15), (1.0, 1e-15)]:  # of A, and of x
+        found = consistent(a * A, a * b * y, b * x)
+        np.testing.assert_allclose(found / b, expected, atol=2e-4 * np.max(expected))
 
 
 def test_scale_comes_from_the_measurements_alone():

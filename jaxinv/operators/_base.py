@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxinv._core import checks, numerics, pytree
-from jaxinv.operators._contract import Operator, name_of, require_single
+from jaxinv.operators._contract import Operator, name_of, require_single, run
 from jaxinv.operators._require import require_memory
 from jaxinv.operators._scaling import scalar, scaled
 from jaxinv.operators._spectrum import Diagonalization, largest_singular_value
@@ -58,7 +58,7 @@ class LinearOperator(Operator):
         require_single(self)
         y = checks.array(name, "y", y)
         checks.shape_is(name, "y", y, self.out_shape, "Use jax.vmap for a batch of measurements.")
-        return self._adjoint(y)
+        return run(name, "y", self, self._adjoint, y)
 
     @property
     def H(self) -> LinearOperator:
@@ -76,7 +76,7 @@ class LinearOperator(Operator):
         require_single(self)
         x = checks.array(name, "x", x)
         checks.shape_is(name, "x", x, self.in_shape, "Use jax.vmap for a batch of signals.")
-        return self._gram(x)
+        return run(name, "x", self, self._gram, x)
 
     def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Array:
         """Return the spectral norm ‖A‖₂ (not squared), by turns of A and A* at any scale.

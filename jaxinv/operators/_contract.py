@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
+from jax.sharding import AxisType
 
 from jaxinv._core import checks
 
@@ -14,6 +16,30 @@ Array = jax.Array
 def name_of(op: Any) -> str:
     """Return the name of an operator's class, for messages."""
     return type(op).__name__
+
+
+def run(where: str, argument: str, op: Any, product: Callable[[Array], Array], x: Array) -> Array:
+    """Call a product; where a mesh with explicit axes forbids it, say so in one line."""
+    try:
+        return product(x)
+    except Exception as error:  # ShardingTypeError is not public, and other types occur
+        if not any(_is_explicit(leaf) for leaf in jax.tree.leaves((op, x))):
+            raise
+        hint = (
+            "Make the mesh with jax.make_mesh(shape, names, axis_types=(AxisType.Auto,) * "
+            f"len(names)). JAX says: {' '.join(str(error).split())[:160]}"
+        )
+        expected = "be on mesh axes of type AxisType.Auto for this product, as the operator"
+        raise ValueError(
+            f"{where}: {argument} must {expected}, got {jax.typeof(x)} on Explicit ones. {hint}"
+        ) from error
+
+
+def _is_explicit(leaf: Any) -> bool:
+    if not isinstance(leaf, jax.Array):
+        return False
+    sharding: Any = jax.typeof(leaf).sharding
+    return AxisType.Explicit in getattr(sharding.mesh, "axis_types", ())
 
 
 class Operator:
@@ -46,7 +72,7 @@ class Operator:
         require_single(self)
         x = checks.array(name, "x", x)
         checks.shape_is(name, "x", x, self.in_shape, "Use jax.vmap for a batch of signals.")
-        return self._apply(x)
+        return run(name, "x", self, self._apply, x)
 
     def __matmul__(self, other: Any) -> Any:
         """Apply to an array, as a call does."""

@@ -117,8 +117,5 @@ def largest_singular_value(
 
 def _unit(x: Array) -> tuple[Array, Array]:
     """Return ‖x‖ and x / ‖x‖, which is 0 for x = 0."""
-    peak = jnp.max(jnp.abs(x))
-    peak = jnp.where(peak == 0, 1, peak)
-    scaled = x / peak
-    size = numerics.safe_norm(scaled)
-    return size * peak, scaled / jnp.where(size == 0, 1, size)
+    size = numerics.safe_norm(x)
+    return size, numerics.safe_divide(x, size)

@@ -10,8 +10,7 @@ import jax.numpy as jnp
 
 from jaxinv._core import checks, numerics
 from jaxinv.operators._base import LinearOperator
-from jaxinv.operators.fourier import SubsampledFourier
-from jaxinv.operators.mask import Identity, Mask
+from jaxinv.operators._spectrum import Diagonalization
 from jaxinv.operators.mri import MRI, root_sum_of_squares
 
 Array = jax.Array
@@ -31,9 +30,9 @@ def data_consistency(
     ConvDecoder; a small μ > 0 trusts noisy measurements less.
 
     Args:
-        operator: A, linear. Where A A* is a mask (boolean ``mri``, ``multicoil_mri`` without
-            maps, ``subsampled_fourier``, ``mask``) the result is x + A*(y − A x) / (1 + μ); any
-            other, such as ``multicoil_mri`` with maps, takes conjugate gradients.
+        operator: A, linear. Where A* A or A A* has a diagonalization (as of ``mri``, ``mask``,
+            ``convolution``, ``downsample``) the result is exact; any other, such as
+            ``multicoil_mri`` with maps, takes conjugate gradients.
         y: measurements, of ``operator.out_shape``.
         x: the estimate, of ``operator.in_shape``.
         weight: μ >= 0, scalar.
@@ -47,7 +46,7 @@ def data_consistency(
         TypeError: an operator that is not linear.
         ValueError: shapes that do not fit, a negative weight, NaN in y or x.
 
-    Cost: A and A* once; with conjugate gradients once more each a step.
+    Cost: A and A* once and two transforms; with conjugate gradients once more each a step.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -67,11 +66,7 @@ def data_consistency(
     checks.finite(where, "x", x)
     weight = checks.nonnegative(where, "weight", weight, single=True)
     num_steps = checks.count(where, "num_steps", num_steps)
-    slope = operator.adjoint(y - operator(x))
-    weight = jnp.asarray(weight).astype(numerics.real_dtype(slope.dtype))
-    if _is_projection(operator):
-        return x + slope / (1 + weight)
-    return x + _move(operator, slope, weight, num_steps)
+    return x + _move(operator, y - operator(x), weight, num_steps)
 
 
 def measured_scale(operator: LinearOperator, y: Any, like: Any = None) -> Array:
@@ -122,13 +117,35 @@ def measured_scale(operator: LinearOperator, y: Any, like: Any = None) -> Array:
 
 
 @partial(jax.jit, static_argnums=3)
-def _move(operator: LinearOperator, slope: Array, weight: Array, num_steps: int) -> Array:
-    """Solve (A* A + μ) v = slope."""
+def _move(operator: LinearOperator, residual: Array, weight: Any, num_steps: int) -> Array:
+    """Solve (A* A + μ) v = A* r; for μ = 0 by the pseudoinverse where that is known."""
+    slope = operator.adjoint(residual)
+    weight = jnp.asarray(weight).astype(numerics.real_dtype(slope.dtype))
+    inner, outer = operator.diagonalization(), operator.H.diagonalization()
+    if inner is not None:
+        return inner.multiply(_inverse(inner, weight), slope)
+    if outer is not None:
+        return operator.adjoint(outer.multiply(_inverse(outer, weight), residual))
+    # A by its size on the slope: no square then leaves the range of the type
+    size = numerics.safe_norm(slope)
+    direction = numerics.safe_divide(slope, size)
+    stretch = numerics.exponent(operator(direction))
+    unit = operator / stretch
+    damping = weight / stretch / stretch
 
     def normal(v: Array) -> Array:
-        return operator.gram(v) + weight * v
+        return unit.gram(v) + damping * v
 
-    return jax.scipy.sparse.linalg.cg(normal, slope, tol=_TOL, maxiter=num_steps)[0]
+    v = jax.scipy.sparse.linalg.cg(normal, direction, tol=_TOL, maxiter=num_steps)[0]
+    return size / stretch * v / stretch
+
+
+def _inverse(found: Diagonalization, weight: Array) -> Array:
+    """Return 1 / (σ² + μ), and 0 where that is within rounding of 0."""
+    values = found.singular_values.astype(weight.dtype)
+    kept = values > 100 * jnp.finfo(values.dtype).eps * jnp.max(values)
+    shifted = jnp.square(values) + weight
+    return jnp.where(kept | (weight > 0), numerics.safe_divide(1.0, shifted), 0)
 
 
 def _arguments(where: str, operator: Any, y: Any) -> Array:
@@ -138,12 +155,3 @@ def _arguments(where: str, operator: Any, y: Any) -> Array:
     checks.shape_is(where, "y", y, operator.out_shape, "That is what the operator returns.")
     checks.finite(where, "y", y, "Remove or replace the broken measurements.")
     return y
-
-
-def _is_projection(operator: LinearOperator) -> bool:
-    """Whether A A* is 0 or 1 on every coefficient."""
-    if isinstance(operator, MRI | SubsampledFourier):
-        return operator.mask.dtype == bool and not operator.real
-    return isinstance(operator, Identity) or (
-        isinstance(operator, Mask) and operator.mask.dtype == bool
-    )

@@ -256,12 +256,7 @@ def root_sum_of_squares(x: Any, axis: int = 0) -> Array:
         checks.fail_type(where, "axis", "be an integer", axis)
     if not -x.ndim <= axis < x.ndim:
         checks.fail(where, "x", f"have the axis {axis}", x)
-    return _root_sum(x, axis)
-
-
-@functools.partial(jax.jit, static_argnums=1, inline=True)
-def _root_sum(x: Array, axis: int) -> Array:
-    return numerics.safe_sqrt(jnp.sum(jnp.real(x * jnp.conj(x)), axis=axis))
+    return jnp.squeeze(numerics.safe_norm(x, axis), axis)
 
 
 def fft2c(x: Any) -> Array:
@@ -326,7 +321,10 @@ def _measured(where: str, mask: Any) -> Array:
     """Return a boolean mask of k-space."""
     mask = weights(where, "mask", mask)
     if mask.ndim != 2:
-        hint = "For a mask of columns use jnp.broadcast_to(mask, (h, w))."
+        hint = (
+            "For a mask of columns use jnp.broadcast_to(mask, (h, w)); for one mask per image "
+            f"jax.vmap(operators.{where})."
+        )
         checks.fail(where, "mask", "have shape (h, w)", mask, hint)
     concrete = checks.is_concrete(mask)
     if mask.dtype != bool:

@@ -90,7 +90,7 @@ def _scan(
     Total variation and the mean of the decoder's images get back the measured coefficients.
     """
     mask_key, fit_key = jax.random.split(key)
-    mask = operators.fourier_lines(mask_key, x.shape, *acceleration)
+    mask = operators.fourier_lines(mask_key, x.shape, *acceleration, kind="bernoulli")
     operator = operators.mri(mask, real=True)
     y = operator(jnp.asarray(x))
     name = f"{acceleration[0]}x"
