@@ -129,7 +129,7 @@ def _move(operator: LinearOperator, residual: Array, weight: Any, num_steps: int
     # A by its size on the slope: no square then leaves the range of the type
     size = numerics.safe_norm(slope)
     direction = numerics.safe_divide(slope, size)
-    stretch = numerics.exponent(operator(direction))
+    stretch = numerics.order(operator(direction))
     unit = operator / stretch
     damping = weight / stretch / stretch
 

@@ -127,7 +127,7 @@ def convolution(kernel: Any, shape: Any, *, normalize: bool | None = None) -> Co
 
 
 def _normalized(kernel: Array) -> Array:
-    kernel = kernel / numerics.exponent(kernel)  # the sum of large entries would overflow
+    kernel = kernel / numerics.order(kernel)  # the sum of large entries would overflow
     total = jnp.sum(kernel)
     if checks.is_concrete(total) and total == 0:
         checks.fail(
