@@ -77,6 +77,21 @@ def test_flat_images_and_units():
     assert float(ji.metrics.psnr(first.image, x)) > 24
 
 
+@pytest.mark.parametrize("method", ["tv", "damp"])
+def test_the_unit_of_the_operator_does_not_matter(method):
+    x = np.asarray(camera())[:16, :16]
+    A = O.subsampled_hadamard(KEY, 128, x.shape)
+    first = baseline(A, A @ x, method, denoiser=denoiser_of(method))
+    for unit in (1e-18, 1e18):
+        found = baseline(unit * A, (A @ x) * 1e9, method, denoiser=denoiser_of(method))
+        image = np.asarray(found.image, np.float64) * unit / 1e9
+        np.testing.assert_allclose(image, first.image, atol=1e-3)
+        assert found.status == first.status
+        assert found.misfit == pytest.approx(first.misfit, rel=1e-2)
+        if method == "tv":
+            assert found.penalty == pytest.approx(first.penalty * unit * 1e9, rel=1e-3)
+
+
 def test_each_coil_is_reconstructed_by_itself():
     mask = O.fourier_lines(KEY, SHAPE, 2, 0.15)
     images = O.coil_maps(SHAPE, 2) * head()

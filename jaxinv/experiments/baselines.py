@@ -29,6 +29,7 @@ _SMALLEST_SIDE = 16
 _DAMP_STEPS = 30
 _DAMP_TOL = 1e-3
 _CREST = 2.0  # the range of an image over its root mean square
+_SMALL = 1e-6  # gains below, or above its inverse, are divided out: their squares end soon
 
 
 class Baseline(NamedTuple):
@@ -147,9 +148,12 @@ def _one(
     noise_norm: float,
     denoiser: Any,
 ) -> _Found:
-    """Reconstruct one image in units of its range."""
-    y, scale = _in_units(operator, y)
+    """Reconstruct one image in units of its range, by an operator of ordinary gain."""
+    y, scale, gain = _in_units(operator, y)
     dtype, noise_norm = _dtype(operator, y), noise_norm / float(scale)
+    gain = 1.0 if _SMALL < float(gain) < 1 / _SMALL else float(gain)
+    if gain != 1:
+        operator, y, noise_norm = (1 / gain) * operator, y / gain, noise_norm / gain
     if method == "damp":
         return _damp(operator, y, shape, noise_norm, denoiser, scale, dtype)
     shrinking = _shrinking(method, shape)
@@ -159,7 +163,7 @@ def _one(
     end = follow(solver, problem, state, noise_norm, silent)
     image = np.asarray(signal_of(problem, end.unknown)).reshape(shape) * np.asarray(scale)
     # λ ‖x‖ and ‖A x − y‖² are in one unit
-    penalty = end.threshold / float(solver.step_size) * float(scale)
+    penalty = end.threshold / float(solver.step_size) * float(scale) * gain**2
     return _Found(image, penalty, STEPS * end.num_stages, int(end.status))
 
 
@@ -219,18 +223,17 @@ _size = jax.jit(numerics.safe_norm)
 
 
 @jax.jit
-def _in_units(operator: LinearOperator, y: Array) -> tuple[Array, Array]:
-    """Return the measurements in units of the image's range, and that range."""
-    scale = _range(operator, y)
-    return y / scale, scale
+def _in_units(operator: LinearOperator, y: Array) -> tuple[Array, Array, Array]:
+    """Return the measurements in units of the image's range, that range, and the gain.
 
-
-def _range(operator: LinearOperator, y: Array) -> Array:
-    """Estimate the range of the image from ‖y‖ and the mean gain of the operator."""
+    The range is estimated from ‖y‖ and the mean gain of the operator on random images; the gain
+    returned is a power of two.
+    """
     probe = jax.random.normal(jax.random.key(0), operator.in_shape, _dtype(operator, y))
     gain = numerics.safe_norm(operator(probe)) / numerics.safe_norm(probe)
     size = math.sqrt(math.prod(operator.in_shape))
-    return numerics.safe_divide(_CREST * numerics.safe_norm(y), gain * size, default=1.0)
+    scale = numerics.safe_divide(_CREST / size * numerics.safe_norm(y), gain, default=1.0)
+    return y / scale, scale, numerics.exponent(gain)
 
 
 def _dtype(operator: LinearOperator, y: Array) -> Any:
