@@ -77,6 +77,30 @@ def test_functions_of_the_caller_see_his_own_units():
     np.testing.assert_allclose(sol.u, x, atol=1e-3 * 1e12)
 
 
+@pytest.mark.parametrize(("a", "b"), [(1e-18, 1e-18), (1e18, 1.0), (1e-9, 1e9), (1e18, 1e18)])
+def test_functions_of_a_linear_problem_do_not_depend_on_its_units(a, b):
+    problem = ji.problems.sparse(12, 8, num_nonzeros=3, snr_db=20).sample(jax.random.key(0))
+    support, u = problem.truth.u != 0, jnp.linspace(-1, 1, 8)
+    A = ji.operators.dense(problem.operator.matrix * jnp.float32(a))
+    other = ji.Problem(A, problem.y * jnp.float32(b))
+    unit = np.float64(b) / a
+
+    def close(got, expected, factor):
+        found = np.asarray(got, float) / factor
+        assert np.linalg.norm(found - expected) <= 1e-4 * np.linalg.norm(expected)
+
+    close(ji.solvers.debias(other, support), ji.solvers.debias(problem, support), unit)
+    ours, theirs = ji.solvers.lasso_path(other), ji.solvers.lasso_path(problem)
+    close(ours.u, theirs.u, unit)
+    close(ours.penalties[:10], theirs.penalties[:10], a * np.float64(b))  # then below 1e-38
+    scaled_u = u / jnp.float32(a) * jnp.float32(b)
+    penalty = 0.1 * a * np.float64(b)
+    got = ji.solvers.duality_gap(other, scaled_u, penalty)
+    close(got.relative, ji.solvers.duality_gap(problem, u, 0.1).relative, 1)
+    got = ji.solvers.kkt_residual(other, scaled_u, penalty)
+    close(got, ji.solvers.kkt_residual(problem, u, 0.1), 1)
+
+
 @pytest.mark.parametrize("name", SOLVERS)
 def test_signs_are_flat(name):
     A = ji.operators.sign(ji.operators.gaussian(jax.random.key(0), 12, 4, dtype=floats()))

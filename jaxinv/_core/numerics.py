@@ -48,7 +48,8 @@ def order(*arrays: Array) -> Array:
     """Return the power of two at or below max |x|, constant for derivatives; 1 where none is."""
     sizes = [largest(lax.stop_gradient(x)) for x in arrays]
     power = power_of_two(sizes[0] if len(sizes) == 1 else jnp.max(jnp.stack(sizes)))
-    return jnp.where(jnp.isfinite(power) & (power > 0), power, 1)
+    usable = jnp.isfinite(power) & (power > 0)
+    return jnp.where(usable, jnp.minimum(power, 1 / jnp.finfo(power.dtype).tiny), 1)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))

@@ -194,7 +194,7 @@ def _level(family: PatchFamily) -> Array:
     drawn = jax.vmap(family.draw)(keys)
     if family.remove_mean:
         drawn -= jnp.mean(drawn, axis=(1, 2), keepdims=True)
-    return jnp.sqrt(jnp.mean(jnp.square(drawn)))
+    return numerics.safe_norm(drawn) / drawn.size**0.5
 
 
 def patches(

@@ -79,7 +79,7 @@ class SparseFamily:
         if self.condition_number is not None:
             matrix = _with_condition_number(matrix, active, self.condition_number)
         if self.unit_columns:
-            norms = jnp.sqrt(jnp.sum(jnp.square(matrix), axis=0))
+            norms = jnp.squeeze(numerics.safe_norm(matrix, 0), 0)
             matrix = numerics.safe_divide(matrix, norms)
         return matrix
 

@@ -53,9 +53,19 @@ def normalized(solver: Solver, problem: Problem, u0: Any) -> Normalized:
     """
     if solver.units is None:
         return Normalized(solver, problem, u0, None)
-    point = lax.stop_gradient(solver.one_start(u0))
+    divided, scale = in_units(problem, solver.one_start(u0), solver.scales_unknown)
+    start = units.to_units(u0, units.UNKNOWN, scale)
+    return Normalized(solver.to_units(scale), divided, start, scale)
+
+
+def in_units(problem: Problem, point: Any, scales_unknown: bool = True) -> tuple[Problem, Scale]:
+    """Return a problem divided by powers of two, and these: of the order of y, and of J at a point.
+
+    The unknown keeps its unit where the model is not homogeneous, or where it has to.
+    """
     data = numerics.order(problem.y)
-    free = solver.scales_unknown and is_homogeneous(problem)
+    free = scales_unknown and is_homogeneous(problem)
+    point = lax.stop_gradient(point)
     factor = 1 / (_model_scale(problem, point) if free else data)
     unknown = factor * data if free else jnp.ones_like(data)
     scale = Scale(unknown, data)
@@ -65,12 +75,7 @@ def normalized(solver: Solver, problem: Problem, u0: Any) -> Normalized:
     else:
         operator = Rescaled(factor, operator)
     y = units.to_units(problem.y, units.DATA, scale)
-    return Normalized(
-        solver.to_units(scale),
-        problem._replace(operator=operator, y=y),
-        units.to_units(u0, units.UNKNOWN, scale),
-        scale,
-    )
+    return problem._replace(operator=operator, y=y), scale
 
 
 def is_homogeneous(problem: Problem) -> bool:

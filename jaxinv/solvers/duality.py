@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxinv._core import checks, numerics
+from jaxinv._core import checks, numerics, units
 from jaxinv.operators import LinearOperator
 from jaxinv.problems import Problem
 from jaxinv.solvers._linearized import linear_model
 from jaxinv.solvers._loop import check_problem
 from jaxinv.solvers._message_passing import norms_of_columns
+from jaxinv.solvers._normalize import in_units
 
 Array = jax.Array
 # IMPORT linear_model
@@ -133,9 +134,13 @@ def largest_penalty(problem: Problem) -> Array:
 # outside jit too, each is one program
 @partial(jax.jit, inline=True)
 def _gap(model: LinearOperator, y: Array, u: Array, penalty: Any) -> DualityGap:
+    problem, scale = in_units(Problem(model, y), u)
+    model, y, u = problem.operator, problem.y, units.to_units(u, units.UNKNOWN, scale)
+    penalty = units.to_units(jnp.asarray(penalty), units.GRADIENT, scale)
     residual = y - model(u)
     norms = norms_of_columns(model, jnp.abs(y))
-    return gap_from(y, residual, model.adjoint(residual), u, penalty, norms)
+    gap = gap_from(y, residual, model.adjoint(residual), u, penalty, norms)
+    return gap._replace(absolute=units.from_units(gap.absolute, units.LOSS, scale))
 
 
 @partial(jax.jit, inline=True)

@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxinv._core import checks
+from jaxinv._core import checks, units
 from jaxinv.problems import Problem
 from jaxinv.solvers._loop import check_problem, solve, step_limit
+from jaxinv.solvers._normalize import in_units
 from jaxinv.solvers.duality import largest_penalty, require_linear
 from jaxinv.solvers.lasso import Lasso, lasso
 
@@ -118,9 +119,13 @@ def _path(
 ) -> LassoPath:
     model = require_linear("lasso_path", problem)
     unknown = jax.eval_shape(model.adjoint, problem.y)
+    zero = jnp.zeros(unknown.shape, unknown.dtype)
+    problem, scale = in_units(problem, zero)
     if penalties is None:
         share = jnp.linspace(0, 1, num_penalties, dtype=unknown.dtype)
         penalties = largest_penalty(problem) * jnp.asarray(smallest, unknown.dtype) ** share
+    else:
+        penalties = units.to_units(penalties, units.GRADIENT, scale)
     solver = solver.prepare(problem)
 
     def body(u: Array, penalty: Array) -> tuple[Array, LassoPath]:
@@ -128,4 +133,8 @@ def _path(
         found = solve(one, problem, u, tol=tol, max_steps=max_steps)
         return found.u, LassoPath(penalty, found.u, found.error, found.num_steps, found.status)
 
-    return lax.scan(body, jnp.zeros(unknown.shape, unknown.dtype), penalties)[1]
+    path = lax.scan(body, zero, penalties)[1]
+    return path._replace(
+        penalties=units.from_units(path.penalties, units.GRADIENT, scale),
+        u=units.from_units(path.u, units.UNKNOWN, scale),
+    )

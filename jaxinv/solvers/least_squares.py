@@ -8,10 +8,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxinv._core import checks
+from jaxinv._core import checks, units
 from jaxinv.problems import Problem
 from jaxinv.solvers._linear import cgls, linear_problem, require_linear
 from jaxinv.solvers._loop import check_problem
+from jaxinv.solvers._normalize import in_units
 
 Array = jax.Array
 
@@ -119,6 +120,8 @@ def _support(where: str, argument: str, problem: Problem, value: Any) -> Array:
 def _masked(where: str, problem: Problem, mask: Array) -> Array:
     unknown = jax.eval_shape(require_linear(where, problem).adjoint, problem.y)
     zero = jnp.zeros(unknown.shape, unknown.dtype)
+    problem, scale = in_units(problem, zero)
     model, y = linear_problem(where, problem, zero)
     first = cgls(model, y, zero, mask=mask).x
-    return cgls(model, y, first, mask=mask).x  # again from the residual itself: two more digits
+    found = cgls(model, y, first, mask=mask).x  # again from the residual itself: two more digits
+    return units.from_units(found, units.UNKNOWN, scale)
