@@ -112,10 +112,13 @@ def test_nnx_equals_the_modules_own_call():
     g = ji.generators.from_flax(module)
     z = jnp.arange(3.0)
     np.testing.assert_allclose(g(z), module(z), atol=1e-6)
-    assert all(
-        "offset" not in jax.tree_util.keystr(path)
-        for path, _ in jax.tree_util.tree_leaves_with_path(g.params)
-    )
+    paths = [
+        jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(g.params)
+    ]
+    assert any("offset" in path for path in paths)
+    trained, carried = g.split(g.params)
+    assert len(jax.tree.leaves(trained)) == 4
+    np.testing.assert_array_equal(jax.tree.leaves(carried)[0], 1)
     other = nnx.state(Net(nnx.Rngs(1)), nnx.Param)
     np.testing.assert_allclose(
         ji.generators.from_flax(module, other)(z), Net(nnx.Rngs(1))(z), atol=1e-6

@@ -37,13 +37,14 @@ def noisy(std=0.3):
 
 def path(y, num_steps, average):
     """Return iterates and their averages of descent on the linear prior."""
-    s, params, mean, weight = spectrum(), np.zeros(SIZE), 0.0, 0.0
+    s, params, mean = spectrum(), np.zeros(SIZE), 0.0
     iterates, means = [], []
-    for _ in range(num_steps):
+    for t in range(num_steps):
         x = s * params
         iterates.append(x)
-        mean, weight = average * mean + (1 - average) * x, average * weight + 1 - average
-        means.append(mean / weight)
+        keep = min(average, t / (t + 10))
+        mean = keep * mean + (1 - keep) * x
+        means.append(mean)
         params = params - 0.05 * s * (x - y)
     return np.array(iterates), np.array(means)
 

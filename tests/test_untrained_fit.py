@@ -10,6 +10,7 @@ import pytest
 from untrained_toys import DTYPE, KEY, SHAPE, decoder, denoising, line, signal
 
 import jaxinv as ji
+from jaxinv.untrained._descent import Cast
 
 EPS = float(jnp.finfo(DTYPE).eps)
 SGD = optax.sgd(0.3)
@@ -19,7 +20,7 @@ JUMPING = optax.sgd(lambda count: jump(count))
 
 def test_it_is_the_loop_that_one_writes_with_optax():
     prior, problem = decoder(), denoising()
-    params, mean, weight, losses = prior.init(jax.random.key(8)), 0.0, 0.0, []
+    params, mean, losses = prior.init(jax.random.key(8)), 0.0, []
     found = ji.untrained.fit(
         KEY, prior, problem, num_steps=30, stop=None, average=0.8, look_every=6, params=params
     )
@@ -35,12 +36,13 @@ def test_it_is_the_loop_that_one_writes_with_optax():
         updates, moments = ADAM.update(gradient, moments)
         return optax.apply_updates(params, updates), moments, value, x
 
-    for _ in range(30):
+    for t in range(30):
         params, moments, value, x = step(params, moments)
-        mean, weight = 0.8 * mean + 0.2 * np.asarray(x), 0.8 * weight + 0.2
+        keep = min(0.8, t / (t + 10))
+        mean = keep * mean + (1 - keep) * np.asarray(x)
         losses.append(value)
     np.testing.assert_allclose(found.history.loss, losses, rtol=1e-3)
-    np.testing.assert_allclose(found.x, mean / weight, atol=2e-3)
+    np.testing.assert_allclose(found.x, mean, atol=2e-3)
     jax.tree.map(functools.partial(np.testing.assert_allclose, atol=5e-3), found.params, params)
     assert found.status == ji.Status.MAX_STEPS
     assert found.num_steps == found.history.best_step == 30
@@ -48,32 +50,30 @@ def test_it_is_the_loop_that_one_writes_with_optax():
     np.testing.assert_allclose(found.history.residual[-1], residual, rtol=1e-4)
 
 
-def test_a_batch_of_keys_is_a_loop_of_fits():
-    keys = jax.random.split(KEY, 3)
+def test_a_batch_of_keys_images_and_masks_is_a_loop_of_fits():
+    x, keys = signal()[0], jax.random.split(KEY, 2)
+    masks = jax.random.bernoulli(KEY, 0.7, (2, *SHAPE))
+    y = jnp.where(masks, jnp.stack([x, 1 - x]), 0)
     options = {"num_steps": 12, "stop": None, "look_every": 6}
-    together = ji.untrained.fit(keys, decoder(), denoising(), **options)
-    for index, key in enumerate(keys):
-        alone = ji.untrained.fit(key, decoder(), denoising(), **options)
-        np.testing.assert_allclose(together.x[index], alone.x, atol=2e-4)
-        np.testing.assert_allclose(together.history.loss[index], alone.history.loss, rtol=1e-3)
-    assert together.status.shape == (3,)
-    assert np.abs(np.subtract(together.x[0], together.x[1])).max() > 1e-2  # other networks
 
+    def alone(key, mask, y):
+        problem = ji.Problem(ji.operators.mask(mask), y)
+        return ji.untrained.fit(key, decoder(), problem, **options)
 
-def test_a_batch_of_images_shares_the_operator_and_vmap_agrees():
-    x = signal()[0]
-    y = jnp.stack([x, 1 - x])
-    problems = ji.Problem(ji.operators.identity(SHAPE), y)
-    keys = jax.random.split(KEY, 2)
-    axes = ji.Problem(None, 0, None, None)
-    options = {"num_steps": 12, "stop": None, "look_every": 6}
-    found = ji.untrained.fit(keys, decoder(), problems, axes=axes, **options)
-
-    def one(key, y):
-        problem = ji.Problem(problems.operator, y)
-        return ji.untrained.fit(key, decoder(), problem, **options).x
-
-    np.testing.assert_allclose(found.x, jax.vmap(one)(keys, y), atol=2e-4)
+    fits = [alone(*each) for each in zip(keys, masks, y, strict=True)]
+    images = np.stack([found.x for found in fits])
+    for operators in (ji.operators.mask(masks), jax.vmap(ji.operators.mask)(masks)):
+        problems = ji.Problem(operators, y)
+        found = ji.untrained.fit(keys, decoder(), problems, axes=ji.Problem(0, 0), **options)
+        np.testing.assert_allclose(found.x, images, atol=2e-4)
+        losses = np.stack([each.history.loss for each in fits])
+        np.testing.assert_allclose(found.history.loss, losses, rtol=1e-3)
+    together = jax.vmap(lambda *each: alone(*each).x)(keys, masks, y)
+    np.testing.assert_allclose(together, images, atol=2e-4)
+    spectra = jax.vmap(ji.operators.subsampled_fourier)(masks)
+    problems = ji.Problem(spectra, jax.vmap(lambda A, x: A(x), (0, None))(spectra, x))
+    found = ji.untrained.fit(keys, decoder(), problems, axes=ji.Problem(0, 0), **options)
+    assert (found.history.loss[:, -1] < found.history.loss[:, 0]).all()
 
 
 def test_the_fit_of_a_linear_prior_has_the_closed_form():
@@ -230,16 +230,15 @@ def test_a_key_draws_the_parameters_and_leaves_the_input():
     np.testing.assert_allclose(images, found.x, atol=0.1)
 
 
-def test_a_fit_that_leaps_away_at_once_is_taken_back():
+def test_a_leap_at_the_first_step_is_noticed():
     """Rectifiers that a huge step has killed have a small loss: only the leap tells."""
     prior = ji.generators.two_layer(jnp.asarray([1.0, 2.0, 1.0, *[0.0] * 9], DTYPE) / 6**0.5, 16)
     y = jnp.sin(jnp.arange(12.0, dtype=DTYPE) / 3)
     found = ji.untrained.fit(
         KEY, prior, ji.Problem(ji.operators.identity((12,)), y), optimizer=optax.sgd(1e3),
-        num_steps=200, stop=None,
+        num_steps=50, stop=None,
     )  # fmt: skip
     assert found.history.num_spikes > 0
-    assert found.history.residual[-1] < 1.0
 
 
 @pytest.mark.parametrize("prior", ["two layers", "complex decoder", "coordinate"])
@@ -253,24 +252,10 @@ def test_half_precision_suits_every_prior(prior):
         ),
         "coordinate": lambda: ji.generators.coordinate(size, 8, 2, num_features=8, dtype=DTYPE),
     }[prior]()
-    problem = ji.Problem(ji.operators.identity(size), jnp.ones(size, DTYPE))
-    options = {"num_steps": 12, "stop": None}
-    full = ji.untrained.fit(KEY, made, problem, **options).x
-    half = ji.untrained.fit(KEY, made, problem, compute_dtype=jnp.bfloat16, **options).x
+    full, half = made(made.params), Cast(made, jnp.bfloat16)(made.params)
     assert half.dtype == full.dtype
     # coordinates whose phases were rounded are off by 0.04
-    assert np.linalg.norm(half - full) < 0.02 * np.linalg.norm(full)
-
-
-def test_a_start_can_be_given_and_a_fit_continued():
-    options = {"stop": None, "look_every": 6}
-    first = ji.untrained.fit(KEY, decoder(), denoising(), num_steps=42, **options)
-    loss = first.history.loss
-    again = ji.untrained.fit(
-        jax.random.key(7), first.prior, denoising(), num_steps=12, params=first.params, **options
-    )
-    assert again.history.loss[0] < 1.2 * loss[-1] < 0.5 * loss[0]
-    np.testing.assert_array_equal(again.prior.z, first.prior.z)
+    assert 0 < np.linalg.norm(half - full) < 0.02 * np.linalg.norm(full)
 
 
 def test_noise_on_the_input_is_fresh_and_decays():

@@ -56,6 +56,9 @@ def test_bad_problems_and_priors_are_refused():
         fit(KEY, decoder(), problem, penalty=lambda x: 1j * jnp.sum(x))
     with pytest.raises(ValueError, match=r"must have shape \(coils, h, w\).*Leave first_axis out"):
         ji.untrained.total_variation(1.0, first_axis=1)(jnp.ones((3, 3)))
+    half = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), decoder().params)
+    with pytest.raises(ValueError, match=r"params must be of float32 or wider.*compute_dtype="):
+        fit(KEY, decoder(), problem, params=half)
     matrix = ji.operators.gaussian(KEY, 10, 12, dtype=DTYPE)
     with pytest.raises(ValueError, match="operator must be the identity, as stop=sure needs"):
         fit(KEY, line(), ji.Problem(matrix, jnp.ones(10, DTYPE)), stop=ji.untrained.sure(0.1))

@@ -280,13 +280,44 @@ def test_starts_are_drawn_by_key_within_the_published_bounds():
     assert abs(squares.mean() - 1) < 4 * squares.std() / np.sqrt(squares.size)
 
 
+def scaled(params, z):
+    return params * z
+
+
+@pytest.mark.parametrize("make", [generators.deep_decoder, generators.coordinate, generators.unet])
+def test_complex_outputs_are_centered(make):
+    """By default without bounds, else in a square around 0; real ones in [0, 1]."""
+    options = {"key": KEY, "dtype": jnp.result_type(DTYPE, jnp.complex64)}
+    free = make((16, 16), 4, 2, **options)
+    assert not free.squash
+    assert make((16, 16), 4, 2).squash
+    bounded = make((16, 16), 4, 2, squash=True, **options)
+    x, unbounded = exact_complex(bounded), exact_complex(free)
+    np.testing.assert_allclose(x.real, np.tanh(unbounded.real / 2), atol=1e-5)
+    np.testing.assert_allclose(x.imag, np.tanh(unbounded.imag / 2), atol=1e-5)
+
+
+def exact_complex(prior):
+    return np.asarray(evaluate(prior, jax.tree.map(lambda leaf: 9 * leaf, prior.params)))
+
+
+def test_a_phase_is_fitted_by_default():
+    grid = np.linspace(-1, 1, 16)
+    x = np.outer(np.hanning(18)[1:-1], np.hanning(18)[1:-1]) * np.exp(3j * (grid + grid[:, None]))
+    prior = generators.deep_decoder(x.shape, 16, 2, dtype=jnp.complex64)
+    problem = Problem(ji.operators.identity(x.shape), jnp.asarray(x, jnp.complex64))
+    found = ji.untrained.fit(KEY, prior, problem, num_steps=300)
+    assert np.linalg.norm(found.x - x) < 0.15 * np.linalg.norm(x)
+
+
 def test_a_generator_of_someone_else_answers_the_same_questions():
     G = generators.relu(KEY, (3, 8, 5))
     prior = G.untrained(jnp.ones(3))
     assert prior.num_parameters == 3 * 8 + 8 * 5
     assert prior.out_shape == (5,)
-    assert prior.draw(KEY) is prior
-    assert prior.init(KEY) is prior.params
+    assert prior.can_redraw
+    own = generators.from_function(scaled, jnp.ones(3)).untrained(jnp.ones(3))
+    assert own.init(KEY) is own.params  # how to draw others, only its maker knows
     np.testing.assert_array_equal(prior.with_input(jnp.zeros(3))(prior.params), np.zeros(5))
 
 

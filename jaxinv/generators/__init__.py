@@ -1,8 +1,9 @@
 """Generators: prior maps ``x = G(u)`` as pytrees."""
 
 from jaxinv.generators._base import Generator, Untrained
+from jaxinv.generators._flax import FromFlax, from_flax
 from jaxinv.generators._untrained import NetworkGenerator, UntrainedPrior
-from jaxinv.generators.adapters import FromFlax, FromFunction, from_flax, from_function
+from jaxinv.generators.adapters import FromFunction, from_function
 from jaxinv.generators.convdecoder import ConvDecoder, convdecoder
 from jaxinv.generators.coordinate import Coordinate, coordinate
 from jaxinv.generators.dcgan import Dcgan, dcgan

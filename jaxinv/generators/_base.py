@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from jaxinv._core import checks, pytree, replace
+from jaxinv._core.functions import as_function
 
 Array = jax.Array
 
@@ -55,9 +57,42 @@ class Generator:
         """Return the latent Jacobian Λ_z of shape ``(*x.shape, *z.shape)``."""
         return jax.jacfwd(self.__call__)(z)
 
-    def untrained(self, z: Any) -> Untrained:
-        """Return the prior whose unknown is ``params``, for the fixed input ``z``."""
-        return Untrained(self, z)
+    def untrained(self, z: Any, *, init: Callable[[Any], Any] | None = None) -> Untrained:
+        """Return the prior whose unknown is ``params``, for the fixed input ``z``.
+
+        Args:
+            z: the input.
+            init: a function of a key that draws fresh parameters (or makes an nnx module), for
+                generators that cannot: ``from_function`` and nnx modules.
+        """
+        if init is not None:
+            init = as_function("untrained", "init", init, "init(key)")
+        return Untrained(self, z, init)
+
+    @property
+    def can_redraw(self) -> bool:
+        """Whether ``fresh`` knows how to draw parameters."""
+        return False
+
+    def fresh(self, key: Array, z: Any) -> Any:
+        """Return parameters for a new start at the input ``z``."""
+        raise NotImplementedError
+
+    def completed(self, params: Any) -> Any:
+        """Return all parameters, given those that an ``init`` made."""
+        return params
+
+    def split(self, params: Any) -> tuple[Any, Any]:
+        """Return the parameters that descent changes, and what the layers carry along."""
+        return params, ()
+
+    def join(self, params: Any, carried: Any) -> Any:
+        """Return all parameters, which ``split`` has taken apart."""
+        return params
+
+    def train(self, params: Any, carried: Any, z: Any, key: Array) -> tuple[Array, Any]:
+        """Return the signal as during training, and what the layers carry along then."""
+        return with_params(self, self.join(params, carried))(z), carried
 
 
 @pytree
@@ -66,6 +101,7 @@ class Untrained:
 
     generator: Generator
     z: Any
+    initializer: Any = None
 
     @property
     def in_shape(self) -> None:
@@ -87,15 +123,49 @@ class Untrained:
         """Number of parameters."""
         return sum(math.prod(jnp.shape(leaf)) for leaf in jax.tree.leaves(self.params))
 
+    @property
+    def input_shape(self) -> tuple[int, ...] | None:
+        """Shape of the fixed input, or None where it is not one array of floating numbers."""
+        dtype = getattr(self.z, "dtype", None)
+        floating = dtype is not None and jnp.issubdtype(dtype, jnp.inexact)
+        return self.z.shape if floating else None
+
+    @property
+    def can_redraw(self) -> bool:
+        """Whether a key draws fresh parameters; else every start is the generator's own."""
+        return self.initializer is not None or self.generator.can_redraw
+
     def init(self, key: Any) -> Any:
-        """Return the generator's own parameters: how to draw fresh ones, only its maker knows."""
-        checks.key("Untrained.init", key)
-        return self.params
+        """Return fresh parameters; the generator's own where only its maker knows how."""
+        where = "Untrained.init"
+        key = checks.key(where, key)
+        if not self.can_redraw:
+            return self.params
+        if self.initializer is None:
+            drawn = self.generator.fresh(key, self.z)
+        else:
+            drawn = self.generator.completed(self.initializer(key))
+        got, wanted = (jax.tree.map(jnp.shape, jax.tree.leaves(t)) for t in (drawn, self.params))
+        if got != wanted:
+            expected = f"make the generator's shapes {wanted}"[:200]
+            checks.fail(where, "init", expected, f"{got}"[:200])
+        return jax.tree.unflatten(jax.tree.structure(self.params), jax.tree.leaves(drawn))
 
     def draw(self, key: Any) -> Untrained:
-        """Return this prior itself: its input and parameters come from outside."""
-        checks.key("Untrained.draw", key)
-        return self
+        """Return this prior with fresh parameters; its input comes from outside."""
+        return replace(self, generator=with_params(self.generator, self.init(key)))
+
+    def split(self, params: Any) -> tuple[Any, Any]:
+        """See ``Generator.split``."""
+        return self.generator.split(params)
+
+    def join(self, params: Any, carried: Any) -> Any:
+        """See ``Generator.join``."""
+        return self.generator.join(params, carried)
+
+    def train(self, params: Any, carried: Any, key: Array) -> tuple[Array, Any]:
+        """See ``Generator.train``."""
+        return self.generator.train(params, carried, self.z, key)
 
     def with_input(self, z: Any) -> Untrained:
         """Return the prior for another fixed input."""
@@ -111,7 +181,9 @@ class Untrained:
         return jax.eval_shape(self.__call__, self.params).shape
 
     def __call__(self, params: Any) -> Array:
-        """Return the signal for these parameters."""
+        """Return the signal for these parameters; it has no slope in what layers carry along."""
+        params, carried = self.split(params)
+        params = self.join(params, jax.lax.stop_gradient(carried))
         return with_params(self.generator, params)(self.z)
 
 

@@ -175,8 +175,14 @@ class Layout(NamedTuple):
         """Real output channels of the network: two for each complex one."""
         return self.channels * (2 if self.is_complex else 1)
 
-    def assemble(self, x: Array) -> Array:
-        """Return the signal of ``shape`` from real channels, real parts before imaginary ones."""
+    def assemble(self, x: Array, *, squash: bool = False) -> Array:
+        """Return the signal of ``shape`` from real channels, real parts before imaginary ones.
+
+        ``squash`` bounds them: real signals to [0, 1]; real and imaginary parts to [-1, 1], since
+        a phase has either sign.
+        """
+        if squash:
+            x = jnp.tanh(x / 2) if self.is_complex else jax.nn.sigmoid(x)
         if self.is_complex:
             x = x.astype(jnp.result_type(x.dtype, jnp.float32))  # no shorter complex numbers
             x = jax.lax.complex(x[..., : self.channels], x[..., self.channels :])
@@ -205,6 +211,11 @@ def layout(
     is_complex = bool(jnp.issubdtype(dtype, jnp.complexfloating))
     real = jnp.finfo(dtype).dtype
     return Layout(size, channels, shape, channels_first and len(shape) == 3, is_complex), real
+
+
+def squashing(where: str, squash: Any, arranged: Layout) -> bool:
+    """Return whether the output is bounded: by default that of real networks."""
+    return not arranged.is_complex if squash is None else checks.boolean(where, "squash", squash)
 
 
 def start_key(where: str, key: Any) -> Array:

@@ -53,7 +53,7 @@ class ConvDecoder(UntrainedPrior):
             x = _layers.convolve(_layers.resample(x, size, self.upsampling), layer["weight"])
             x = _layers.channel_norm(jax.nn.relu(x), layer["scale"], layer["offset"])
         x = _layers.convolve(x, params[-1]["weight"])
-        return self.layout.assemble(jax.nn.sigmoid(x) if self.squash else x)
+        return self.layout.assemble(x, squash=self.squash)
 
 
 def convdecoder(
@@ -87,7 +87,8 @@ def convdecoder(
         extra_layer: one more convolution at full size before the output.
         kernel_size: side of the learned convolutions, odd.
         upsampling: ``"nearest"`` or ``"bilinear"``.
-        squash: end in a sigmoid, for images in [0, 1].
+        squash: end in a sigmoid, for images in [0, 1]; complex ones in a tanh, for real and
+            imaginary parts in [-1, 1].
         channels_first: read a shape of three numbers as (coils, h, w).
         dtype: real, or complex for complex images (two output channels for each).
 

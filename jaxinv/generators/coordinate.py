@@ -12,7 +12,13 @@ import jax.numpy as jnp
 from jaxinv._core import checks, pytree, static
 from jaxinv.generators import _layers, _starts
 from jaxinv.generators._starts import Start
-from jaxinv.generators._untrained import Layout, UntrainedPrior, layout, start_key
+from jaxinv.generators._untrained import (
+    Layout,
+    UntrainedPrior,
+    layout,
+    squashing,
+    start_key,
+)
 
 Array = jax.Array
 
@@ -77,7 +83,7 @@ class Coordinate(UntrainedPrior):
         for index, layer in enumerate(params):
             x = jax.nn.relu(x) if index else x
             x = _layers.mix(x, layer["weight"]) + layer["bias"]
-        return self.layout.assemble(jax.nn.sigmoid(x) if self.squash else x)
+        return self.layout.assemble(x, squash=self.squash)
 
 
 def coordinate(
@@ -88,7 +94,7 @@ def coordinate(
     num_features: int = 256,
     bandwidth: Any = 10.0,
     key: Any = None,
-    squash: bool = True,
+    squash: bool | None = None,
     channels_first: bool = False,
     dtype: Any = jnp.float32,
 ) -> Coordinate:
@@ -108,7 +114,8 @@ def coordinate(
         num_features: rows of B; the network sees twice as many inputs.
         bandwidth: s > 0, in cycles per image.
         key: PRNG key of B and the parameters; ``jax.random.key(0)`` by default.
-        squash: end in a sigmoid, for images in [0, 1].
+        squash: end in a sigmoid, for images in [0, 1]; complex ones in a tanh, real and imaginary
+            parts in [-1, 1]. By default real networks do, and complex ones have no bounds.
         channels_first: read a shape of three numbers as (coils, h, w).
         dtype: real, or complex for complex images (two output channels for each).
 
@@ -138,7 +145,7 @@ def coordinate(
         checks.count(where, "num_channels", num_channels),
         checks.count(where, "num_layers", num_layers),
         checks.count(where, "num_features", num_features),
-        checks.boolean(where, "squash", squash),
+        squashing(where, squash, arranged),
         real,
     )
     return prior.draw(start_key(where, key))

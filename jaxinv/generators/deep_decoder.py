@@ -13,7 +13,14 @@ from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.generators import _layers, _starts
 from jaxinv.generators._resampling import doubling_sizes, growing_sizes
 from jaxinv.generators._starts import Start
-from jaxinv.generators._untrained import Layout, UntrainedPrior, layout, start_key, start_size
+from jaxinv.generators._untrained import (
+    Layout,
+    UntrainedPrior,
+    layout,
+    squashing,
+    start_key,
+    start_size,
+)
 
 Array = jax.Array
 
@@ -84,7 +91,7 @@ class DeepDecoder(UntrainedPrior):
                 gain, shift = _layers.normalizer(x, layer["scale"], layer["offset"])
                 shift, weight = numerics.matmul(shift, weight), gain[:, None] * weight
         x = jnp.moveaxis(_mixed(x, weight, shift), 0, -1)
-        return self.layout.assemble(jax.nn.sigmoid(x) if self.squash else x)
+        return self.layout.assemble(x, squash=self.squash)
 
 
 def _mixed(x: Array, weight: Array, shift: Array | None) -> Array:
@@ -108,7 +115,7 @@ def deep_decoder(
     extra_layer: str = "last",
     upsampling: str | Sequence[float] = "bilinear",
     norm_first: bool = False,
-    squash: bool = True,
+    squash: bool | None = None,
     initial_weights: str = "uniform",
     initial_scales: str = "ones",
     channels_first: bool = False,
@@ -137,7 +144,8 @@ def deep_decoder(
             and columns: layers then double the size (zeros inserted, then the taps), or, with
             an input of full size, keep it and filter. Published: (1, 3, 3, 1) / 4.
         norm_first: normalize before the ReLU, as the over-parameterized variant does.
-        squash: end in a sigmoid, for images in [0, 1].
+        squash: end in a sigmoid, for images in [0, 1]; complex ones in a tanh, real and imaginary
+            parts in [-1, 1]. By default real networks do, and complex ones have no bounds.
         initial_weights: ``"uniform"``, U(±1/√k), or ``"xavier"``, N(0, 2/(rows + columns)).
         initial_scales: ``"ones"``, or ``"uniform"`` for U(0, 1) as PyTorch drew before 1.2.
         channels_first: read a shape of three numbers as (coils, h, w).
@@ -178,7 +186,7 @@ def deep_decoder(
         sizes,
         method,
         checks.boolean(where, "norm_first", norm_first),
-        checks.boolean(where, "squash", squash),
+        squashing(where, squash, arranged),
         checks.choice(where, "initial_weights", initial_weights, ("uniform", "xavier")),
         checks.choice(where, "initial_scales", initial_scales, ("ones", "uniform")),
         real,

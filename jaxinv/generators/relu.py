@@ -39,6 +39,19 @@ class Relu(Generator):
     def homogeneous(self) -> bool:
         return True
 
+    @property
+    def can_redraw(self) -> bool:
+        return True
+
+    def fresh(self, key: Array, z: Any) -> tuple[Array, ...]:
+        """Return Gaussian weights, of each layer's present root mean square."""
+        keys = jax.random.split(key, len(self.params))
+        return tuple(
+            jax.random.normal(layer_key, weight.shape, weight.dtype)
+            * jnp.sqrt(jnp.mean(jnp.square(weight)))
+            for layer_key, weight in zip(keys, self.params, strict=True)
+        )
+
     def _apply(self, z: Array) -> Array:
         return _layers(self, z)[-1]
 

@@ -12,7 +12,13 @@ import jax.numpy as jnp
 from jaxinv._core import checks, pytree, static
 from jaxinv.generators import _layers, _starts
 from jaxinv.generators._starts import Start
-from jaxinv.generators._untrained import Layout, UntrainedPrior, layout, start_key
+from jaxinv.generators._untrained import (
+    Layout,
+    UntrainedPrior,
+    layout,
+    squashing,
+    start_key,
+)
 
 Array = jax.Array
 Layer = dict[str, Array]
@@ -103,7 +109,7 @@ class Unet(UntrainedPrior):
     def _forward(self, params: Any, z: Array) -> Array:
         x = self._hourglass(params["scales"], z)
         x = _layers.convolve(x, params["output"]["weight"]) + params["output"]["bias"]
-        return self.layout.assemble(jax.nn.sigmoid(x) if self.squash else x)
+        return self.layout.assemble(x, squash=self.squash)
 
 
 def unet(
@@ -117,7 +123,7 @@ def unet(
     upsampling: str = "bilinear",
     padding: str = "reflect",
     mixing: bool = True,
-    squash: bool = True,
+    squash: bool | None = None,
     key: Any = None,
     channels_first: bool = False,
     dtype: Any = jnp.float32,
@@ -138,7 +144,8 @@ def unet(
         upsampling: ``"bilinear"`` or ``"nearest"``.
         padding: ``"reflect"`` or ``"zero"``.
         mixing: end every scale in a 1 x 1 convolution.
-        squash: end in a sigmoid, for images in [0, 1].
+        squash: end in a sigmoid, for images in [0, 1]; complex ones in a tanh, real and imaginary
+            parts in [-1, 1]. By default real networks do, and complex ones have no bounds.
         key: PRNG key of input and parameters; ``jax.random.key(0)`` by default.
         channels_first: read a shape of three numbers as (coils, h, w).
         dtype: real, or complex for complex images (two output channels for each).
@@ -173,7 +180,7 @@ def unet(
         checks.choice(where, "upsampling", upsampling, ("bilinear", "nearest")),
         checks.choice(where, "padding", padding, ("reflect", "zero")),
         checks.boolean(where, "mixing", mixing),
-        checks.boolean(where, "squash", squash),
+        squashing(where, squash, arranged),
         real,
     )
     return prior.draw(start_key(where, key))

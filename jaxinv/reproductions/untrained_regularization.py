@@ -31,6 +31,7 @@ _PUBLISHED = {  # % of the squared error that learned regularization takes away,
     1000: {500: 37.4, 1000: 30.6, 2000: 19.8, 4000: 3.0, 8000: 6.2},
 }
 _SMOOTHING, _WEIGHT = 0.05, 100.0  # published for x-rays
+_NUM_SAMPLES = 64  # weights of each tensor, in the published code
 
 
 class TableStudy(NamedTuple):
@@ -111,8 +112,8 @@ def _learned(study: TableStudy, key: Any, operator: Any, images: np.ndarray) -> 
     weight = _WEIGHT / 2 * study.size**2 / _PUBLISHED_SIZE
     prior = dcgan("xray", images.shape[1:])
     return untrained.learned_regularizer(
-        key, prior, Problem(operator, y), axes=Problem(None, 0), weight=weight, reading="means",
-        **_options(study),
+        key, prior, Problem(operator, y), axes=Problem(None, 0), weight=weight,
+        reading="released", num_samples=_NUM_SAMPLES, **_options(study),
     )  # fmt: skip
 
 

@@ -10,8 +10,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxinv._core import Status, checks, numerics, pytree, static
+from jaxinv._core import Status, checks, numerics
 from jaxinv.problems import Problem
+from jaxinv.untrained import _descent
+from jaxinv.untrained._descent import Cast, Descent, Objective, measured_in, unit_of
 from jaxinv.untrained.stopping import StoppingRule
 
 Array = jax.Array
@@ -21,6 +23,7 @@ _TOLERANT = 100
 _MEMORY = 0.9  # of the average loss that a spike is compared with
 _SHORTER, _LONGER = 0.5, 1.01  # of the steps after a spike; they grow back to full length
 _DECAY_EVERY = 500
+_WINDOWS = 10  # the average looks back this part of the steps, or less
 
 
 class Numbers(NamedTuple):
@@ -38,16 +41,15 @@ class Model(NamedTuple):
     """What all fits of a batch share."""
 
     prior: Any
-    solver: Any
+    objective: Objective
     rule: StoppingRule
-    penalty: Callable[[Array], Any] | None
     numbers: Numbers
 
 
 class Setting(NamedTuple):
     """What is fixed at compile time; ``batch`` holds the problem's axes, None for one fit."""
 
-    chunk: int
+    length: int
     dtype: Any
     batch: Problem | None
     is_noisy: bool
@@ -56,8 +58,8 @@ class Setting(NamedTuple):
 class Lane(NamedTuple):
     """What one fit has to itself and never changes."""
 
-    memory_key: Array
     noise_key: Array
+    unit: Array
 
 
 class Carry(NamedTuple):
@@ -67,7 +69,7 @@ class Carry(NamedTuple):
     twin: Any
     mean: Array
     twin_mean: Array
-    weight: Array
+    num_averaged: Array
     memory: Any
     step: Array
     typical_loss: Array
@@ -88,33 +90,6 @@ class Look(NamedTuple):
     residual: Array
 
 
-@pytree
-class Cast:
-    """A prior evaluated in another floating type; its parameters and signals keep theirs."""
-
-    prior: Any
-    dtype: Any = static()
-
-    @property
-    def in_shape(self) -> None:
-        """The unknown is a tree of parameters."""
-        return None
-
-    def __call__(self, params: Any) -> Array:
-        """Return the signal, in the type of the parameters."""
-        own = jax.tree.leaves(params)[0].dtype
-        prior = self._lowered()
-        x = prior(jax.tree.map(lambda leaf: leaf.astype(self.dtype), params))
-        wide = jnp.result_type(own, jnp.complex64) if jnp.iscomplexobj(x) else own
-        return x.astype(wide)
-
-    def _lowered(self) -> Any:
-        keeps = getattr(self.prior, "keeps_input_type", False)
-        if keeps or getattr(self.prior, "z", None) is None:
-            return self.prior
-        return self.prior.with_input(self.prior.z.astype(self.dtype))
-
-
 def begin(
     setting: Setting, model: Model, key: Array, problem: Problem, params: Any
 ) -> tuple[Lane, Carry]:
@@ -131,29 +106,27 @@ def _begin(
 ) -> tuple[Lane, Carry]:
     draw_key, memory_key, noise_key = jax.random.split(key, 3)
     u = model.prior.init(draw_key) if params is None else params
-    lane = Lane(memory_key, noise_key)
-    prior = _cast(setting, model.prior)
-    x = prior(u)
-    memory = model.rule.begin(memory_key, problem, x)
-    target = model.rule.fitted(memory, problem)._replace(prior=prior)
-    state = model.solver.init(target, u)
+    unit = unit_of(problem.y, _has_penalties(model))
+    made = jax.eval_shape(_cast(setting, model.prior), u)
+    blank = jnp.zeros(made.shape, made.dtype)  # only a fit that fails at once returns it
+    memory = model.rule.begin(memory_key, measured_in(problem, unit), blank)
+    state = _descent.begin(model.objective, model.prior, u)
     has_twin = model.rule.has_twin
-    real = numerics.real_dtype(x.dtype)
+    real = numerics.real_dtype(blank.dtype)
     zero, none = jnp.zeros((), jnp.int32), jnp.zeros((), real)
     infinity = jnp.full((), jnp.inf, real)
-    blank = jnp.zeros_like(x)
-    return lane, Carry(
+    return Lane(noise_key, unit), Carry(
         state=state,
         twin=state if has_twin else (),
         mean=blank,
         twin_mean=blank if has_twin else none,
-        weight=none,
+        num_averaged=zero,
         memory=memory,
         step=zero,
         typical_loss=infinity,
         step_scale=jnp.ones((), real),
         best_params=u,
-        best_x=x,
+        best_x=blank,
         best_score=infinity,
         best_step=zero,
         num_spikes=zero,
@@ -164,7 +137,7 @@ def _begin(
 def advance(
     setting: Setting, model: Model, problem: Problem, lane: Lane, carry: Carry
 ) -> tuple[Carry, Look]:
-    """Take ``setting.chunk`` steps in every fit that is running, then look."""
+    """Take ``setting.length`` steps in every fit that is running, then look."""
     run = _donating if checks.is_concrete((problem, lane, carry)) else _keeping
     return run(setting, model, problem, lane, carry)
 
@@ -186,7 +159,7 @@ def _advance(
         )
         return chosen, loss
 
-    stepped, losses = lax.scan(body, carry, None, length=setting.chunk)
+    stepped, losses = lax.scan(body, carry, None, length=setting.length)
     # the next chunk goes back to where this one ends, so the last step is judged too; of this
     # step only the loss is used, so no gradient is computed
     _, last_loss, spiked = step(problem, lane, stepped)
@@ -195,8 +168,8 @@ def _advance(
         lambda: take_back(spiked, start, stepped, stepped),
         lambda: stepped,
     )
-    finish = _lifted(setting, partial(_finish, model), setting.batch, 0, 0, 0, 0)
-    return finish(problem, start, stepped, jnp.moveaxis(losses, 0, -1), last_loss)
+    finish = _lifted(setting, partial(_finish, model), setting.batch, 0, 0, 0, 0, 0)
+    return finish(problem, lane, start, stepped, jnp.moveaxis(losses, 0, -1), last_loss)
 
 
 def _lifted(setting: Setting, function: Callable[..., Any], *axes: Any) -> Callable[..., Any]:
@@ -213,19 +186,26 @@ def _step(
 ) -> tuple[Carry, Array, Array]:
     """Take one step; return the loss before it, and whether that has jumped."""
     numbers, rule = model.numbers, model.rule
-    prior = _cast(setting, _perturbed(setting, model, lane, carry.step))
-    target = rule.fitted(carry.memory, problem)._replace(prior=prior)
-    state, info, x = model.solver.descend(target, carry.state, model.penalty)
-    state = _shortened(carry.state, state, carry.step_scale)
-    loss = info.loss.astype(carry.typical_loss.dtype)
+    key = jax.random.fold_in(lane.noise_key, carry.step)
+    prior = _cast(setting, _perturbed(setting, model, key, carry.step))
+    problem = measured_in(problem, lane.unit)
+
+    def descend(target: Problem, before: Descent) -> tuple[Descent, Array, Array]:
+        after, loss, x = _descent.step(
+            model.objective, prior, target, before, jax.random.fold_in(key, 1), lane.unit
+        )
+        return _shortened(before, after, carry.step_scale), loss, x
+
+    state, loss, x = descend(rule.fitted(carry.memory, problem), carry.state)
+    loss = loss.astype(carry.typical_loss.dtype)
     factor = numbers.spike * jnp.where(carry.step >= _WARM, 1, _TOLERANT)
     jumped = loss > factor * carry.typical_loss  # infinite before the first step
     spiked = ~jnp.isfinite(loss) | jumped
-    keep = jnp.asarray(numbers.average, carry.weight.dtype)
+    keep = _share_of_the_past(numbers.average, carry.num_averaged, carry.step_scale.dtype)
     following = carry._replace(
         state=state,
         mean=keep * carry.mean + (1 - keep) * x,
-        weight=keep * carry.weight + (1 - keep),
+        num_averaged=carry.num_averaged + 1,
         memory=rule.observe(carry.memory, x),
         typical_loss=jnp.where(
             jnp.isfinite(carry.typical_loss),
@@ -235,12 +215,20 @@ def _step(
         step_scale=jnp.minimum(_LONGER * carry.step_scale, 1),
     )
     if rule.has_twin:
-        twin_target = rule.twin(carry.memory, problem)._replace(prior=prior)
-        twin, _, twin_x = model.solver.descend(twin_target, carry.twin, model.penalty)
-        twin = _shortened(carry.twin, twin, carry.step_scale)
+        twin, _, twin_x = descend(rule.twin(carry.memory, problem), carry.twin)
         mean = keep * carry.twin_mean + (1 - keep) * twin_x
         following = following._replace(twin=twin, twin_mean=mean)
     return following._replace(step=carry.step + 1), loss, spiked
+
+
+def _share_of_the_past(most: Any, count: Array, dtype: Any) -> Array:
+    """Return the weight of the average so far: at first it looks back a tenth of the steps.
+
+    A constant weight would keep the first images, far from the end, in the average of a short
+    fit; this one rises to ``most`` from 0 at the first step.
+    """
+    count = count.astype(dtype)
+    return jnp.minimum(jnp.asarray(most, dtype), count / (count + _WINDOWS))
 
 
 def _taken_back(spiked: Array, start: Carry, carry: Carry, following: Carry) -> Carry:
@@ -257,26 +245,33 @@ def _taken_back(spiked: Array, start: Carry, carry: Carry, following: Carry) -> 
 
 
 def _finish(
-    model: Model, problem: Problem, start: Carry, stepped: Carry, losses: Array, last_loss: Array
+    model: Model,
+    problem: Problem,
+    lane: Lane,
+    start: Carry,
+    stepped: Carry,
+    losses: Array,
+    last_loss: Array,
 ) -> tuple[Carry, Look]:
     """Look at a fit after its chunk; one that had stopped before stays as it was."""
     running = start.status == Status.RUNNING
     kept = partial(jnp.where, running)
     stepped = jax.tree.map(kept, stepped, start)  # what has stopped is looked at as it stopped
-    looked, score, residual = _look(model, problem, stepped)
+    looked, score, residual = _look(model, measured_in(problem, lane.unit), stepped)
     failures = jnp.sum(~jnp.isfinite(losses)) + ~jnp.isfinite(last_loss)
     # the loss before a step that is taken back is finite: more than half cannot fail
     is_stuck = failures >= max((losses.size + 1) // 2, 2)
     looked = looked._replace(status=jnp.where(is_stuck, Status.NONFINITE, looked.status))
     after = jax.tree.map(kept, looked, start)
-    return after, Look(jnp.where(running, losses, jnp.nan), score, residual)
+    losses = jnp.where(running, losses, jnp.nan) / lane.unit / lane.unit
+    score = score / lane.unit / lane.unit if model.rule.judges_measurements else score
+    return after, Look(losses, score, residual)
 
 
 def _look(model: Model, problem: Problem, carry: Carry) -> tuple[Carry, Array, Array]:
     """Judge the averaged estimate; keep it where it is the best so far."""
     numbers, rule = model.numbers, model.rule
-    x = numerics.safe_divide(carry.mean, carry.weight)
-    twin = numerics.safe_divide(carry.twin_mean, carry.weight)
+    x, twin = carry.mean, carry.twin_mean
     misfit = numerics.safe_norm(problem.operator(x) - problem.y)
     size = numerics.safe_norm(problem.y)
     residual = jnp.where(size > 0, numerics.safe_divide(misfit, size), misfit)
@@ -285,9 +280,10 @@ def _look(model: Model, problem: Problem, carry: Carry) -> tuple[Carry, Array, A
     score = score.astype(carry.best_score.dtype)
     better = (score < carry.best_score) | rule.keeps_last | ~ready
     finite = jnp.isfinite(residual)
-    better = better & finite & (carry.weight > 0)  # without a finite loss nothing is averaged
+    u = _descent.join(model.prior, carry.state.params, carry.state.carried)
+    better = better & finite & (carry.num_averaged > 0)  # without a finite loss nothing is averaged
     carry = carry._replace(
-        best_params=jax.tree.map(partial(jnp.where, better), carry.state.u, carry.best_params),
+        best_params=jax.tree.map(partial(jnp.where, better), u, carry.best_params),
         best_x=jnp.where(better, x, carry.best_x),
         best_score=jnp.where(better, score, carry.best_score),
         best_step=jnp.where(better, carry.step, carry.best_step),
@@ -301,21 +297,27 @@ def _look(model: Model, problem: Problem, carry: Carry) -> tuple[Carry, Array, A
     return carry._replace(status=status), score, residual
 
 
-def _perturbed(setting: Setting, model: Model, lane: Lane, step: Array) -> Any:
+def _perturbed(setting: Setting, model: Model, key: Array, step: Array) -> Any:
     """Return the prior with noise on its input."""
     prior, numbers = model.prior, model.numbers
     if not setting.is_noisy:
         return prior
-    key = jax.random.fold_in(lane.noise_key, step)
     size = numbers.input_noise * numbers.input_noise_decay ** (step // _DECAY_EVERY)
     noise = jax.random.normal(key, prior.z.shape, prior.z.dtype)
     return prior.with_input(prior.z + size.astype(prior.z.dtype) * noise)
 
 
-def _shortened(before: Any, after: Any, scale: Array) -> Any:
+def _shortened(before: Descent, after: Descent, scale: Array) -> Descent:
     """Return the state after a step whose update is scaled."""
-    u = jax.tree.map(lambda a, b: a + scale.astype(a.dtype) * (b - a), before.u, after.u)
-    return after._replace(u=u)
+
+    def move(a: Array, b: Array) -> Array:
+        return a + scale.astype(a.dtype) * (b - a)
+
+    return after._replace(params=jax.tree.map(move, before.params, after.params))
+
+
+def _has_penalties(model: Model) -> bool:
+    return model.objective.penalty is not None or model.objective.regularizer is not None
 
 
 def _cast(setting: Setting, prior: Any) -> Any:

@@ -14,8 +14,8 @@ from jaxinv.untrained.fitting import fit
 
 Array = jax.Array
 
-READINGS = ("diagonal", "means", "weights")
-_RIDGE = 1e-6  # on covariances, in units of their mean diagonal
+READINGS = ("printed", "released", "per_weight")
+_RCOND = 1e-5  # of the correlations of the tensors: directions that vary less are not penalized
 _FLOOR = 1e-2  # of a tensor's variance, added to that of each of its weights
 
 
@@ -25,8 +25,10 @@ class LearnedRegularizer:
 
     Attributes:
         weight: λ >= 0.
-        mean: μ: one number a tensor (``diagonal``, ``means``), or a tree like the parameters.
-        precision: one number a tensor, the full inverse covariance, or a tree like the parameters.
+        mean: μ: one number a tensor (``printed``, ``released``), or a tree like the parameters.
+        covariance: Σ: one variance a tensor (``printed``), a matrix with a row for each tensor
+            (``released``), or a tree like the parameters (``per_weight``).
+        precision: what stands for Σ⁻¹ in the penalty, of the same shape.
         reading: which of the three it is.
         shapes: shapes of the parameters it was learned from.
         names: their places in the tree.
@@ -34,6 +36,7 @@ class LearnedRegularizer:
 
     weight: Any
     mean: Any
+    covariance: Any
     precision: Any
     reading: str = static()
     shapes: tuple[tuple[int, ...], ...] = static()
@@ -63,7 +66,7 @@ def _names(params: Any) -> tuple[str, ...]:
 
 @functools.partial(jax.jit, inline=True)
 def _penalty(model: LearnedRegularizer, leaves: list[Array]) -> Array:
-    if model.reading == "means":
+    if model.reading == "released":
         gap = jnp.stack([jnp.mean(leaf) for leaf in leaves]) - model.mean
         total = gap @ model.precision @ gap
     else:
@@ -75,23 +78,32 @@ def _penalty(model: LearnedRegularizer, leaves: list[Array]) -> Array:
     return jnp.asarray(model.weight).astype(total.dtype) * total
 
 
-def regularizer_from(params: Any, weight: Any, reading: str = "diagonal") -> LearnedRegularizer:
+def regularizer_from(
+    params: Any, weight: Any, reading: str = "printed", *, num_samples: int | None = None
+) -> LearnedRegularizer:
     r"""Make a regularizer of the weights that several fits found.
 
     .. math:: R(w) = \lambda\, (w - \mu)^T \Sigma^{-1} (w - \mu)
 
+    Algorithm 1 of the source draws a fit, S weights of each of its tensors, their means and the
+    covariance about these means, and averages over the draws. Here the expected value is
+    computed: μ is the mean of a tensor in all fits, Σ a covariance within a fit. A tensor is
+    what the source calls a layer.
+
     Args:
         params: parameters with a first axis of Q >= 2 fits, such as ``fit(...).params``.
-        weight: λ >= 0.
+        weight: λ >= 0; half of a published one, whose misfit is ‖·‖² without the factor ½.
         reading: the published text and code differ in what w, μ and Σ are.
-            ``"diagonal"`` (the text): one μ and one variance for each tensor, over all its
-            weights and all fits; R sums over the weights.
-            ``"means"`` (the code): w is the vector of the tensors' means; Σ, of one row a tensor,
-            is the covariance of single weights drawn from the tensors of one fit: the variance
-            of all weights on the diagonal, the covariance of the tensors' means beside it. The
-            code estimates it by sampling; here it is computed.
-            ``"weights"``: a mean and a variance for every single weight (plus .01 of its
-            tensor's, as Q is small), which needs fits that share input and start.
+            ``"printed"`` (equation 5, algorithm 1): w is every weight, μ and Σ are one number
+            for each tensor; Σ is the variance of a tensor's weights about the tensor's own mean
+            in the same fit, 0 between tensors.
+            ``"released"`` (the code): w is the vector of the tensors' means. Vectors, as batch
+            normalization has, are taken whole, so that Σ holds the covariance of two of them of
+            one length, channel by channel; 0 between all others.
+            ``"per_weight"``: a mean and a variance over the fits for every single weight (in R
+            plus .01 of its tensor's, as Q is small), which needs fits that share input and start.
+        num_samples: S of algorithm 1. S weights drawn with replacement vary about their own mean
+            by 1 − 1/S of the variance; the code has S = 64. None: no such factor.
 
     Returns:
         A ``LearnedRegularizer``, for ``fit(regularizer=...)``.
@@ -100,9 +112,9 @@ def regularizer_from(params: Any, weight: Any, reading: str = "diagonal") -> Lea
         ValueError: fewer than two fits, an unknown reading.
 
     Example:
-        >>> found = regularizer_from({"w": jnp.asarray([[1.0, 2.0], [3.0, 2.0]])}, 1.0)
-        >>> float(found({"w": jnp.asarray([2.0, 2.0])}))
-        0.0
+        >>> found = regularizer_from({"w": jnp.asarray([[1.0, 3.0], [5.0, 7.0]])}, 1.0)
+        >>> found.mean[0].tolist(), found.covariance[0].tolist()
+        (4.0, 1.0)
 
     Source: Van Veen, Jalal, Soltanolkotabi, Price, Vishwanath, Dimakis (2018), equation 5 and
     algorithm 1, and the code published with it.
@@ -123,31 +135,48 @@ def regularizer_from(params: Any, weight: Any, reading: str = "diagonal") -> Lea
         expected = "have a first axis of fits before the axes of each tensor"
         checks.fail(where, "params", expected, next(x for x in leaves if x.ndim == 1), hint)
     shapes = tuple(leaf.shape[1:] for leaf in leaves)
-    mean, precision = _statistics(leaves, reading)
-    return LearnedRegularizer(weight, mean, precision, reading, shapes, _names(params))
+    factor = 1.0
+    if num_samples is not None:
+        factor -= 1 / checks.count(where, "num_samples", num_samples, minimum=2)
+    statistics = _statistics(leaves, reading, factor)
+    return LearnedRegularizer(weight, *statistics, reading, shapes, _names(params))
 
 
 @functools.partial(jax.jit, static_argnums=1)
-def _statistics(leaves: list[Array], reading: str) -> tuple[Any, Any]:
-    """Return the mean and the precision in one of the readings."""
-    if reading == "weights":
+def _statistics(leaves: list[Array], reading: str, factor: float) -> tuple[Any, Any, Any]:
+    """Return the mean, the covariance and the precision in one of the readings."""
+    if reading == "per_weight":
         mean = tuple(jnp.mean(leaf, axis=0) for leaf in leaves)
-        precision = tuple(
-            _inverse(jnp.var(leaf, axis=0) + _FLOOR * jnp.var(leaf)) for leaf in leaves
-        )
-    elif reading == "diagonal":
-        mean = tuple(jnp.mean(leaf) for leaf in leaves)
-        precision = tuple(_inverse(jnp.var(leaf)) for leaf in leaves)
-    else:
-        means = jnp.stack([jnp.mean(leaf.reshape(leaf.shape[0], -1), axis=1) for leaf in leaves])
-        mean = jnp.mean(means, axis=1)
-        gaps = means - mean[:, None]
-        between = numerics.matmul(gaps, gaps.T) / gaps.shape[1]
-        spread = jnp.stack([jnp.var(leaf) for leaf in leaves])
-        covariance = between - jnp.diag(jnp.diag(between)) + jnp.diag(spread)
-        ridge = _RIDGE * jnp.mean(spread)
-        precision = jnp.linalg.inv(covariance + ridge * jnp.eye(len(leaves), dtype=spread.dtype))
-    return mean, precision
+        variances = tuple(jnp.var(leaf, axis=0) for leaf in leaves)
+        held = [v + _FLOOR * jnp.var(leaf) for v, leaf in zip(variances, leaves, strict=True)]
+        return mean, variances, tuple(_inverse(variance) for variance in held)
+    rows = [leaf.reshape(leaf.shape[0], -1) for leaf in leaves]
+    means = tuple(jnp.mean(row) for row in rows)
+    within = tuple(factor * jnp.mean(jnp.var(row, axis=1)) for row in rows)
+    if reading == "printed":
+        return means, within, tuple(_inverse(variance) for variance in within)
+    covariance = _channelwise(leaves, jnp.stack(within))
+    return jnp.stack(means), covariance, _pseudo_inverse(covariance)
+
+
+def _channelwise(leaves: list[Array], within: Array) -> Array:
+    """Return the variances within a fit, and the covariances of vectors of one length."""
+    covariance = jnp.diag(within)
+    for length in {leaf.shape[1] for leaf in leaves if leaf.ndim == 2}:
+        whole = [i for i, leaf in enumerate(leaves) if leaf.shape[1:] == (length,)]
+        vectors = jnp.stack([leaves[i] for i in whole])  # (tensors, fits, channels)
+        gaps = vectors - jnp.mean(vectors, axis=-1, keepdims=True)
+        gaps = gaps.reshape(len(whole), -1)
+        block = numerics.matmul(gaps, gaps.T) / gaps.shape[1]
+        covariance = covariance.at[jnp.ix_(jnp.asarray(whole), jnp.asarray(whole))].set(block)
+    return covariance
+
+
+def _pseudo_inverse(covariance: Array) -> Array:
+    """Invert by way of the correlations; what did not vary is not penalized."""
+    scale = jnp.sqrt(_inverse(jnp.diagonal(covariance)))
+    scale = scale[:, None] * scale
+    return scale * jnp.linalg.pinv(scale * covariance, rtol=_RCOND, hermitian=True)
 
 
 def _inverse(variance: Array) -> Array:
@@ -162,14 +191,15 @@ def learned_regularizer(
     *,
     axes: Problem | None = None,
     weight: Any = 1.0,
-    reading: str = "diagonal",
+    reading: str = "printed",
+    num_samples: int | None = None,
     **options: Any,
 ) -> LearnedRegularizer:
     """Learn how weights look from measurements of a handful of similar images.
 
     One network is fitted to each measurement (the images themselves are not needed), all from
     one start and one input; the weights become a Gaussian model (``regularizer_from``), to be
-    used with the same prior and, for ``"weights"``, with the same key.
+    used with the same prior and, for ``"per_weight"``, with the same key.
 
     Args:
         key: a JAX PRNG key, shared by the fits.
@@ -177,7 +207,8 @@ def learned_regularizer(
         problems: Q >= 2 measurements.
         axes: which parts of ``problems`` have a first axis of Q, as in ``fit``; default: y.
         weight: λ >= 0 of the regularizer.
-        reading: ``"diagonal"``, ``"means"`` or ``"weights"``; see ``regularizer_from``.
+        reading, num_samples: ``"printed"``, ``"released"`` or ``"per_weight"``, and S of
+            algorithm 1; see ``regularizer_from``.
         options: of ``fit``, such as ``num_steps`` and ``stop``.
 
     Returns:
@@ -220,4 +251,4 @@ def learned_regularizer(
     count = len(y)
     keys = jnp.broadcast_to(key, (count,))
     found = fit(keys, prior, problems, axes=axes, **options)
-    return regularizer_from(found.params, weight, reading)
+    return regularizer_from(found.params, weight, reading, num_samples=num_samples)

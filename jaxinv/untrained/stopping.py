@@ -22,9 +22,14 @@ class StoppingRule:
 
     ``fit`` follows the score from look to look and keeps the estimate where it was least; it
     stops when the score has not fallen for ``patience`` steps, and never where that is None.
+
+    The problem that the methods see has its measurements in a unit, ``problem.operator.unit``,
+    that keeps squares of very small or large ones representable. A score that
+    ``judges_measurements`` is in their squares, and reported in their own unit.
     """
 
     patience: int | None
+    judges_measurements: bool = False
     has_twin: bool = False
     keeps_last: bool = False
 
@@ -79,6 +84,7 @@ class LeastResidual(StoppingRule):
     """See ``least_residual``; it has no memory."""
 
     patience: int | None = static(default=None)
+    judges_measurements = True
 
     def begin(self, key: Array, problem: Problem, x: Array) -> Any:
         return ()
@@ -229,6 +235,7 @@ class HeldOut(StoppingRule):
 
     patience: int | None = static()
     fraction: float = static()
+    judges_measurements = True
 
     def begin(self, key: Array, problem: Problem, x: Array) -> Any:
         draws = jax.random.uniform(key, problem.y.shape)
@@ -324,10 +331,11 @@ class Sure(StoppingRule):
     noise_std: Any
     patience: int | None = static()
     has_twin = True
+    judges_measurements = True
 
     def begin(self, key: Array, problem: Problem, x: Array) -> Any:
         probe = jax.random.rademacher(key, problem.y.shape, problem.y.dtype)
-        return self.amplitude(problem.y) * probe
+        return self.amplitude(problem) * probe
 
     def twin(self, memory: Any, problem: Problem) -> Problem:
         return problem._replace(y=problem.y + memory)
@@ -338,19 +346,21 @@ class Sure(StoppingRule):
             got = type(problem.operator).__name__
             checks.fail(where, "problem.operator", "be the identity, as stop=sure needs", got, hint)
 
-    def amplitude(self, y: Array) -> Array:
-        """Return the size of the probe's entries: as large as the noise's."""
-        return jnp.asarray(self.noise_std, numerics.real_dtype(y.dtype))
+    def amplitude(self, problem: Problem) -> Array:
+        """Return the size of the probe's entries: as large as the noise's, in the unit of y."""
+        unit = problem.operator.unit
+        return unit * jnp.asarray(self.noise_std, unit.dtype)
 
     def observe(self, memory: Any, x: Array) -> Any:
         return memory
 
     def score(self, memory: Any, problem: Problem, x: Array, twin: Any) -> Array:
         y, probe = problem.y, memory
-        variance = jnp.square(self.amplitude(y))
+        measured, measured_twin = problem.operator(x), problem.operator(twin)
+        variance = jnp.square(self.amplitude(problem))
         # Rademacher entries: the squared size of the probe is that of one entry
-        divergence = numerics.safe_divide(jnp.sum(probe * (twin - x)), variance)
-        misfit = numerics.sum_squares(x - y) / y.size
+        divergence = numerics.safe_divide(jnp.sum(probe * (measured_twin - measured)), variance)
+        misfit = numerics.sum_squares(measured - y) / y.size
         return misfit - variance + 2 * variance * divergence / y.size
 
 
