@@ -43,7 +43,7 @@ LEFT_OUT = {
         problems: PatchMeasurement
         solvers: DualityGap Info LassoPath Solution
         unfolded: Evaluation Fit History TrainingDivergedError TrainingProgress Tune
-        untrained: Fit FitHistory FitProgress
+        untrained: Fit FitHistory FitProgress FitState
         ntk: LanczosSpectrum
         theory: Claim Closeness Compression DecoderRecovery DenoisingCurve FittingRate
         GeneralizationBound LinearDynamics LinearRate NetworkRecovery NoiseBound NoiseFit

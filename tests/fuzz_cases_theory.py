@@ -96,6 +96,8 @@ def _fits() -> ji.untrained.Fit:
 
 UNTRAINED = [
     row("untrained.least_misfit", lambda: {"fits": _fits(), "num_restarts": 2}),
+    row("untrained.load", lambda: {"path": "no-such-file.npz", "prior": decoder()}),
+    row("untrained.save", lambda: {"path": "/dev/null/a.npz", "fit": _fits()}),
     row("untrained.exponential_variance", dict),
     row("untrained.held_out", dict),
     row("untrained.least_residual", dict),

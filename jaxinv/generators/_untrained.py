@@ -156,8 +156,10 @@ class NetworkGenerator(Generator):
     def _apply(self, z: Array) -> Array:
         return _evaluated(self.network._bare(), self.params, z)
 
-    def untrained(self, z: Any) -> Any:
-        """Return the untrained prior for the fixed input ``z``."""
+    def untrained(self, z: Any, *, init: Any = None) -> Any:
+        """Return the untrained prior for the fixed input ``z``; it draws its own parameters."""
+        if init is not None:
+            checks.fail("untrained", "init", "be None: this network draws its parameters", init)
         return replace(self.network, params=self.params).with_input(z)
 
 

@@ -138,8 +138,9 @@ def regularizer_from(
     factor = 1.0
     if num_samples is not None:
         factor -= 1 / checks.count(where, "num_samples", num_samples, minimum=2)
-    statistics = _statistics(leaves, reading, factor)
-    return LearnedRegularizer(weight, *statistics, reading, shapes, _names(params))
+    mean, covariance, precision = _statistics(leaves, reading, factor)
+    names = _names(params)
+    return LearnedRegularizer(weight, mean, covariance, precision, reading, shapes, names)
 
 
 @functools.partial(jax.jit, static_argnums=1)

@@ -81,6 +81,9 @@ def load(path: Any, prior: Any, *, max_bytes: int = files.BUDGET) -> Fit:
 
     Example: see ``save``.
     """
+    if not hasattr(prior, "params"):
+        hint = "Such as generators.deep_decoder(shape), or generator.untrained(z)."
+        checks.fail_type("load", "prior", "be an untrained prior", prior, hint)
     header, arrays = _read(path, max_bytes)
     kinds = header.get("fit")
     if not isinstance(kinds, dict) or header.get("format") != _FORMAT:
