@@ -115,7 +115,7 @@ def unit_of(y: Array, has_penalties: bool) -> Array:
     Of measurements in such units the squares vanish or overflow, or an optimizer's ε is no
     longer small beside the gradient. Powers of two are exact: only exponents change.
     """
-    size = numerics.exponent(y)
+    size = numerics.order(y)
     bits = jnp.finfo(size.dtype).maxexp - 2
     bits = min(bits, _MOST) if has_penalties else bits
     unit = jnp.clip(1 / size, 2.0**-bits, 2.0**bits)
