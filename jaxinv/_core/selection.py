@@ -38,8 +38,9 @@ def kth_largest(magnitudes: Array, count: Any) -> Array:
     count = jnp.asarray(count)
     shape = jnp.broadcast_shapes(magnitudes.shape[:-1], count.shape)
 
-    def decide(index: Array, found: Array) -> Array:
-        candidate = found | (jnp.ones((), kind) << (8 * width - 2 - index).astype(kind))
+    def decide(index: Any, found: Array) -> Array:
+        place = jnp.asarray(8 * width - 2 - index, kind)  # without jit the index is an int
+        candidate = found | (jnp.ones((), kind) << place)
         reached = jnp.sum(bits >= candidate[..., None], axis=-1) >= count
         return jnp.where(reached, candidate, found)
 

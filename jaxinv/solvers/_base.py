@@ -55,6 +55,9 @@ class Solver:
     scales_unknown: ClassVar[bool] = True
     """Whether the unknown may be divided by a unit of its own."""
 
+    takes_trees: ClassVar[bool] = False
+    """Whether the unknown may be any tree of arrays; else it is one array."""
+
     scalars: ClassVar[tuple[str, ...]] = ()
     """Names of the fields that hold one number; an array of them is one per trial of a vmap."""
 

@@ -17,6 +17,7 @@ from jaxinv.problems import Problem
 from jaxinv.solvers._base import Solver
 from jaxinv.solvers._linearized import is_flat
 from jaxinv.solvers._normalize import normalized
+from jaxinv.solvers._sharding import automatic
 
 Array = jax.Array
 
@@ -215,7 +216,8 @@ def _trace(solver: Solver, problem: Problem, u0: Any, num_steps: int, measure: A
 
     def body(state: Any, _: None) -> tuple[Any, Any]:
         state, info = solver.step(problem, state)
-        info = units.info(info)
+        # a measure of when to stop has no derivative that anybody wants, and often a NaN
+        info = units.info(info)._replace(error=lax.stop_gradient(info.error))
         if measure is None:
             return state, info
         return state, (info, _measured(measure, given, units.state(state)))
@@ -281,7 +283,11 @@ def check_start(where: str, solver: Solver, problem: Any, u0: Any) -> tuple[Prob
     problem = check_problem(where, problem)
     if isinstance(u0, list | tuple) and getattr(_first_map(problem), "in_shape", None) is not None:
         u0 = checks.array(where, "u0", u0)  # the unknown is one array, not a tree
-    u0 = checks.arrays(where, "u0", u0)
+    u0 = automatic(where, "u0", checks.arrays(where, "u0", u0))
+    if not solver.takes_trees and not isinstance(u0, jax.Array):
+        hint = "Trees are for solvers.levenberg_marquardt, subgradient and gradient."
+        got = f"a {type(u0).__name__} of {len(jax.tree.leaves(u0))} arrays"
+        checks.fail(where, "u0", "be one array", got, hint)
     checks.finite(where, "u0", u0)
     if problem.prior is None and isinstance(u0, jax.Array):  # so that no state changes its type
         u0 = u0.astype(jnp.result_type(u0, numerics.real_dtype(problem.y.dtype)))
@@ -308,7 +314,7 @@ def check_problem(where: str, problem: Any) -> Problem:
         checks.fail_type(where, "problem.prior", "be a generator or an operator", prior, hint)
     y = checks.array(where, "problem.y", problem.y)
     checks.finite(where, "problem.y", y, "Remove or replace the broken measurements.")
-    return problem._replace(y=y)
+    return automatic(where, "problem", problem._replace(y=y))
 
 
 def _is_map(value: Any) -> bool:

@@ -65,11 +65,13 @@ def start(table: Tables, u: Array) -> Piece:
     return Piece(numerics.matmul(selected, table.second_columns), active)
 
 
+@jax.custom_jvp
 def move(table: Tables, piece: Piece, u: Array, num_steps: Array) -> Piece:
     """Return the piece at ``u``, from that at a point nearby.
 
     Each unit that has switched since is one rank-one update; every hundredth step starts anew.
     A loop that mostly runs zero times costs nothing then, where a conditional would copy.
+    Its derivative is that of ``start``, which depends on the weights alone.
     """
     wanted = numerics.matmul(u, table.first_columns) > 0
 
@@ -91,6 +93,12 @@ def move(table: Tables, piece: Piece, u: Array, num_steps: Array) -> Piece:
     due = num_steps % _RENEWAL == _RENEWAL - 1
     piece, due = lax.while_loop(lambda carry: carry[1], renew, (piece, due))
     return lax.while_loop(unsettled, settle, (piece, due))[0]
+
+
+@move.defjvp
+def _(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Piece, Any]:
+    table, _, u, _ = primals
+    return move(*primals), jax.jvp(start, (table, u), (tangents[0], tangents[2]))[1]
 
 
 def negated(table: Tables, piece: Piece, flip: Array) -> Piece:

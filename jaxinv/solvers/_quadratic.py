@@ -32,7 +32,8 @@ def minimize_quadratic(
     """Return u after ``num_steps`` steps of FISTA with restart.
 
     The step is the inverse of a curvature that starts at an estimate from below and grows
-    whenever a step met a larger one. The number of steps is fixed: a test inside the loop, or
+    whenever a step met a larger one. It is a constant for differentiation: near the solution it
+    is a ratio of roundings. The number of steps is fixed: a test inside the loop, or
     one loop in another, costs more than the steps that it saves.
     """
 
@@ -40,7 +41,7 @@ def minimize_quadratic(
         return _step(product, b, penalty, carry)
 
     image = product(u)
-    curvature = _MARGIN * _largest_curvature(product, b)
+    curvature = lax.stop_gradient(_MARGIN * _largest_curvature(product, b))
     first = _Carry(u, image, u, image, jnp.zeros((), u.dtype), curvature)
     return lax.fori_loop(0, num_steps, body, first).u
 
@@ -54,8 +55,8 @@ def _step(product: Callable[[Array], Array], b: Array, penalty: Any, carry: _Car
     following = _shrink(ahead - (image_ahead - b) / curvature, penalty / curvature)
     following_image = product(following)
     move = following - ahead
-    met = jnp.sum(move * (following_image - image_ahead))
-    squares = jnp.sum(jnp.square(move))
+    met = lax.stop_gradient(jnp.sum(move * (following_image - image_ahead)))
+    squares = lax.stop_gradient(jnp.sum(jnp.square(move)))
     too_long = met > curvature * squares
     against = jnp.sum(move * (following - u)) < 0
     return _Carry(

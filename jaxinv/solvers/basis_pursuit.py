@@ -11,13 +11,8 @@ from jaxinv import prox as proxes
 from jaxinv._core import checks, numerics, pytree, replace, units
 from jaxinv.problems import Problem
 from jaxinv.solvers._base import Info, Solver
-from jaxinv.solvers._linear import (
-    Factor,
-    damped_inverse,
-    factorize,
-    linear_problem,
-    require_linear,
-)
+from jaxinv.solvers._factor import Factor, damped_inverse, factorize
+from jaxinv.solvers._linear import linear_problem, require_linear
 from jaxinv.solvers.admm import relaxation_factor
 
 Array = jax.Array

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from jaxinv._core import numerics, pytree, units
 from jaxinv.problems import Problem
 from jaxinv.solvers._base import Info, Solver
-from jaxinv.solvers._linear import cgls, linear_problem
+from jaxinv.solvers._cgls import cgls
+from jaxinv.solvers._linear import linear_problem
 from jaxinv.solvers._sparsity import (
     keep_largest,
     largest_entries,

@@ -16,6 +16,7 @@ from jaxinv._core.functions import as_function
 from jaxinv._core.units import Scale
 from jaxinv.problems import Problem
 from jaxinv.solvers._base import Info, Solver
+from jaxinv.solvers._factor import constant_norm_squared
 from jaxinv.solvers._linear import linear_problem
 from jaxinv.solvers._linearized import gradient_scale
 from jaxinv.solvers._message_passing import kept_share, noise_level
@@ -23,8 +24,6 @@ from jaxinv.solvers._message_passing import kept_share, noise_level
 Array = jax.Array
 
 _PROBES = 4  # products that estimate the mean column norm
-_MARGIN = 1.02  # on ‖A‖², which power iteration estimates from below
-_NORM_TOL = 1e-2
 _NUDGE = 1e-3  # of the largest entry: the step of the divergence's difference quotient
 
 
@@ -88,8 +87,7 @@ class Damp(Solver):
         energies, sizes, counts = lax.map(product, keys[1:])
         gain = numerics.safe_divide(jnp.sum(energies), jnp.sum(sizes), default=1.0)
         if self.scaling == "norm":
-            square = _MARGIN * jnp.square(model.norm(tol=_NORM_TOL))
-            gain = jnp.where(square > 0, square, 1)
+            gain = constant_norm_squared(model)
         given = self.num_measurements
         count = jnp.maximum(counts[0], 1) if given is None else jnp.asarray(given)
         return _Model(

@@ -44,6 +44,7 @@ class Gradient(Solver):
     held: Scale | None = None
 
     units = units.table(scale=units.GRADIENT)
+    takes_trees = True
     scales_unknown = False  # a transformation has steps, and keeps numbers, of units of its own
 
     def to_units(self, scale: Scale) -> Gradient:

@@ -24,7 +24,7 @@ from jaxinv.solvers._sparsity import (
 Array = jax.Array
 
 _SLACK = 0.01  # c of the paper
-_SHRINK = 2.0  # kappa of the paper, > 1 / (1 - c)
+_RATIO = 2.0 * (1 - _SLACK)  # kappa (1 - c) of the paper, > 1
 _MOST_HALVINGS = 60
 
 
@@ -74,32 +74,43 @@ class Iht(Solver):
 def _normalized_step(
     problem: Problem, u: Array, gradient: Array, count: Array
 ) -> tuple[Array, Array]:
-    """Return the next iterate and its step: exact on the support, shrunk if the support moves."""
-    _, push = jax.linearize(problem.predict, u)
+    """Return the next iterate and its step: exact on the support, shrunk if the support moves.
+
+    Supports, and how often the step is shrunk, are constants for differentiation.
+    """
     before = jnp.where(jnp.any(u != 0), largest_entries(u, count), largest_entries(gradient, count))
     inside = jnp.where(before, gradient, 0)
-    exact = numerics.safe_divide(
-        numerics.sum_squares(inside), numerics.sum_squares(push(inside)), default=1.0
-    )
+    image = jax.jvp(problem.predict, (u,), (inside,))[1]
+    squares = numerics.sum_squares(inside), numerics.sum_squares(image)
+    exact = numerics.safe_divide(*squares, default=1.0)
+    step_size = exact / _RATIO ** lax.stop_gradient(
+        _num_shrinkings(*lax.stop_gradient((problem, u, gradient, exact)), before, count)
+    ).astype(exact.dtype)
+    return keep_largest(u - step_size * gradient, count), step_size
 
-    def thresholded(step_size: Array) -> tuple[Array, Array]:
+
+def _num_shrinkings(
+    problem: Problem, u: Array, gradient: Array, exact: Array, before: Array, count: Array
+) -> Array:
+    """Return how often the exact step is divided by ``_RATIO`` until the loss cannot rise."""
+    _, push = jax.linearize(problem.predict, u)
+
+    def acceptable(number: Array) -> Array:
+        step_size = exact / _RATIO ** number.astype(exact.dtype)
         following = keep_largest(u - step_size * gradient, count)
         move = following - u
         stretch = numerics.sum_squares(push(move))
         stable = step_size * stretch <= (1 - _SLACK) * numerics.sum_squares(move)
-        same = jnp.all((following != 0) == before)
-        return following, stable | same
+        return stable | jnp.all((following != 0) == before)
 
-    def unfinished(carry: tuple[Array, Array, Array, Array]) -> Array:
-        return ~carry[2] & (carry[3] < _MOST_HALVINGS)
+    def unfinished(carry: tuple[Array, Array]) -> Array:
+        return ~carry[1] & (carry[0] < _MOST_HALVINGS)
 
-    def shrink(carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
-        step_size = carry[0] / (_SHRINK * (1 - _SLACK))
-        return step_size, *thresholded(step_size), carry[3] + 1
+    def shrink(carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        return carry[0] + 1, acceptable(carry[0] + 1)
 
-    first = (exact, *thresholded(exact), jnp.zeros((), jnp.int32))
-    step_size, following, _, _ = lax.while_loop(unfinished, shrink, first)
-    return following, step_size
+    zero = jnp.zeros((), jnp.int32)
+    return lax.while_loop(unfinished, shrink, (zero, acceptable(zero)))[0]
 
 
 def iht(num_nonzeros: Any, step_size: Any = None, *, normalized: bool | None = None) -> Iht:

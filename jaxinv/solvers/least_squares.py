@@ -10,7 +10,8 @@ import jax.numpy as jnp
 
 from jaxinv._core import checks, units
 from jaxinv.problems import Problem
-from jaxinv.solvers._linear import cgls, linear_problem, require_linear
+from jaxinv.solvers._cgls import cgls
+from jaxinv.solvers._linear import linear_problem, require_linear
 from jaxinv.solvers._loop import check_problem
 from jaxinv.solvers._normalize import in_units
 

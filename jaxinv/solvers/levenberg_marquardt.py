@@ -11,7 +11,9 @@ from jax.scipy.linalg import cho_factor, cho_solve
 from jaxinv._core import checks, numerics, pytree, static, units
 from jaxinv.problems import Problem, jacobian
 from jaxinv.solvers._base import Info, Solver
+from jaxinv.solvers._factor import at_least_single
 from jaxinv.solvers._linearized import data_size
+from jaxinv.solvers._tree import raveled
 from jaxinv.solvers.restarts import Restarts, with_restarts
 
 Array = jax.Array
@@ -36,26 +38,29 @@ class LevenbergMarquardt(Solver):
     negate: bool = static(default=True)
 
     patience = 25
+    takes_trees = True
     scalars = ("damping", "factor")
     units = units.table(u=units.UNKNOWN, size=units.DATA)
 
     def init(self, problem: Problem, u0: Array) -> LevenbergMarquardtState:
-        real = numerics.real_dtype(u0.dtype)
+        real = numerics.real_dtype(jnp.result_type(*jax.tree.leaves(u0)))
         damping = jnp.asarray(self.damping).astype(real)
         return LevenbergMarquardtState(u0, damping, data_size(problem, u0).astype(real))
 
     def step(
         self, problem: Problem, state: LevenbergMarquardtState
     ) -> tuple[LevenbergMarquardtState, Info]:
-        u = _better_sign(problem, state.u) if self.negate else state.u
+        problem, u, restored = raveled(problem, state.u)
+        u = _better_sign(problem, u) if self.negate else u
         residual = problem.residual(u)
         loss = 0.5 * numerics.sum_squares(residual)
         gram, gradient = _normal_equations(problem, u, residual)
         columns = jnp.real(jnp.diagonal(gram))
         shift = state.damping * jnp.max(columns)
         damped = gram + shift * jnp.eye(u.size, dtype=gram.dtype)
-        move = cho_solve(cho_factor(damped), gradient).reshape(u.shape)
-        candidate = u - move
+        factored = cho_factor(at_least_single(damped))
+        move = cho_solve(factored, at_least_single(gradient)).astype(u.dtype)
+        candidate = u - move.reshape(u.shape)
         # near a solution a good step changes the loss by less than its rounding error
         size = state.size
         slack = 4 * jnp.finfo(loss.dtype).eps * size * numerics.safe_norm(residual)
@@ -63,10 +68,10 @@ class LevenbergMarquardt(Solver):
         factor = jnp.asarray(self.factor).astype(state.damping.dtype)
         damping = jnp.where(better, state.damping / factor, state.damping * factor)
         damping = jnp.clip(damping, _SMALLEST, _LARGEST)
-        slopes = numerics.safe_divide(jnp.abs(gradient), jnp.sqrt(columns))
+        slopes = numerics.safe_divide(jnp.abs(gradient), numerics.safe_sqrt(columns))
         error = jnp.max(slopes) / size
         following = jnp.where(better, candidate, u)
-        return LevenbergMarquardtState(following, damping, size), Info(loss, error)
+        return LevenbergMarquardtState(restored(following), damping, size), Info(loss, error)
 
 
 def _normal_equations(problem: Problem, u: Array, residual: Array) -> tuple[Array, Array]:

@@ -12,14 +12,12 @@ from jaxinv.operators import LinearOperator
 from jaxinv.problems import Problem
 from jaxinv.prox import Prox
 from jaxinv.solvers._base import Info, Solver
+from jaxinv.solvers._factor import constant_norm_squared
 from jaxinv.solvers._linear import linear_problem, require_linear
 from jaxinv.solvers._linearized import gradient_scale
 from jaxinv.solvers._proximal import penalty_prox
 
 Array = jax.Array
-
-_MARGIN = 1.02  # on ‖A‖² and ‖K‖², which power iteration estimates from below
-_NORM_TOL = 1e-2
 
 
 class PrimalDualState(NamedTuple):
@@ -74,8 +72,7 @@ class PrimalDual(Solver):
         if self.norms is not None:
             return self.norms
         model = require_linear("primal_dual", problem)
-        squares = [_MARGIN * jnp.square(a.norm(tol=_NORM_TOL)) for a in (model, self.operator)]
-        return tuple(jnp.where(square > 0, square, 1) for square in squares)  # pyright: ignore[reportReturnType]
+        return constant_norm_squared(model), constant_norm_squared(self.operator)
 
     def init(self, problem: Problem, u0: Array) -> PrimalDualState:
         model, y = linear_problem("primal_dual", problem, u0)

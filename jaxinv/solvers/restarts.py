@@ -45,6 +45,11 @@ class Restarts(Solver):
         return self.solver.judged_by_error
 
     @property
+    def takes_trees(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """As the solver which is restarted."""
+        return self.solver.takes_trees
+
+    @property
     def units(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
         """None where the solver which is restarted has none."""
         return None if self.solver.units is None else _UNITS

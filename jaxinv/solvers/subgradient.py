@@ -18,6 +18,7 @@ from jaxinv.solvers._sign import (
     better_sign_gradient_in_piece,
     gradient_in_piece,
 )
+from jaxinv.solvers._tree import raveled
 
 Array = jax.Array
 
@@ -57,6 +58,7 @@ class Subgradient(Solver):
     negate: str = static(default="always")
     incremental: bool = static(default=False)
 
+    takes_trees = True
     scalars = ("step_size",)
     units = units.table(
         step_size=units.STEP, u=units.UNKNOWN, tested_loss=units.LOSS, scale=units.GRADIENT
@@ -66,9 +68,9 @@ class Subgradient(Solver):
         return replace(self, tables=_piece.tables(problem)) if self.incremental else self
 
     def init(self, problem: Problem, u0: Array) -> SubgradientState:
-        real = numerics.real_dtype(u0.dtype)
+        real = numerics.real_dtype(jnp.result_type(*jax.tree.leaves(u0)))
         if self.step_size is None:
-            step_size = _estimated_step(problem, u0)
+            step_size = _estimated_step(*raveled(problem, u0)[:2])
         else:
             step_size = jnp.asarray(self.step_size)
         table = self._tables(problem)
@@ -82,7 +84,8 @@ class Subgradient(Solver):
         )
 
     def step(self, problem: Problem, state: SubgradientState) -> tuple[SubgradientState, Info]:
-        descent = self._descent(problem, state)
+        problem, vector, restored = raveled(problem, state.u)
+        descent = self._descent(problem, state._replace(u=vector))
         u, step_size = descent.u, state.step_size
         if self.step_size is None:
             step_size = lax.cond(
@@ -93,7 +96,7 @@ class Subgradient(Solver):
         following = u - step_size.astype(u.dtype) * descent.gradient
         error = numerics.safe_norm(descent.gradient) / state.scale
         following_state = SubgradientState(
-            u=following,
+            u=restored(following),
             step_size=step_size,
             num_steps=state.num_steps + 1,
             tested_loss=descent.tested_loss,
@@ -140,7 +143,11 @@ class Subgradient(Solver):
 
 
 def _estimated_step(problem: Problem, u: Array) -> Array:
-    """Return 1/λ_max of JᵀJ at ``u``: the largest step that is safe while the pattern holds."""
+    """Return 1/λ_max of JᵀJ at ``u``: the largest step that is safe while the pattern holds.
+
+    It is a constant for differentiation.
+    """
+    problem, u = lax.stop_gradient((problem._replace(truth=None), u))
     return numerics.safe_divide(1.0, squared_norm(problem, u, tol=0.05, max_steps=30))
 
 
@@ -168,7 +175,7 @@ def subgradient(
         incremental: keep the product W_2 D_1 W_1 of a ReLU prior's first two layers, which
             changes by a rank-one update when a unit of the first layer switches, in place of
             multiplying by both. The same iterates up to rounding, several times faster on
-            CPUs where k is much smaller than the widths. Not differentiable in reverse mode.
+            CPUs where k is much smaller than the widths.
 
     Returns:
         A solver; ``info.error`` is ‖Jᵀ(A G(ũ_t) − y)‖ / ‖Jᵀy‖, the gradient relative to the one

@@ -6,11 +6,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from jaxinv._core import checks, numerics, pytree, replace, units
 from jaxinv.problems import Problem
 from jaxinv.shrinkage import Shrinkage
 from jaxinv.solvers._base import Info, Solver
+from jaxinv.solvers._factor import Factor, damped_inverse, singular_factor
 from jaxinv.solvers._linear import require_real
 from jaxinv.solvers._message_passing import (
     chosen_shrinkage,
@@ -27,12 +29,9 @@ _FIRST_SNR = 100.0  # of the measurements, where the noise is to be estimated
 
 
 class Factors(NamedTuple):
-    """A = U diag(s) Vᵀ with the null singular values zero, U*y, and the number of rows in use."""
+    """What is computed once: the spectrum of A, and the number of rows in use."""
 
-    values: Array
-    right: Array
-    y: Array
-    outside: Array
+    spectrum: Factor
     num_measurements: Array
 
 
@@ -79,33 +78,26 @@ class Vamp(Solver):
             got = f"one from {model.in_shape} to {model.out_shape}"
             hint = "Flatten the signal."
             checks.fail("vamp", "problem.operator", "map a vector to a vector", got, hint)
-        left, values, right = jnp.linalg.svd(model.todense(), full_matrices=False)
-        floor = values[0] * max(model.in_shape[0], problem.y.size) * jnp.finfo(values.dtype).eps
-        values = jnp.where(values > floor, values, 0)
-        projected = jnp.where(values > 0, numerics.matmul(problem.y, left), 0)
-        # not ‖y‖² − ‖U*y‖², of which rounding leaves no digit where A has all of y
-        outside = numerics.sum_squares(problem.y - numerics.matmul(left, projected))
-        factors = Factors(values, right, projected, outside, rows_in_use(model, problem.y))
+        factors = Factors(singular_factor(model), rows_in_use(model, problem.y))
         return replace(self, factors=factors)
 
     def init(self, problem: Problem, u0: Array) -> VampState:
         if self.factors is None:
             return self.prepare(problem).init(problem, u0)
-        factors = self.factors
-        residual = factors.y - factors.values * numerics.matmul(factors.right, u0)
-        energy = numerics.sum_squares(residual) + factors.outside
-        variance = numerics.safe_divide(energy, numerics.sum_squares(factors.values))
-        noise = energy / (factors.num_measurements * (1 + _FIRST_SNR))
+        spectrum, count = self.factors
+        energy = numerics.sum_squares(problem.residual(u0))
+        variance = numerics.safe_divide(energy, jnp.sum(spectrum.values))
+        noise = energy / (count * (1 + _FIRST_SNR))
         if self.noise_std is not None:
             noise = jnp.square(jnp.asarray(self.noise_std).astype(u0.dtype))
-        noise = jnp.maximum(noise, self._rounding())
+        noise = jnp.maximum(noise, self._rounding(problem.y))
         return VampState(u0, u0, variance.astype(u0.dtype), noise.astype(u0.dtype))
 
     def step(self, problem: Problem, state: VampState) -> tuple[VampState, Info]:
         if self.factors is None:
             return self.prepare(problem).step(problem, state)
-        mean, variance, noise = self._linear(state)
-        deviation = jnp.sqrt(variance)
+        mean, variance, noise = self._linear(problem, state)
+        deviation = numerics.safe_sqrt(variance)
         estimate = self.shrinkage(mean, deviation)
         slope = jnp.mean(self.shrinkage.derivative(mean, deviation))
         slope = jnp.clip(slope, _EXTREME, 1 - _EXTREME)
@@ -123,37 +115,30 @@ class Vamp(Solver):
         error = numerics.safe_divide(change, size)
         return following, Info(problem.loss(state.u), error)
 
-    def _linear(self, state: VampState) -> tuple[Array, Array, Array]:
+    def _linear(self, problem: Problem, state: VampState) -> tuple[Array, Array, Array]:
         """Return mean and variance of the message to the shrinkage, and the noise's variance.
 
         The share of its prior variance that the linear estimate removes along right singular
         vector i is d_i = s_i² v / (s_i² v + σ²).
         """
-        factors, size = self.factors, state.mean.size
-        squares = jnp.square(factors.values)
-        share = numerics.safe_divide(
-            squares * state.variance, squares * state.variance + state.noise_variance
-        )
-        total = jnp.sum(share)
-        gap = numerics.safe_divide(factors.y, factors.values) - numerics.matmul(
-            factors.right, state.mean
-        )
-        gap = jnp.where(factors.values > 0, gap, 0)
-        along = numerics.safe_divide(share, total) * gap
-        mean = state.mean + size * numerics.matmul(along, factors.right)
-        variance = state.variance * numerics.safe_divide(size - total, total)
-        noise = state.noise_variance
+        model, (spectrum, count) = real_linear_model("vamp", problem), self.factors
+        size, variance, noise = state.mean.size, state.variance, state.noise_variance
+        squares = spectrum.values * variance
+        total = jnp.sum(numerics.safe_divide(squares, squares + noise))
+        residual = problem.y - model(state.mean)
+        shift = numerics.safe_divide(noise, variance)
+        move, _ = damped_inverse(model, spectrum, residual, shift, state.mean, 0.0)
+        mean = state.mean + numerics.safe_divide(size, total) * move
+        following = variance * numerics.safe_divide(size - total, total)
         if self.noise_std is None:
-            energy = numerics.sum_squares(factors.values * (1 - share) * gap) + factors.outside
-            noise = (energy + noise * total) / factors.num_measurements
-            noise = jnp.maximum(noise, self._rounding())
-        return mean, variance, noise
+            energy = numerics.sum_squares(residual - model(move))
+            noise = jnp.maximum((energy + noise * total) / count, self._rounding(problem.y))
+        return mean, following, noise
 
-    def _rounding(self) -> Array:
+    def _rounding(self, y: Array) -> Array:
         """Return the variance of the rounding errors in y: data are never more exact."""
-        y, outside, count = self.factors.y, self.factors.outside, self.factors.num_measurements
-        energy = numerics.sum_squares(y) + outside
-        return energy * (_ROUNDING * jnp.finfo(y.dtype).eps) ** 2 / count
+        energy = (_ROUNDING * jnp.finfo(y.dtype).eps) ** 2 * numerics.sum_squares(y)
+        return lax.stop_gradient(energy) / self.factors.num_measurements
 
 
 def vamp(shrinkage: Shrinkage | None = None, noise_std: Any = None, *, damping: Any = 0.0) -> Vamp:
@@ -189,7 +174,8 @@ def vamp(shrinkage: Shrinkage | None = None, noise_std: Any = None, *, damping: 
             outside [0, 1).
 
     Cost: one decomposition of A at the start (about 4 n m² for m < n; its matrix is formed),
-        then V and Vᵀ, and A for the loss, once a step. Rows of zeros do no harm.
+        then A twice, A* once and m² multiplications a step, and A for the loss; once more A
+        where the noise is estimated. Rows of zeros do no harm.
 
     Example:
         >>> import jax, jaxinv as ji
