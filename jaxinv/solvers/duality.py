@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxinv._core import checks, numerics, units
+from jaxinv._core.units import Scale
 from jaxinv.operators import LinearOperator
 from jaxinv.problems import Problem
 from jaxinv.solvers._linearized import linear_model
@@ -134,9 +135,7 @@ def largest_penalty(problem: Problem) -> Array:
 # outside jit too, each is one program
 @partial(jax.jit, inline=True)
 def _gap(model: LinearOperator, y: Array, u: Array, penalty: Any) -> DualityGap:
-    problem, scale = in_units(Problem(model, y), u)
-    model, y, u = problem.operator, problem.y, units.to_units(u, units.UNKNOWN, scale)
-    penalty = units.to_units(jnp.asarray(penalty), units.GRADIENT, scale)
+    (model, y, u, penalty), scale = _divided(model, y, u, penalty)
     residual = y - model(u)
     norms = norms_of_columns(model, jnp.abs(y))
     gap = gap_from(y, residual, model.adjoint(residual), u, penalty, norms)
@@ -145,6 +144,7 @@ def _gap(model: LinearOperator, y: Array, u: Array, penalty: Any) -> DualityGap:
 
 @partial(jax.jit, inline=True)
 def _kkt(model: LinearOperator, y: Array, u: Array, penalty: Any) -> Array:
+    (model, y, u, penalty), _ = _divided(model, y, u, penalty)
     correlation = model.adjoint(y - model(u))
     size = jnp.abs(u)
     direction = numerics.safe_divide(u, size)
@@ -152,6 +152,14 @@ def _kkt(model: LinearOperator, y: Array, u: Array, penalty: Any) -> Array:
     inactive = jnp.maximum(jnp.abs(correlation) - penalty, 0)
     worst = jnp.max(jnp.where(size > 0, active, inactive))
     return numerics.safe_divide(worst, jnp.max(jnp.abs(model.adjoint(y))))
+
+
+def _divided(model: LinearOperator, y: Array, u: Array, penalty: Any) -> tuple[Any, Scale]:
+    """Return the four in units of the problem, and these."""
+    problem, scale = in_units(Problem(model, y), u)
+    u = units.to_units(u, units.UNKNOWN, scale)
+    penalty = units.to_units(penalty, units.GRADIENT, scale)
+    return (problem.operator, problem.y, u, penalty), scale
 
 
 @partial(jax.jit, inline=True)
