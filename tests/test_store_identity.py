@@ -292,7 +292,7 @@ def in_a_loop(key, *, a):
         result = jax.ShapeDtypeStruct((), jnp.float32)
         return jax.pure_callback(lambda x: np.float32(x), result, x)
 
-    return {"x": jax.lax.fori_loop(0, 2, body, jax.random.normal(key))}
+    return {"x": jax.lax.fori_loop(0, 2, body, jax.random.normal(key, dtype=jnp.float32))}
 
 
 @pytest.mark.parametrize("trial", [called_back(1.0), ordered, printing, in_a_loop])

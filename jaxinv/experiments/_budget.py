@@ -26,5 +26,6 @@ class Budget:
         if self.left < 0:
             raise StoreError(
                 f"store {self._path} asks for more than {self._most} bytes of memory, by what it "
-                "says of itself or by its rows. If you trust it, give a larger max_bytes."
+                "says of itself or by its rows. Where you trust it, give open, verify, merge or "
+                "export a larger max_bytes; a sweep allows what it is itself asked for."
             )
