@@ -1,4 +1,4 @@
-"""ALISTA-AT and NA-ALISTA: the equations, and what each sample decides for itself."""
+"""ALISTA, ALISTA-AT and NA-ALISTA: the equations, and what each sample decides for itself."""
 
 import functools
 
@@ -31,7 +31,7 @@ def one(index=0):
 
 NETWORKS = {
     "entry": lambda A: ji.unfolded.alista_at(A, T, **SHARES),
-    "error": lambda A: ji.unfolded.alista_at(A, T, "error", **SHARES),
+    "error": lambda A: ji.unfolded.alista(A, T, **SHARES),
     "neural": lambda A: ji.unfolded.na_alista(jax.random.key(2), A, T, UNITS, **SHARES),
 }
 
@@ -179,7 +179,7 @@ def test_the_untrained_networks_of_the_error_agree():
     trainable, frozen = ji.unfolded.na_alista(jax.random.key(2), A, T, UNITS).partition()
     silent = 0 * trainable["readout"]
     layers = frozen.merge({**trainable, "readout": silent})
-    expected = ji.unfold(ji.unfolded.alista_at(A, T, "error"), one())
+    expected = ji.unfold(ji.unfolded.alista(A, T), one())
     np.testing.assert_allclose(ji.unfold(layers, one()), expected, atol=200 * EPS)
 
 
@@ -191,8 +191,8 @@ def test_they_travel_in_files(name, tmp_path):
 
 def test_bad_input_is_refused():
     A = drawn()[0].operator
-    with pytest.raises(ValueError, match="alista_at: rule must be one of entry, error"):
-        ji.unfolded.alista_at(A, T, "errors")
+    with pytest.raises(TypeError, match="alista: adaptive must be True or False"):
+        ji.unfolded.alista(A, T, adaptive="error")
     with pytest.raises(ValueError, match="alista_at: num_layers must be >= 1"):
         ji.unfolded.alista_at(A, 0)
     with pytest.raises(ValueError, match=r"alista_at: bypass_rate must be in \[0, 1\]"):

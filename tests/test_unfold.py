@@ -1,6 +1,7 @@
 """Unfolded networks: the same steps as ``trace``, and gradients that train them."""
 
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -147,6 +148,94 @@ def test_training_with_optax_lowers_the_error_and_moves_only_what_it_may():
     trained = frozen.merge(trainable)
     assert np.ptp(trained.solver.step_size) > 1e-3  # layers have learned different steps
     np.testing.assert_array_equal(trained.solver.prox.penalty, layers.solver.prox.penalty)
+
+
+def smoothed(kernel, v, step_size):
+    return v + step_size * jnp.convolve(jnp.tanh(v), kernel, mode="same")
+
+
+def fitted(layers, **options):
+    sizes = {"num_steps": 80, "batch_size": 16, "validation_size": 64, "validate_every": 80}
+    return ji.unfolded.fit(jax.random.key(2), layers, one_operator(), **sizes, **options)
+
+
+@functools.cache
+def one_operator():
+    A = one_problem().operator
+    return ji.problems.sparse(12, 24, num_nonzeros=3, operator=A, dtype=DTYPE)
+
+
+def test_a_convolutional_denoiser_is_trained_as_the_prox_of_ista():
+    kernel = jnp.array([0.1, -0.3, 0.1], DTYPE)
+    denoiser = ji.prox.from_function(jax.tree_util.Partial(smoothed, kernel))
+    layers = ji.Layers.repeat(ji.solvers.ista(0.2, prox=denoiser), T)
+    assert layers.trainable == ("step_size", "prox")
+    gradient = jax.grad(error_of)(*layers.partition(), one_problem())
+    assert [leaf.shape for leaf in jax.tree.leaves(gradient["prox"])] == [(T, 3)]
+    assert np.all(jax.tree.leaves(gradient["prox"])[0] != 0)
+    trained, history = fitted(layers)
+    assert history.validation[-1] < history.validation[0] - 0.05
+    assert np.all(trained.solver.prox.apply.args[0] != kernel)
+
+
+def test_learned_total_variation_has_an_operator_that_is_not_the_measurements():
+    differences = ji.operators.finite_difference(24)
+    solver = ji.solvers.primal_dual(ji.prox.soft(0.05), differences)
+    layers = ji.Layers.repeat(solver, T)
+    assert layers.operator is None  # the network works with any measurements
+    problem, u0 = one_problem(), jnp.zeros(24, DTYPE)
+    np.testing.assert_array_equal(ji.unfold(layers, problem), ji.trace(solver, problem, u0, T)[0].u)
+    trained, history = fitted(layers)
+    assert history.validation[-1] < history.validation[0] - 0.05
+    assert np.ptp(trained.solver.prox.penalty) > 1e-3
+    learned = ji.operators.dense(differences.todense().astype(DTYPE))
+    dense = ji.Layers.repeat(ji.solvers.primal_dual(ji.prox.soft(0.05), learned), T)
+    assert dict(dense.axes)["operator"] is None  # its norm is measured once: one for all layers
+    gradient = jax.grad(error_of)(*dense.partition(), problem)["operator"].matrix
+    assert np.all(np.isfinite(gradient))
+    assert np.any(gradient != 0)
+
+
+@ji.pytree
+class Landweber(ji.solvers.Solver):
+    """A network of one's own that remembers its operator."""
+
+    step_size: jax.Array
+    model: ji.operators.LinearOperator
+
+    made_for = "model"
+
+    def init(self, problem, u0):
+        return LandweberState(u0)
+
+    def step(self, problem, state):
+        u = state.u - self.step_size * self.model.adjoint(problem.residual(state.u))
+        return LandweberState(u), ji.solvers.Info(problem.loss(state.u), jnp.zeros((), u.dtype))
+
+
+class LandweberState(NamedTuple):
+    u: jax.Array
+
+
+def test_a_network_of_ones_own_is_kept_to_the_operator_that_it_names():
+    problem = one_problem()
+    layers = ji.Layers.repeat(Landweber(jnp.asarray(0.1, DTYPE), problem.operator), 2)
+    assert layers.operator is layers.solver.model
+    assert layers.operator.matrix.shape == (12, 24)  # not copied for each layer
+    ji.unfold(layers, problem)
+    same = ji.operators.identity(12) @ problem.operator  # another representation
+    ji.unfold(layers, problem._replace(operator=same))
+    flipped = ji.operators.dense(problem.operator.matrix[:, ::-1])
+    tiny = 1e-7 * problem.operator  # the same structure as 2e-7 A, and far from it
+    small = ji.Layers.repeat(Landweber(jnp.asarray(0.1, DTYPE), tiny), 2)
+    for network, other in (
+        (layers, problem._replace(operator=flipped)),
+        (layers, problem._replace(operator=ji.operators.identity(12) @ flipped)),
+        (layers, problem._replace(prior=ji.operators.dense(jnp.eye(24, dtype=DTYPE)[::-1]))),
+        (small, problem._replace(operator=2e-7 * problem.operator)),
+    ):
+        with pytest.raises(ValueError, match="layers must be made for the problem's operator"):
+            ji.unfold(network, other)
 
 
 def test_partition_and_merge_are_inverse():

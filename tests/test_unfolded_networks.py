@@ -57,7 +57,8 @@ def test_coupled_networks_equal_a_loop(name):
     make = functools.partial(ji.unfolded.alista, momentum=True, symmetric=True)
     make = make if name == "momentum" else getattr(ji.unfolded, name)
     options = {} if name == "lista_cp" else {"bypass_rate": 0.05, "bypass_limit": 0.17}
-    layers = make(A, T, **options)
+    options |= {"adaptive": False} if name in ("alista", "momentum") else {}
+    layers = make(A, T, **options)  # thresholds from the error: test_adaptive
     solver = layers.solver
     if name == "momentum":
         solver = ji.Layers.partition(layers)[1].merge(
@@ -74,6 +75,23 @@ def test_coupled_networks_equal_a_loop(name):
         share = 0.0 if solver.bypass is None else min(0.05 * (t + 1), 0.17)
         previous, x = x, selected(v, float(solver.threshold[t]), share)
     close(ji.unfold(layers, problem), x)
+
+
+def test_an_encoder_of_each_layer_is_the_one_that_it_applies():
+    A, problem = drawn()[0], one_problem()
+    layers = ji.unfolded.lista(A, T, layered_encoder=True)
+    scales = jnp.linspace(0.5, 1.5, T, dtype=DTYPE)[:, None, None]
+    trainable, frozen = layers.partition()
+    layers = frozen.merge(trainable | {"encoder": scales * trainable["encoder"]})
+    assert layers.solver.encoder.shape == (T, N, M)
+    encoders = np.asarray(layers.solver.encoder, np.float64)
+    recurrent = np.asarray(layers.solver.recurrent, np.float64)
+    x = np.zeros(N)
+    for t in range(T):
+        x = soft(recurrent[t] @ x + encoders[t] @ numbers()[1], float(layers.solver.threshold[t]))
+    close(ji.unfold(layers, problem), x)
+    gradient = jax.grad(lambda t: jnp.sum(ji.unfold(frozen.merge(t), problem) ** 2))(trainable)
+    assert np.all(np.any(gradient["encoder"] != 0, axis=(1, 2)))
 
 
 @pytest.mark.parametrize("selects", [False, True])

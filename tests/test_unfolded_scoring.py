@@ -45,15 +45,34 @@ def test_scores_are_those_of_a_loop(monkeypatch):
     assert chunked.failure_rate == found.failure_rate
 
 
+def test_the_interval_is_that_of_a_bootstrap_and_the_ten_worst_are_counted():
+    generator = np.random.default_rng(0)
+    errors = generator.lognormal(sigma=1.5, size=(2, 3000))
+    energies = generator.chisquare(4, size=3000)
+    found = scoring._summary(errors, energies, -30.0)
+    chosen = generator.integers(3000, size=(1000, 3000))
+    draws = 10 * np.log10(errors[1][chosen].sum(1) / energies[chosen].sum(1))
+    assert found.interval_db[0] < found.nmse_db < found.interval_db[1]
+    np.testing.assert_allclose(found.interval_db, np.quantile(draws, (0.025, 0.975)), atol=0.1)
+    worst = sum(sorted(errors[1])[-10:]) / sum(errors[1])
+    np.testing.assert_allclose(found.worst_share, worst)
+    np.testing.assert_allclose(found.layer_worst_share[1], worst)
+    few = scoring._summary(errors[:, :1], energies[:1], -30.0)
+    assert few.worst_share == 1
+    assert few.interval_db == (few.nmse_db, few.nmse_db)
+
+
 def test_signals_of_zero_count_as_solved_and_nan_as_failed():
     empty = ji.problems.sparse(16, 32, num_nonzeros=0, operator=OPERATOR)
     found = ji.unfolded.evaluate(KEY, LAYERS, empty, num_problems=3)
     assert found.failure_rate == 0
     assert found.nmse_db == found.median_db == -np.inf
+    assert (found.interval_db, found.worst_share) == ((-np.inf, -np.inf), 0)
     broken = ji.unfolded.hyperlista(OPERATOR, 3)
     broken = broken.merge({**broken.partition()[0], "threshold_rate": jnp.asarray(jnp.nan)})
     found = ji.unfolded.evaluate(KEY, broken, FAMILY, num_problems=20)
     assert found.nmse_db == np.inf
+    assert (found.interval_db, found.worst_share) == ((np.inf, np.inf), 1)
     assert found.failure_rate > 0.8  # all but the signals of zero
 
 
@@ -92,14 +111,3 @@ def test_training_improves_every_network_and_moves_each_trained_field(name):
         trained = jax.tree.leaves(getattr(result.layers.solver, field))
         for before, after in zip(jax.tree.leaves(value), trained, strict=True):
             assert np.any(before != after), field
-
-
-def test_alista_trains_on_slightly_denser_signals_unless_there_is_noise(monkeypatch):
-    seen = []
-    monkeypatch.setattr(catalog, "fit", lambda key, layers, family, **_: seen.append(family))
-    for snr_db in (None, 30.0):
-        family = ji.problems.sparse(16, 32, 0.1, snr_db, operator=OPERATOR)
-        for name in ("alista", "lista"):
-            catalog.train(KEY, catalog.network("test", name), LAYERS, family)
-    found = [round(float(family.sparsity), 6) for family in seen]
-    assert found == [0.107, 0.1, 0.1, 0.1]

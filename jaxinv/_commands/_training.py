@@ -11,6 +11,8 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 
+_HEADS = ("NMSE", "interval", "ten worst", "median", "failures")
+
 
 class TrainDisplay:
     """A progress bar; where the output is not a terminal, one line a chunk."""
@@ -59,28 +61,43 @@ def show_scores(options: argparse.Namespace, chosen: Any, found: dict[str, Any])
         f"{chosen.title}\nm = {options.measurements}, n = {options.size}, "
         f"p = {options.sparsity:g}, {noise}, {options.layers} layers"
     )
-    table = Table("", "NMSE", "median", "failures", title=title, title_justify="left")
+    table = Table("", *_HEADS, title=title, title_justify="left")
     for name, each in found.items():
-        table.add_row(name, *_cells(each.nmse_db, each.median_db, each.failure_rate))
+        numbers = (each.nmse_db, each.interval_db, each.worst_share)
+        table.add_row(name, *_cells(*numbers, each.median_db, each.failure_rate))
     limit = _limit(options)
     if limit is not None:
-        table.add_row("least squares on the true support", f"{limit:.2f} dB", "", "")
+        table.add_row("least squares on the true support", f"{limit:.2f} dB", "", "", "", "")
     table.caption = (
-        f"{trained.errors.size} fresh signals; NMSE is a ratio of sums; "
+        f"{trained.errors.size} fresh signals; NMSE in dB is a ratio of sums, with its 95 % "
+        "interval and the share of the ten worst signals in the error; "
         f"a failure is above {trained.threshold_db:g} dB"
     )
     console = Console()
     console.print(table)
     if options.by_layer:
-        layers = Table("layer", "NMSE", "median", "failures")
-        columns = (trained.layer_nmse_db, trained.layer_median_db, trained.layer_failure_rate)
+        layers = Table("layer", *_HEADS)
+        columns = (
+            trained.layer_nmse_db,
+            trained.layer_interval_db,
+            trained.layer_worst_share,
+            trained.layer_median_db,
+            trained.layer_failure_rate,
+        )
         for index, numbers in enumerate(zip(*columns, strict=True), start=1):
             layers.add_row(str(index), *_cells(*numbers))
         console.print(layers)
 
 
-def _cells(nmse: float, median: float, failures: float) -> tuple[str, str, str]:
-    return f"{nmse:.2f} dB", f"{median:.2f} dB", f"{100 * failures:.2f} %"
+def _cells(nmse: float, interval: Any, worst: float, median: float, failures: float) -> Any:
+    low, high = interval
+    return (
+        f"{nmse:.2f} dB",
+        f"{low:.1f} .. {high:.1f}",
+        f"{100 * worst:.0f} %",
+        f"{median:.2f} dB",
+        f"{100 * failures:.2f} %",
+    )
 
 
 def _limit(options: argparse.Namespace) -> float | None:

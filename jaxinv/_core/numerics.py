@@ -114,9 +114,16 @@ def same_arrays(first: Any, second: Any) -> bool:
     """Whether two trees of concrete arrays agree up to rounding in float32; on the host."""
     ours, theirs = jax.tree.leaves(first), jax.tree.leaves(second)
     return len(ours) == len(theirs) and all(
-        a is b or (np.shape(a) == np.shape(b) and np.allclose(a, b, rtol=1e-4, atol=1e-6))
-        for a, b in zip(ours, theirs, strict=True)
+        a is b or _close(np.asarray(a), np.asarray(b)) for a, b in zip(ours, theirs, strict=True)
     )
+
+
+def _close(a: np.ndarray, b: np.ndarray) -> bool:
+    if a.shape != b.shape:
+        return False
+    wide = np.promote_types(np.result_type(a, b), np.float64)
+    a, b = a.astype(wide), b.astype(wide)
+    return np.allclose(a, b, rtol=1e-4, atol=1e-6 * float(np.max(np.abs(b), initial=0)))
 
 
 class PowerIteration(NamedTuple):

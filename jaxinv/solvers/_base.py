@@ -61,6 +61,15 @@ class Solver:
     scalars: ClassVar[tuple[str, ...]] = ()
     """Names of the fields that hold one number; an array of them is one per trial of a vmap."""
 
+    made_for: ClassVar[str | None] = None
+    """Name of the field that holds the operator that the numbers were made for, if there is one.
+
+    ``unfold`` and training refuse problems with another operator; the field is common.
+    """
+
+    common: ClassVar[tuple[str, ...]] = ()
+    """Names of fields that all layers of a network share: what is read once, before the first."""
+
     def check(self, where: str) -> None:
         """Refuse an array in a field for one number, outside the ``vmap`` that would split it."""
         for name in self.scalars:

@@ -44,6 +44,7 @@ class PrimalDual(Solver):
     patience = 2000
     judged_by_error = True
     scalars = ("balance",)
+    common = ("operator",)  # its norm is measured once
     units = units.table(
         u=units.UNKNOWN,
         image=units.UNKNOWN,

@@ -16,6 +16,7 @@ from jaxinv.operators import LinearOperator
 from jaxinv.problems import Problem
 from jaxinv.solvers._base import Solver
 from jaxinv.solvers._loop import check_problem, check_start
+from jaxinv.solvers._same_model import same_model
 
 Array = jax.Array
 
@@ -53,7 +54,8 @@ class Layers:
         Args:
             solver: one solver; its numbers are the first values of every layer.
             num_layers: T >= 1.
-            shared: names of fields with one value for all layers; not copied.
+            shared: names of fields with one value for all layers; not copied. Fields that a
+                solver's class calls ``common``, or ``made_for``, always are.
             trainable: names of the fields that training may change; default: all that hold
                 numbers.
 
@@ -113,6 +115,7 @@ class Layers:
                 checks.fail(where, "solvers", expected, str(jax.tree.structure(solver)))
         names = _field_names(solvers[0])
         shared = _names(where, "shared", shared, names)
+        shared += tuple(name for name in _common(where, solvers[0], names) if name not in shared)
         values = {name: _stacked(solvers, name, name in shared) for name in names}
         held = tuple(name for name in names if jax.tree.leaves(values[name]))
         if trainable is None:
@@ -171,6 +174,12 @@ class Layers:
         layered = {name: getattr(self.solver, name) for name in self._layered()}
         return replace(self.solver, **_entry(layered, index))
 
+    @property
+    def operator(self) -> Any:
+        """The operator that the network was made for, where its solver's ``made_for`` names it."""
+        name = self.solver.made_for
+        return None if name is None else getattr(self.solver, name)
+
     def _layered(self) -> tuple[str, ...]:
         return tuple(name for name, axis in self.axes if axis == 0)
 
@@ -225,14 +234,7 @@ def unfold(layers: Layers, problem: Problem, u0: Any = None, *, all_layers: bool
 
 def _check_operator(layers: Layers, problem: Problem) -> None:
     """Refuse weights made for another operator, which would run and be wrong."""
-    made_for, given = getattr(layers.solver, "operator", None), problem.operator
-    if made_for is None or "operator" in layers._layered():
-        return
-    if not checks.is_concrete((made_for, given)):
-        return
-    if jax.tree.structure(made_for) != jax.tree.structure(given):
-        return  # another representation, which need not be another matrix
-    if not numerics.same_arrays(made_for, given):
+    if layers.operator is not None and not same_model(layers.operator, problem):
         hint = "Make or load the network of problem.operator."
         expected = "be made for the problem's operator"
         checks.fail("unfold", "layers", expected, "weights for another", hint)
@@ -273,6 +275,12 @@ def _zero_unknown(problem: Problem) -> Array:
 
 def _field_names(solver: Any) -> tuple[str, ...]:
     return tuple(field.name for field in fields(solver) if not field.metadata.get("static"))
+
+
+def _common(where: str, solver: Any, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the fields that all layers share, whoever asks."""
+    common = tuple(solver.common) + (() if solver.made_for is None else (solver.made_for,))
+    return _names(where, f"{type(solver).__name__}.common or .made_for", common, names)
 
 
 def _names(where: str, argument: str, given: Sequence[str], known: Sequence[str]) -> Any:

@@ -14,6 +14,7 @@ from jaxinv.unfolded.analytic_weights import weights_for
 STARTS = ("analytic", "adjoint")
 THRESHOLDS = (0.45, 0.012)  # first and last, for entries N(0, 1): near what training finds
 MOMENTUM, MOMENTUM_THRESHOLDS = 0.17, (0.5, 0.0025)
+RELATIVE = 3.75  # times 1/n, of ‖W*r‖₁: HyperLISTA's 7.5/n of ‖A⁺r‖₁, about half of it
 BYPASS_RATE, BYPASS_LIMIT = 0.012, 0.13  # of the entries: 6, 12, .., 65 of 500
 _ADJOINT_PENALTY = 0.4  # θ = 0.4 / L for W = A / L
 

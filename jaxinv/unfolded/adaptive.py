@@ -1,4 +1,4 @@
-"""ALISTA-AT: thresholds that follow the entries, or the error, of each sample."""
+"""ALISTA-AT: a threshold for each entry, less where the entry is large already."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ from jaxinv.unfolded.analytic_weights import weights_for
 
 Array = jax.Array
 
-RULES = ("entry", "error")
 _KNEE = 0.1  # as published, for entries of size 1
-_ERROR_RATE = 3.75  # times 1/n, of ‖W*r‖₁: HyperLISTA's 7.5/n of ‖A⁺r‖₁, about half of it
 
 
 class AdaptiveThresholdState(NamedTuple):
@@ -31,24 +29,21 @@ class AdaptiveThresholdState(NamedTuple):
 
 @pytree
 class AdaptiveThreshold(Solver):
-    r"""A layer of ALISTA with thresholds of each sample.
+    r"""A layer of ALISTA with a threshold for each entry.
 
     .. math::
-        x_{t+1} = S^{p_t}_{\Theta_t}\bigl(x_t + \gamma_t W^* r_t\bigr), \quad r_t = y - A x_t,
-        \qquad \Theta_t = \begin{cases}
-            \theta_t / (1 + |x_t| / \epsilon) & \text{"entry"} \\
-            \theta_t \|W^* r_t\|_1 & \text{"error"} \end{cases}
+        x_{t+1} = S^{p_t}_{\Theta_t}\bigl(x_t + \gamma_t W^* (y - A x_t)\bigr), \qquad
+        \Theta_t = \frac{\theta_t}{1 + |x_t| / \epsilon}
 
     ``info.error`` is ‖x_{t+1} − x_t‖ / ‖x_{t+1}‖.
 
     Attributes:
         weights: W, shape (m, n).
         step_size: γ.
-        threshold: θ > 0; without unit for ``"error"``.
-        knee: ε > 0, the entry whose threshold is half; None for ``"error"``.
+        threshold: θ > 0.
+        knee: ε > 0, the entry whose threshold is half.
         bypass: p, the share of entries that pass unchanged (support selection).
         operator: the A that the weights were made for; the problem's own is the one applied.
-        rule: ``"entry"`` or ``"error"``.
         positive: names of fields that training keeps positive.
     """
 
@@ -58,8 +53,9 @@ class AdaptiveThreshold(Solver):
     knee: Any
     bypass: Any
     operator: Any
-    rule: str = static(default="entry")
     positive: tuple[str, ...] = static(default=("threshold", "knee"))
+
+    made_for = "operator"
 
     def init(self, problem: Problem, u0: Array) -> AdaptiveThresholdState:
         return AdaptiveThresholdState(u0)
@@ -72,10 +68,7 @@ class AdaptiveThreshold(Solver):
         direction = correlate(self.weights, residual)
         real = numerics.real_dtype(u.dtype)
         threshold = jnp.asarray(self.threshold).astype(real)
-        if self.rule == "entry":
-            threshold /= 1 + jnp.abs(u) / jnp.asarray(self.knee).astype(real)
-        else:
-            threshold *= jnp.sum(jnp.abs(direction))
+        threshold /= 1 + jnp.abs(u) / jnp.asarray(self.knee).astype(real)
         following = u + jnp.asarray(self.step_size).astype(u.dtype) * direction
         following = soft_with_bypass(following, threshold, self.bypass)
         error = relative_change(following, u)
@@ -86,62 +79,55 @@ class AdaptiveThreshold(Solver):
 def alista_at(
     A: Any,
     num_layers: int,
-    rule: str = "entry",
     *,
     bypass_rate: Any = BYPASS_RATE,
     bypass_limit: Any = BYPASS_LIMIT,
 ) -> Layers:
-    r"""Make ALISTA-AT: ALISTA with thresholds that adapt to each sample.
+    r"""Make ALISTA-AT: ALISTA with a threshold for each entry.
 
     .. math::
-        x_{t+1} = S^{p_t}_{\Theta_t}\bigl(x_t + \gamma_t W^* r_t\bigr), \quad r_t = y - A x_t
+        x_{t+1} = S^{p_t}_{\Theta_t}\bigl(x_t + \gamma_t W^* (y - A x_t)\bigr), \qquad
+        \Theta_t = \frac{\theta_t}{1 + |x_t| / 0.1}
 
-    ``"entry"``: Θ_t = θ_t / (1 + |x_t| / 0.1), entry by entry: what is large already is shrunk
-    less. ``"error"``: Θ_t = θ_t ‖W* r_t‖₁, one number that falls as the sample's own error
-    does: no unit, so that the network is exactly equivariant to the scale of y.
+    What is large already is shrunk less. ``alista`` lets thresholds follow the error of the
+    sample instead, which is more accurate, at any scale of the signal.
 
     Args:
         A: the measurement matrix, shape (m, n), or a linear operator on vectors.
         num_layers: T >= 1.
-        rule: ``"entry"`` or ``"error"``.
         bypass_rate, bypass_limit: as in ``alista``.
 
     Returns:
         ``Layers``; trained are ``step_size`` (from 1) and ``threshold``.
 
     Raises:
-        ValueError: as ``alista``; another rule.
+        ValueError: as ``alista``.
 
     Example:
         >>> import jax, jaxinv as ji
         >>> A = ji.operators.gaussian(jax.random.key(0), 50, 100)
-        >>> layers = alista_at(A.matrix / jnp.linalg.norm(A.matrix, axis=0), 8, "error")
+        >>> layers = alista_at(A.matrix / jnp.linalg.norm(A.matrix, axis=0), 8)
         >>> layers.solver.threshold.shape, layers.trainable
         ((8,), ('step_size', 'threshold'))
 
-    Source: ``"entry"``: Kim, Park (2020), as stated by Behrens, Sauder, Jung (2021);
-        ``"error"``: Li, Wu, Guo, Zhang (2021), error-based thresholding, with the 1-norm.
+    Source: Kim, Park (2020), as stated by Behrens, Sauder, Jung (2021).
     """
     where = "alista_at"
-    rule = checks.choice(where, "rule", rule, RULES)
     given = measurement(where, A)
     num_layers = checks.count(where, "num_layers", num_layers)
     shares = bypass_schedule(where, num_layers, bypass_rate, bypass_limit)
     weights = weights_for(where, "A", given.matrix)
-    rate = _ERROR_RATE / weights.shape[1]
-    ends = THRESHOLDS if rule == "entry" else (rate, rate)
     real = jnp.finfo(weights.dtype).dtype
     solvers = [
         AdaptiveThreshold(
             weights=weights,
             step_size=jnp.ones((), real),
             threshold=jnp.asarray(threshold, real),
-            knee=jnp.asarray(_KNEE, real) if rule == "entry" else None,
+            knee=jnp.asarray(_KNEE, real),
             bypass=jnp.asarray(shares[layer], real),
             operator=given.operator,
-            rule=rule,
         )
-        for layer, threshold in enumerate(threshold_schedule(num_layers, *ends))
+        for layer, threshold in enumerate(threshold_schedule(num_layers, *THRESHOLDS))
     ]
     shared = ("weights", "knee", "operator")
     return Layers.stack(solvers, shared=shared, trainable=("step_size", "threshold"))

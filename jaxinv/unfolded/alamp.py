@@ -64,6 +64,8 @@ class Alamp(Solver):
     operator: Any
     positive: tuple[str, ...] = static(default=("ridge", "step_size", "noise_scale"))
 
+    made_for = "operator"
+
     def init(self, problem: Problem, u0: Array) -> AlampState:
         return AlampState(u0, jnp.zeros_like(problem.y), jnp.zeros((), u0.dtype))
 

@@ -6,10 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
-
 from jaxinv import shrinkage
-from jaxinv._core import checks, replace
+from jaxinv._core import checks
 from jaxinv.solvers import Layers
 from jaxinv.unfolded.adaptive import alista_at
 from jaxinv.unfolded.alamp import alamp
@@ -60,8 +58,6 @@ class Network(NamedTuple):
         needs_distribution: whether its shrinkage is that of the signals' distribution.
         loss: what ``fit`` minimizes.
         few_numbers: whether only a few numbers a layer are trained: larger batches are cheap.
-        density: nonzero entries of the signals to train on, over those to be met, without
-            noise: fixed thresholds fail on the densest signals, which decide the ratio of sums.
     """
 
     title: str
@@ -70,7 +66,6 @@ class Network(NamedTuple):
     needs_distribution: bool = False
     loss: str = "log_nmse"
     few_numbers: bool = False
-    density: float = 1.0
 
 
 def _plain(
@@ -159,7 +154,6 @@ NETWORKS: dict[str, Network] = {
         "ALISTA: computed matrix, two numbers a layer",
         partial(_noise_aware, alista),
         few_numbers=True,
-        density=1.07,
     ),
     "alista-momentum": Network(
         "ALISTA with momentum and symmetric weights",
@@ -224,17 +218,8 @@ def train(
         return Fit(tune(key, layers, family).layers, None)  # pyright: ignore[reportArgumentType]
     if protocol == "joint":
         steps = chosen.num_steps if num_steps is None else num_steps
-        family = _denser(family, chosen.density)
         usual = {"loss": chosen.loss, **(_MANY if chosen.few_numbers else {})}
         return fit(key, layers, family, num_steps=steps, **{**usual, **options})
     if num_steps is not None:
         options["max_steps"] = num_steps
     return fit_stagewise(key, layers, family, **options)
-
-
-def _denser(family: Any, density: float) -> Any:
-    """Return the family with more nonzero entries, where it has such a number and no noise."""
-    sparsity = getattr(family, "sparsity", None)
-    if density == 1 or sparsity is None or getattr(family, "snr_db", None) is not None:
-        return family
-    return replace(family, sparsity=jnp.minimum(density * sparsity, 1.0))

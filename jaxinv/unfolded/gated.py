@@ -68,6 +68,8 @@ class Gated(Solver):
     margin: float = static(default=0.1)
     positive: tuple[str, ...] = static(default=("threshold", "decay"))
 
+    made_for = "operator"
+
     def init(self, problem: Problem, u0: Array) -> GatedState:
         return GatedState(u0)
 

@@ -58,6 +58,8 @@ class HyperLista(Solver):
         default=("threshold_rate", "momentum_rate", "bypass_rate", "step_size")
     )
 
+    made_for = "operator"
+
     def init(self, problem: Problem, u0: Array) -> Any:
         _, direction = self.products(problem.y)
         return HyperListaState(u0, u0, jnp.sum(jnp.abs(direction)))

@@ -55,6 +55,8 @@ class UnfoldedIht(Solver):
     operator: Any
     positive: tuple[str, ...] = static(default=("threshold", "width"))
 
+    made_for = "operator"
+
     def init(self, problem: Problem, u0: Array) -> UnfoldedIhtState:
         return UnfoldedIhtState(u0)
 

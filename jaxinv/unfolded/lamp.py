@@ -42,6 +42,8 @@ class Lamp(Solver):
     operator: Any
     positive: tuple[str, ...] = static(default=())
 
+    made_for = "operator"
+
     def init(self, problem: Problem, u0: Array) -> MessageState:
         return first_state(problem, u0)
 

@@ -16,23 +16,22 @@ Array = jax.Array
 
 
 class ListaState(NamedTuple):
-    """State of ``Lista``: the estimate and the encoded measurements B y."""
+    """State of ``Lista``: the estimate."""
 
     u: Array
-    encoded: Array
 
 
 @pytree
 class Lista(Solver):
     r"""A layer of LISTA and LISTA-SS.
 
-    .. math:: x_{t+1} = S^{p_t}_{\theta_t}\bigl(W_t x_t + B y\bigr)
+    .. math:: x_{t+1} = S^{p_t}_{\theta_t}\bigl(W_t x_t + B_t y\bigr)
 
     The operator itself is never applied by the layer. ``info.error`` is
     ‖x_{t+1} − x_t‖ / ‖x_{t+1}‖.
 
     Attributes:
-        encoder: B, shape (n, m), one for all layers.
+        encoder: B, shape (n, m).
         recurrent: W, shape (n, n).
         threshold: θ >= 0, a scalar, or one per entry.
         bypass: p, the share of entries that pass unchanged; None for none.
@@ -47,12 +46,15 @@ class Lista(Solver):
     operator: Any
     positive: tuple[str, ...] = static(default=("threshold",))
 
+    made_for = "operator"
+
     def init(self, problem: Problem, u0: Array) -> ListaState:
-        return ListaState(u0, numerics.matmul(self.encoder, problem.y).astype(u0.dtype))
+        return ListaState(u0)
 
     def step(self, problem: Problem, state: ListaState) -> tuple[ListaState, Info]:
         u = state.u
-        following = numerics.matmul(self.recurrent, u) + state.encoded
+        encoded = numerics.matmul(self.encoder, problem.y).astype(u.dtype)
+        following = numerics.matmul(self.recurrent, u) + encoded
         following = soft_with_bypass(following, self.threshold, self.bypass)
         error = relative_change(following, u)
-        return ListaState(following, state.encoded), Info(problem.loss(u), error)
+        return ListaState(following), Info(problem.loss(u), error)

@@ -14,7 +14,14 @@ from jaxinv.unfolded._start import BYPASS_LIMIT, BYPASS_RATE, first_weights
 from jaxinv.unfolded.lista import Lista
 
 
-def lista(A: Any, num_layers: int, tied: bool = False, *, start: str = "adjoint") -> Layers:
+def lista(
+    A: Any,
+    num_layers: int,
+    tied: bool = False,
+    *,
+    start: str = "adjoint",
+    layered_encoder: bool = False,
+) -> Layers:
     r"""Make LISTA: iterations of ISTA whose two matrices are trained.
 
     .. math:: x_{t+1} = S_{\theta_t}(W_t x_t + B y), \qquad W_t = I - B A \ \text{at first}
@@ -25,10 +32,11 @@ def lista(A: Any, num_layers: int, tied: bool = False, *, start: str = "adjoint"
     Args:
         A: the measurement matrix, shape (m, n), or a linear operator on vectors.
         num_layers: T >= 1.
-        tied: one W for all layers. B is one for all layers in either case, as published.
+        tied: one W for all layers.
         start: first weights: ``"adjoint"``, as published (B = A*/L and θ = 0.4/L with
             L = 1.001 ‖A‖²: untrained, T steps of ISTA with penalty 0.4), or ``"analytic"``
             (B = W*, the analytic weights, and θ geometric: far less training).
+        layered_encoder: a matrix B_t of its own for every layer; otherwise one B, as published.
 
     Returns:
         ``Layers``; trained are ``encoder``, ``recurrent`` and ``threshold``.
@@ -36,7 +44,7 @@ def lista(A: Any, num_layers: int, tied: bool = False, *, start: str = "adjoint"
     Raises:
         ValueError: A with a zero column or more rows than columns; another ``start``.
 
-    Cost: a layer takes n² multiplications, a coupled one 2 m n.
+    Cost: a layer takes n² + m n multiplications, a coupled one 2 m n.
 
     Example:
         >>> import jax, jaxinv as ji
@@ -47,7 +55,8 @@ def lista(A: Any, num_layers: int, tied: bool = False, *, start: str = "adjoint"
 
     Source: Gregor, LeCun (2010); scale and start of Chen, Liu, Wang, Yin (2018).
     """
-    return _lista("lista", A, num_layers, tied, start, None)
+    layered = checks.boolean("lista", "layered_encoder", layered_encoder)
+    return _lista("lista", A, num_layers, tied, start, None, layered)
 
 
 def lista_ss(
@@ -86,7 +95,15 @@ def lista_ss(
     return _lista("lista_ss", A, num_layers, tied, start, shares)
 
 
-def _lista(where: str, A: Any, num_layers: int, tied: bool, start: str, shares: Any) -> Layers:
+def _lista(
+    where: str,
+    A: Any,
+    num_layers: int,
+    tied: bool,
+    start: str,
+    shares: Any,
+    layered_encoder: bool = False,
+) -> Layers:
     given = measurement(where, A)
     weights, thresholds = first_weights(where, given, num_layers, start)
     encoder = jnp.conj(weights.T)
@@ -104,5 +121,5 @@ def _lista(where: str, A: Any, num_layers: int, tied: bool, start: str, shares: 
         for layer, threshold in enumerate(thresholds)
     ]
     tied = checks.boolean(where, "tied", tied)
-    shared = ("encoder", "operator") + (("recurrent",) if tied else ())
+    shared = (("recurrent",) * tied) + ("encoder",) * (not layered_encoder)
     return Layers.stack(solvers, shared=shared, trainable=("encoder", "recurrent", "threshold"))

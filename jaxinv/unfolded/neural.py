@@ -61,6 +61,8 @@ class NeuralAlista(Solver):
     bypass: Any
     operator: Any
 
+    made_for = "operator"
+
     def init(self, problem: Problem, u0: Array) -> NeuralAlistaState:
         _, norms = self._products(-problem.residual(u0))
         return NeuralAlistaState(u0, self.memory[0], self.memory[1], norms)

@@ -37,7 +37,7 @@ def na_alista(
         (\gamma_t, \theta_t) = \mathrm{LSTM}(\|y - A x_t\|_1, \|W^* (y - A x_t)\|_1)
 
     One LSTM serves all layers. It pays where few layers must do, or signals differ in how hard
-    they are; ``alista_at(..., "error")`` adapts with two numbers a layer.
+    they are; ``alista`` adapts with two numbers a layer.
 
     Args:
         key: a JAX PRNG key; decides the LSTM's first weights.

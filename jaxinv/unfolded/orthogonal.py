@@ -13,11 +13,11 @@ from jaxinv._core import checks, numerics, pytree, replace, static
 from jaxinv.operators import LinearOperator, dense
 from jaxinv.problems import Problem
 from jaxinv.solvers import Info, Layers, Solver
+from jaxinv.solvers._linearized import linear_model
 from jaxinv.unfolded._layer import relative_change
 from jaxinv.unfolded._shrink import soft
 
 Array = jax.Array
-# IMPORT linear_model
 
 _QUINTIC = (3.4445, -4.7750, 2.0315)  # Jordan et al. (2024), Muon: steep at 0, in [0.7, 1.2] later
 _REFINEMENTS = 6  # five reach rounding in float32, six in float64
@@ -111,6 +111,8 @@ class Orthogonal(Solver):
     maps: Any = None
     tied: bool = static(default=True)
     positive: tuple[str, ...] = static(default=("threshold",))
+
+    made_for = "operator"
 
     def prepare(self, problem: Problem) -> Orthogonal:
         return replace(self, maps=self._maps(problem)) if self.tied else self

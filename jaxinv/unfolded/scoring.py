@@ -19,6 +19,8 @@ Array = jax.Array
 
 _CHUNK = 1000  # problems that are solved at once
 _FAILURE_DB = -30.0
+_DEVIATIONS = 1.96  # 95 % of a normal distribution
+_WORST = 10
 
 
 class Evaluation(NamedTuple):
@@ -26,18 +28,25 @@ class Evaluation(NamedTuple):
 
     Attributes:
         nmse_db: 10 log₁₀ Σ‖x̂ᵢ − xᵢ‖² / Σ‖xᵢ‖², after the last layer.
+        interval_db: 95 % interval of ``nmse_db`` over draws of the problems, low and high.
+        worst_share: share of the ten worst problems in the sum of squared errors.
         median_db: median over problems of 10 log₁₀ ‖x̂ᵢ − xᵢ‖² / ‖xᵢ‖².
         failure_rate: share of problems whose own NMSE is above ``threshold_db``, NaN included.
-        layer_nmse_db, layer_median_db, layer_failure_rate: the same after every layer, (T,).
+        layer_nmse_db, layer_interval_db, layer_worst_share, layer_median_db,
+            layer_failure_rate: the same after every layer, (T,); the intervals are (T, 2).
         errors: ‖x̂ᵢ − xᵢ‖² after the last layer, (num_problems,).
         energies: ‖xᵢ‖², (num_problems,).
         threshold_db: what counts as a failure.
     """
 
     nmse_db: float
+    interval_db: tuple[float, float]
+    worst_share: float
     median_db: float
     failure_rate: float
     layer_nmse_db: np.ndarray
+    layer_interval_db: np.ndarray
+    layer_worst_share: np.ndarray
     layer_median_db: np.ndarray
     layer_failure_rate: np.ndarray
     errors: np.ndarray
@@ -58,8 +67,9 @@ def evaluate(
 
     .. math:: \mathrm{NMSE} = 10 \log_{10} \frac{\sum_i \|\hat x_i - x_i\|^2}{\sum_i \|x_i\|^2}
 
-    A few bad problems decide this ratio of sums, while the median ignores them: state both, and
-    the failure rate.
+    A few bad problems decide this ratio of sums, while the median ignores them: state both, with
+    the interval and the failure rate. Where the ten worst problems hold most of the error, other
+    problems may give a value outside the interval: score more of them.
 
     Args:
         key: a JAX PRNG key; another one than training had, so that the problems are new.
@@ -154,20 +164,42 @@ def _errors(layers: Layers, family: Any, keys: Array) -> tuple[Array, Array]:
 def _summary(errors: np.ndarray, energies: np.ndarray, threshold_db: float) -> Evaluation:
     """Return the scores of errors (T, N)."""
     ratios = ratio(errors, energies)
-    nmse = _db(ratio(np.sum(errors, axis=1), np.sum(energies)))
+    sums = ratio(np.sum(errors, axis=1), np.sum(energies))
+    nmse = _db(sums)
+    spread = np.exp(_DEVIATIONS * _deviation(errors, energies))
+    intervals = _db(np.stack([sums / spread, sums * spread], axis=1))
+    worst = _worst_share(errors)
     median = _db(np.median(ratios, axis=1))
     failures = np.mean(ratios > 10 ** (threshold_db / 10), axis=1)
     return Evaluation(
         nmse_db=float(nmse[-1]),
+        interval_db=(float(intervals[-1, 0]), float(intervals[-1, 1])),
+        worst_share=float(worst[-1]),
         median_db=float(median[-1]),
         failure_rate=float(failures[-1]),
         layer_nmse_db=nmse,
+        layer_interval_db=intervals,
+        layer_worst_share=worst,
         layer_median_db=median,
         layer_failure_rate=failures,
         errors=errors[-1],
         energies=energies,
         threshold_db=threshold_db,
     )
+
+
+def _deviation(errors: np.ndarray, energies: np.ndarray) -> np.ndarray:
+    """Return the standard deviation of the logarithm of the ratio of sums, shape (T,)."""
+    shares = ratio(errors, np.sum(errors, axis=1, keepdims=True))
+    parts = np.square(shares - ratio(energies, np.sum(energies)))
+    return np.sqrt(np.sum(np.where(np.isfinite(parts), parts, 0), axis=1))
+
+
+def _worst_share(errors: np.ndarray) -> np.ndarray:
+    """Return the share of the ten worst problems; 1 where an error is not finite."""
+    total = np.sum(errors, axis=1)
+    worst = np.sum(np.sort(errors, axis=1)[:, -_WORST:], axis=1)
+    return np.where(np.isfinite(total), ratio(worst, total), 1.0)
 
 
 def ratio(errors: np.ndarray, energies: np.ndarray) -> np.ndarray:

@@ -18,6 +18,8 @@ class StepLista(Ista):
 
     operator: Any
 
+    made_for = "operator"
+
 
 def step_lista(A: Any, num_layers: int, penalty: Any = 0.1) -> Layers:
     r"""Make Step-LISTA: steps of ISTA, each with its own trained step size.

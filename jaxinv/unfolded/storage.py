@@ -98,9 +98,9 @@ def load(
         checks.fail_type("load", "operator", "be a linear operator", operator)
     path, header, arrays = _read(path, max_bytes)
     layers = _layers(path, header, arrays) if like is None else _fill(path, header, arrays, like)
-    made_for = getattr(getattr(layers, "solver", None), "operator", None)
+    made_for = layers.operator if isinstance(layers, Layers) else None
     if operator is not None and made_for is None:
-        hint = "Load without operator=: its solver has no field of that name."
+        hint = "Load without operator=: its solver names none that it was made for."
         checks.fail("load", "path", "be a network that holds its operator", f"{path}", hint)
     if operator is not None and not numerics.same_arrays(made_for, operator):
         hint = "Load without operator= and read layers.solver.operator."

@@ -23,6 +23,8 @@ Array = jax.Array
 _GROWTH = 10.0  # of a logarithmic loss above its start: 43 dB; of any other, this many times
 _SCALAR_RATE, _MATRIX_RATE = 2e-2, 5e-4
 _MEMORY = 0.95  # of the running average of the weights
+_SETBACK = 1.0  # of a logarithmic loss above its best, 4.3 dB, after which training goes back
+_SETBACKS = 3  # from the start, one after the other, are a divergence
 
 
 class History(NamedTuple):
@@ -110,8 +112,9 @@ def fit(
 
     Data are drawn on the device inside the compiled loop, so that no sample is seen twice, and
     the weights with the best loss on a fixed validation set are kept: those of a step, or their
-    running average, which has less of the noise of the last batches. The logarithm keeps the
-    gradient alive at −60 dB, where the plain square is too small to learn from.
+    running average, which has less of the noise of the last batches. Where a logarithmic loss
+    has risen by 1 (4.3 dB) above its best, training goes on from the best weights. The logarithm
+    keeps the gradient alive at −60 dB, where the plain square is too small to learn from.
 
     Args:
         key: a JAX PRNG key; decides the data.
@@ -141,8 +144,8 @@ def fit(
     Raises:
         ValueError, TypeError: an argument that cannot be; layers without a trainable field.
         TrainingDivergedError: no step of a chunk had a finite gradient, or the loss rose far
-            above its start; ``error.fit`` holds the last good weights. Not under ``vmap``, where
-            ``history`` tells.
+            above its start, or training had to go back to it three times; ``error.fit`` holds
+            the last good weights. Not under ``vmap``, where ``history`` tells.
 
     Cost: about three times the products of ``unfold`` a step and sample.
 
@@ -308,6 +311,10 @@ def _advance(
         best_value=jnp.where(better, value, carry.best_value),
         best_step=jnp.where(better, carry.step, carry.best_step),
     )
+    if setting.loss in LOGARITHMIC:  # rules that choose a support give gradients that mislead
+        lost = ~(value <= carry.best_value + _SETBACK)
+        back = partial(jax.tree.map, partial(jnp.where, lost), carry.best)
+        carry = carry._replace(free=back(carry.free), average=back(carry.average))
     return carry, (losses, value)
 
 
@@ -346,12 +353,16 @@ def _require_finite(setting: _Setting, result: Fit, step: int) -> None:
     ceiling = values[0] + _GROWTH
     if setting.loss not in LOGARITHMIC:
         ceiling = _GROWTH**4 * max(values[0], np.finfo(values.dtype).tiny)
-    if np.isfinite(recent).any() and values[-1] < ceiling:
+    best_step = int(result.history.best_step)
+    later = values[1:][-_SETBACKS:]
+    stuck = setting.loss in LOGARITHMIC and best_step == 0 and len(later) == _SETBACKS
+    stuck = stuck and not np.any(later <= values[0] + _SETBACK)
+    if np.isfinite(recent).any() and values[-1] < ceiling and not stuck:
         return
     reason = f"validation loss {values[-1]:.4g}, at the start {values[0]:.4g}"
     if not np.isfinite(recent).any():
         reason = f"no finite loss in the last {len(recent)} steps"
-    hint = f"The weights of step {int(result.history.best_step)} are in error.fit; lower the rate."
+    hint = f"The weights of step {best_step} are in error.fit; lower the rate."
     if not np.isfinite(values[0]):
         hint = "The untrained network has no finite loss: look at its output."
     raise TrainingDivergedError(f"fit: training diverged by step {step}: {reason}. {hint}", result)
