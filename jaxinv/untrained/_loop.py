@@ -138,7 +138,7 @@ def advance(
     setting: Setting, model: Model, problem: Problem, lane: Lane, carry: Carry
 ) -> tuple[Carry, Look]:
     """Take ``setting.length`` steps in every fit that is running, then look."""
-    run = _donating if checks.is_concrete((problem, lane, carry)) else _keeping
+    run = _donating if checks.is_concrete((model, problem, lane, carry)) else _keeping
     return run(setting, model, problem, lane, carry)
 
 
