@@ -233,7 +233,7 @@ def _in_units(operator: LinearOperator, y: Array) -> tuple[Array, Array, Array]:
     gain = numerics.safe_norm(operator(probe)) / numerics.safe_norm(probe)
     size = math.sqrt(math.prod(operator.in_shape))
     scale = numerics.safe_divide(_CREST / size * numerics.safe_norm(y), gain, default=1.0)
-    return y / scale, scale, numerics.exponent(gain)
+    return y / scale, scale, numerics.order(gain)
 
 
 def _dtype(operator: LinearOperator, y: Array) -> Any:
