@@ -18,6 +18,7 @@ Array = jax.Array
 
 _NORM_TOL = 1e-2
 _MARGIN = 1.02  # on ‖A‖², which power iteration estimates from below
+_CUTOFF = 8  # times eps ‖A‖²: an eigenvalue from a fast transform that counts as 0
 
 
 class Factor(NamedTuple):
@@ -25,23 +26,34 @@ class Factor(NamedTuple):
 
     Attributes:
         norm_squared: ‖A‖², or 1 where A is 0.
-        values: eigenvalues of A A*, of A* A where that is smaller; None without a matrix.
-        vectors: its eigenvectors as columns, constants for differentiation; None without a matrix.
+        values: eigenvalues of A A*, of A* A where that is smaller or ``basis`` is given; None
+            where the model is neither a matrix nor diagonalized.
+        vectors: of a matrix, its eigenvectors as columns, constants for differentiation.
+        diagonalization: of other models, that of A* A; None of a matrix.
         cutoff: what counts as 0 of an eigenvalue and a shift together.
     """
 
     norm_squared: Array
     values: Array | None = None
     vectors: Array | None = None
+    diagonalization: Any = None
     cutoff: Array | None = None
 
 
 def factorize(model: LinearOperator) -> Factor:
-    """Return the eigendecomposition of the smaller Gram matrix of a dense A, else only ‖A‖².
+    """Return the eigenvalues of A* A, or A A*, and their vectors; only ‖A‖² where these cost much.
 
-    Eigenvectors serve every shift at once, so that a shift may differ between trials that share
-    A, between layers, and may be traced, at the cost of one decomposition.
+    Known are those of matrices, by one decomposition, and of operators that a fast transform
+    diagonalizes. They serve every shift at once, so that a shift may differ between trials that
+    share A, between layers, and may be traced.
     """
+    found = model.diagonalization()
+    if found is not None:
+        signal = jax.ShapeDtypeStruct(model.in_shape, model.in_dtype)
+        shape = jax.eval_shape(found.transform, signal).shape
+        values = jnp.broadcast_to(found.eigenvalues, shape)
+        size = _size(values)
+        return Factor(size, values, None, found, _CUTOFF * jnp.finfo(values.dtype).eps * size)
     matrix = _small_matrix(model)
     if matrix is None:
         return Factor(constant_norm_squared(model))
@@ -52,16 +64,18 @@ def factorize(model: LinearOperator) -> Factor:
     values = jnp.maximum(values, 0)
     size = _size(values)
     cutoff = values.size * jnp.finfo(values.dtype).eps * size
-    return Factor(size, values, vectors, cutoff)
+    return Factor(size, values, vectors, None, cutoff)
 
 
 def singular_factor(model: LinearOperator) -> Factor:
     """Do as ``factorize``, any operator made a matrix, by singular values: twice the digits."""
+    if model.diagonalization() is not None:
+        return factorize(model)
     matrix = model.todense()
     values, vectors = _singular_vectors(matrix)
     size = _size(values)
     floor = jnp.square(max(matrix.shape) * jnp.finfo(values.dtype).eps) * size
-    return Factor(size, jnp.where(values > floor, values, 0), vectors, floor)
+    return Factor(size, jnp.where(values > floor, values, 0), vectors, None, floor)
 
 
 def _size(values: Array) -> Array:
@@ -73,10 +87,8 @@ def _size(values: Array) -> Array:
 def _small_matrix(model: LinearOperator) -> Array | None:
     """Return the matrix of a model that holds as many numbers anyway; None of any other."""
     matrix = held_matrix(model)
-    kinds = [
-        jnp.issubdtype(kind, jnp.complexfloating) for kind in (model.in_dtype, model.out_dtype)
-    ]
-    if matrix is not None or kinds[0] != kinds[1]:
+    turned = model.in_dtype != model.out_dtype  # as by a Fourier transform of a real signal
+    if matrix is not None or turned:
         return matrix
     held = sum(math.prod(jnp.shape(leaf)) for leaf in jax.tree.leaves(model))
     small = math.prod(model.in_shape) * math.prod(model.out_shape) <= held
@@ -105,7 +117,11 @@ def damped_inverse(
     shifted = factor.values + shift
     nonzero = shifted > factor.cutoff
     weights = jnp.where(nonzero, 1 / jnp.where(nonzero, shifted, 1), 0)
-    inverse = _by_vectors(model, factor.vectors, lax.stop_gradient(weights), y, shift)
+    if factor.diagonalization is not None:
+        inverse = factor.diagonalization.multiply(weights, model.adjoint(y))
+        inverse = inverse if jnp.iscomplexobj(start) else jnp.real(inverse)
+    else:
+        inverse = _by_vectors(model, factor.vectors, lax.stop_gradient(weights), y, shift)
     return inverse.astype(start.dtype), jnp.zeros((), real)
 
 
