@@ -78,7 +78,7 @@ class Slopes:
             return loop(with_numbers(point["solver"]), changed, u0)
 
         def traced(point, u0):
-            u = through(lambda *run: ji.trace(*run, num_steps)[0].u, point, u0)
+            u = through(lambda a, b, c: ji.trace(a, b, c, num_steps)[0].u, point, u0)
             return jnp.sum(normal(jax.random.key(3), u.shape) * jnp.real(u)), u
 
         def unfolded(point, u0):

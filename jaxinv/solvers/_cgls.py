@@ -137,7 +137,7 @@ def _derivative(
     found = _minimized(max_steps, many, *primals)
     _, _, start, mask, _, _ = primals
     x = lax.stop_gradient(found.x)
-    solve = partial(conjugate_gradients, max_steps=max_steps)
+    solve = partial(conjugate_residuals, max_steps=max_steps)
 
     def change(model: LinearOperator, y: Array, damping: Array) -> Array:
         def normal(v: Array) -> Array:
@@ -183,29 +183,42 @@ def symmetric_solve(
     return lax.custom_linear_solve(product, b, solve, transpose_solve)
 
 
-def conjugate_gradients(product: Callable[[Array], Array], b: Array, *, max_steps: int) -> Array:
-    """Return x with M x = b, by conjugate gradients from 0 to the floor of the type.
+def conjugate_residuals(product: Callable[[Array], Array], b: Array, *, max_steps: int) -> Array:
+    """Return x with M x = b, by conjugate residuals from 0 to the floor of the type.
 
-    M may be singular where b lies in its range: x then does too.
+    M may be singular: what it makes 0 of b, as of the cotangents of reverse mode, leaves x right
+    up to a vector that M makes 0 as well, where conjugate gradients would diverge.
     """
-    real = numerics.real_dtype(b.dtype)
-    size, eps = numerics.sum_squares(b), jnp.finfo(real).eps
+    eps = jnp.finfo(b.dtype).eps
+    image = product(b)
+    size = jnp.real(numerics.inner(b, image))
     zero = jnp.zeros((), jnp.int32)
 
     def unfinished(carry: tuple[Array, ...]) -> Array:
-        _, _, _, square, _, since_best, num_steps = carry
-        return (square > eps**2 * size) & (since_best < _PATIENCE) & (num_steps < max_steps)
+        *_, square, best, since_best, num_steps = carry
+        running = (since_best < _PATIENCE) & (num_steps < max_steps)
+        return running & (square > 0) & (best > eps**2 * size)
 
     def body(carry: tuple[Array, ...]) -> tuple[Array, ...]:
-        x, residual, p, square, best, since_best, num_steps = carry
-        image = product(p)
-        step = numerics.safe_divide(square, jnp.real(numerics.inner(p, image)))
-        x, residual = x + step * p, residual - step * image
-        following = numerics.sum_squares(residual)
-        p = residual + numerics.safe_divide(following, square) * p
-        better = following < best
-        since_best = jnp.where(better, 0, since_best + 1)
-        return x, residual, p, following, jnp.minimum(best, following), since_best, num_steps + 1
+        found, x, residual, p, p_image, square, best, since_best, num_steps = carry
+        step = numerics.safe_divide(square, numerics.sum_squares(p_image))
+        x, residual = x + step * p, residual - step * p_image
+        image = product(residual)
+        following = jnp.real(numerics.inner(residual, image))
+        share = numerics.safe_divide(following, square)
+        better = jnp.abs(following) < best
+        return (
+            jnp.where(better, x, found),
+            x,
+            residual,
+            residual + share * p,
+            image + share * p_image,
+            following,
+            jnp.where(better, jnp.abs(following), best),
+            jnp.where(better, 0, since_best + 1),
+            num_steps + 1,
+        )
 
-    first = (jnp.zeros_like(b), b, b, size, size, zero, zero)
+    start = jnp.zeros_like(b)
+    first = (start, start, b, b, image, size, size, zero, zero)
     return lax.while_loop(unfinished, body, first)[0]
