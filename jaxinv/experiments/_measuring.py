@@ -199,7 +199,7 @@ def _scan(name: str, shape: tuple[int, int], ratio: float, key: Array) -> Measur
     """Return columns of the k-space of a real image, seen by one coil or by several."""
     width = shape[1]
     center = max(min(_CENTER, _CENTER_OF_KEPT * ratio), 1 / width)
-    mask = operators.fourier_lines(key, shape, 1 / ratio, center)
+    mask = operators.fourier_lines(key, shape, 1 / ratio, center, "bernoulli")
     kept = int(jnp.sum(mask[0]))
     text = f"{kept} of {width} columns of k-space"
     if name == "mri":
