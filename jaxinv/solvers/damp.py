@@ -132,8 +132,7 @@ class Damp(Solver):
 
     def _divergence(self, v: Array, estimate: Array, noise_std: Array, probe: Array) -> Array:
         """Return Σ ∂D_i/∂v_i over real numbers, from one random direction."""
-        nudge = max(_NUDGE, float(jnp.finfo(v.dtype).eps) ** 0.5)  # half precision: more
-        size = nudge * jnp.max(numerics.magnitude(v))
+        size = _NUDGE * jnp.max(numerics.magnitude(v))
         size = jnp.where(size > 0, size, 1)
         moved = self._denoise(v + size * probe, noise_std)
         return jnp.real(numerics.inner(probe, moved - estimate)) / size
