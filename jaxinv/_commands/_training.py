@@ -65,9 +65,6 @@ def show_scores(options: argparse.Namespace, chosen: Any, found: dict[str, Any])
     for name, each in found.items():
         numbers = (each.nmse_db, each.interval_db, each.worst_share)
         table.add_row(name, *_cells(*numbers, each.median_db, each.failure_rate))
-    limit = _limit(options)
-    if limit is not None:
-        table.add_row("least squares on the true support", f"{limit:.2f} dB", "", "", "", "")
     table.caption = (
         f"{trained.errors.size} fresh signals; NMSE in dB is a ratio of sums, with its 95 % "
         "interval and the share of the ten worst signals in the error; "
@@ -75,6 +72,9 @@ def show_scores(options: argparse.Namespace, chosen: Any, found: dict[str, Any])
     )
     console = Console()
     console.print(table)
+    limit = _limit(options)
+    if limit is not None:
+        print(f"least squares on the true support: {limit:.2f} dB")
     if options.by_layer:
         layers = Table("layer", *_HEADS)
         columns = (
