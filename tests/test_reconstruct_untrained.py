@@ -80,13 +80,13 @@ def test_the_noise_is_what_was_asked_for_and_the_rivals_remove_some(found):
 def test_a_color_scan_is_one_network_that_agrees_with_its_measurements():
     photo = 0.25 + 0.5 * data.image("astronaut", size=(16, 19))  # so that no pixel is clipped
     tiny = {**TINY, "stop": "auto"}
-    found = reconstruct(photo, operator="multicoil", ratio=0.3, num_steps=STEPS, **tiny)
+    found = reconstruct(photo, operator="multicoil", ratio=0.4, num_steps=STEPS, **tiny)
     assert found.estimate.shape == found.baseline.shape == (16, 19, 3)
     assert found.rivals == ()
     assert found.settings["most_steps"] == STEPS
     assert found.psnr > found.baseline_psnr
     operator_key, _, _ = jax.random.split(KEY, 3)
-    scan = make_operator("multicoil", (16, 19), 0.3, operator_key).operator
+    scan = make_operator("multicoil", (16, 19), 0.4, operator_key).operator
     for channel in range(3):
         y = np.asarray(apply(scan, found.truth[..., channel]))
         misfit = np.asarray(apply(scan, found.estimate[..., channel])) - y
@@ -243,7 +243,7 @@ def test_the_command_line_prints_the_spread_and_what_stopped_it(
     assert "non-local means" in out
     assert "stopped: after the steps asked for" in out
     assert np.array_equal(np.load(tmp_path / "e.npy"), found.estimate)
-    assert len(list((tmp_path / "results").glob("*.png"))) == 1
+    assert not (tmp_path / "results").exists()  # --out is all that is written
 
 
 def test_an_interrupt_leaves_nothing(capsys, tmp_path, monkeypatch):

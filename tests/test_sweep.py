@@ -213,6 +213,15 @@ def test_a_store_of_another_program_is_refused(tmp_path):
     assert manifest_batch.attrs["micro_batch"] == 4
 
 
+def test_new_cells_of_another_program_do_not_join_old_ones(tmp_path):
+    options = {"key": KEY, "num_trials": 2, "store": tmp_path / "sweep.sqlite"}
+    sweep(lambda key, *, a: {"x": a * jax.random.normal(key)}, {"a": [1.0]}, **options)
+    with pytest.raises(StoreError, match="another program for the cell"):
+        sweep(lambda key, *, a: {"x": a + jax.random.normal(key)}, {"a": [2.0]}, **options)
+    same = sweep(lambda key, *, a: {"x": a * jax.random.normal(key)}, {"a": [2.5]}, **options)
+    assert same.sizes["a"] == 1
+
+
 def test_a_store_has_one_set_of_metrics(tmp_path):
     options = {"key": KEY, "num_trials": 2, "store": tmp_path / "sweep.sqlite"}
     sweep(lambda key, *, a: {"x": jax.random.normal(key)}, {"a": [1]}, **options)

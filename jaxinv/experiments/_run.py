@@ -99,6 +99,8 @@ class Run:
                 self.metrics = (tuple(sorted(results)), cell_from_id(cell))
                 break
         self._check_metrics(program, first)
+        if store is not None:
+            self._check_old_cell(store)
         workers = settings.workers
         meter.num_workers = 1 if workers is None else workers.num_processes
 
@@ -155,6 +157,22 @@ class Run:
             text = f"sweep: block {block} of {cell} in {store.path} is damaged: done again"
             warnings.warn(text, stacklevel=6)
         return found
+
+    def _check_old_cell(self, store: Store) -> None:
+        """Where no cell of the grid is in the store yet, ask one that is for its program.
+
+        The others are asked when they are run; new cells alone would join those of other code.
+        """
+        old = sorted(store.programs())
+        wanted = {cell_id(values) for values in cells(self.settings.axes)}
+        if not old or wanted & set(old):
+            return
+        values = cell_from_id(old[0])
+        for name, known in self.settings.axes.items():
+            if all(isinstance(value, float) for value in known) and type(values[name]) is int:
+                values[name] = float(values[name])  # an identifier does not tell 1 from 1.0
+        cell = next(_cells(self.settings, [values]))
+        store.claim_program(cell.identifier, self._program(cell).identity)
 
     def _check_host(self, program: Program) -> None:
         """Refuse a store for what no text tells: which code outside of the program is called."""
