@@ -12,7 +12,9 @@ import jaxinv as ji
 def main(size=None, num_channels=64, num_layers=4, num_steps=2000, acceleration=4.0):
     """Return PSNRs: what the lines show by themselves, total variation, and the network."""
     x = jnp.asarray(ji.data.image("mri_head", size=size))
-    mask = ji.operators.fourier_lines(jax.random.key(0), x.shape, acceleration, 0.08)
+    mask = ji.operators.fourier_lines(
+        jax.random.key(0), x.shape, acceleration, 0.08, kind="bernoulli"
+    )
     A = ji.operators.mri(mask, real=True)
     y = A(x)
     print(f"measured {int(mask[0].sum())} of {mask.shape[1]} lines of k-space")

@@ -40,6 +40,7 @@ LEFT_OUT = {
         ntk: Linearized
     """,
     RESULT: """
+        operators: Diagonalization
         problems: PatchMeasurement
         solvers: DualityGap Info LassoPath Solution
         unfolded: Evaluation Fit History TrainingDivergedError TrainingProgress Tune

@@ -196,7 +196,7 @@ A = O.dense(ones(4, 6))
     (lambda: G.from_flax(nnx.Linear(3, 4, rngs=nnx.Rngs(0)), 3), r"a state of nnx\.Param"),
     (
         lambda: G.from_flax(NET, NET.init(KEY, ones(3)))(ones(5)),
-        r"z must fit the module, got shape \(5,\)",
+        r"z and the variables must fit the module, got z = shape \(5,\)",
     ),
 )
 def test_operators_and_generators(call, words):
