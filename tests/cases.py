@@ -6,6 +6,7 @@ A row names a small instance and how to build it from a key; ``test_contracts_*.
 row of a section the same tests. Sections stand one after the other, each with its own row type.
 """
 
+import os
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -19,6 +20,11 @@ import jaxinv as ji
 
 Array = jax.Array
 O = ji.operators
+
+
+# Programs whose bits are compared are compiled as users' are, not as conftest.py has it.
+_SIMPLER = "--xla_cpu_use_fusion_emitters=false" in os.environ.get("XLA_FLAGS", "")
+AS_USERS = {"xla_cpu_use_fusion_emitters": True} if _SIMPLER else {}
 
 
 def rows(section: Iterable[Any]) -> list[Any]:

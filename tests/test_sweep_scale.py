@@ -1,6 +1,7 @@
 """Sweeps on several devices and workers, adaptive ones, and ones that are cut short."""
 
 import multiprocessing
+import os
 import subprocess
 import sys
 import time
@@ -50,7 +51,8 @@ with pytest.raises(ValueError, match="NPROC"):
 
 def test_host_devices_give_the_same_bits(tmp_path, reference, monkeypatch):
     path = str(tmp_path / "found.npz")
-    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=4")
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
+    monkeypatch.setenv("XLA_FLAGS", flags)
     monkeypatch.setenv("NPROC", "16")
     code = _DEVICES.format(tests=TESTS, path=path)
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

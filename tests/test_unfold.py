@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from cases import AS_USERS
 
 import jaxinv as ji
 
@@ -37,15 +38,25 @@ def one_problem(index=0):
 # --- the same to the bit ------------------------------------------------------------------------
 
 
+as_users = functools.partial(jax.jit, compiler_options=AS_USERS)
+
+
+def steps(solver, problem, u0):
+    return ji.trace(solver, problem, u0, T)[0].u
+
+
+traced = as_users(steps)
+
+
 @pytest.mark.parametrize("shared", [(), ("prox",), ("step_size", "prox")])
 @pytest.mark.parametrize("name", SOLVERS)
 def test_equal_layers_are_steps_of_trace_to_the_bit(name, shared):
     problem, u0 = one_problem(), jnp.zeros(24, DTYPE)
     layers = ji.Layers.repeat(SOLVERS[name], T, shared=shared)
-    expected = ji.trace(SOLVERS[name], problem, u0, T)[0].u
+    expected = traced(SOLVERS[name], problem, u0)
     assert np.count_nonzero(expected) > 0
-    np.testing.assert_array_equal(ji.unfold(layers, problem), expected)
-    np.testing.assert_array_equal(jax.jit(ji.unfold)(layers, problem, u0), expected)
+    np.testing.assert_array_equal(as_users(ji.unfold)(layers, problem), expected)
+    np.testing.assert_array_equal(as_users(ji.unfold)(layers, problem, u0), expected)
 
 
 @pytest.mark.parametrize("name", SOLVERS)
@@ -53,10 +64,9 @@ def test_so_they_are_under_vmap_over_problems(name):
     family, problems = drawn()
     u0 = jnp.zeros((3, 24), DTYPE)
     layers = ji.Layers.repeat(SOLVERS[name], T)
-    got = jax.vmap(ji.unfold, in_axes=(None, family.axes))(layers, problems)
-    expected = jax.vmap(
-        lambda problem, u: ji.trace(SOLVERS[name], problem, u, T)[0].u, in_axes=(family.axes, 0)
-    )(problems, u0)
+    got = as_users(jax.vmap(ji.unfold, in_axes=(None, family.axes)))(layers, problems)
+    each = jax.vmap(steps, in_axes=(None, family.axes, 0))
+    expected = as_users(each)(SOLVERS[name], problems, u0)
     np.testing.assert_array_equal(got, expected)
 
 
@@ -184,7 +194,8 @@ def test_learned_total_variation_has_an_operator_that_is_not_the_measurements():
     layers = ji.Layers.repeat(solver, T)
     assert layers.operator is None  # the network works with any measurements
     problem, u0 = one_problem(), jnp.zeros(24, DTYPE)
-    np.testing.assert_array_equal(ji.unfold(layers, problem), ji.trace(solver, problem, u0, T)[0].u)
+    found = as_users(ji.unfold)(layers, problem)
+    np.testing.assert_array_equal(found, traced(solver, problem, u0))
     trained, history = fitted(layers)
     assert history.validation[-1] < history.validation[0] - 0.05
     assert np.ptp(trained.solver.prox.penalty) > 1e-3

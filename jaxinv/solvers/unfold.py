@@ -16,6 +16,7 @@ from jaxinv.operators import LinearOperator
 from jaxinv.problems import Problem
 from jaxinv.solvers._base import Solver
 from jaxinv.solvers._loop import check_problem, check_start
+from jaxinv.solvers._normalize import normalized
 from jaxinv.solvers._same_model import same_model
 
 Array = jax.Array
@@ -244,15 +245,20 @@ def _check_operator(layers: Layers, problem: Problem) -> None:
 def _unfold(layers: Layers, problem: Problem, u0: Any, all_layers: bool) -> Any:
     values = {name: getattr(layers.solver, name) for name in layers._layered()}
     layered = {name: value for name, value in values.items() if jax.tree.leaves(value)}
-    prepared = layers.layer(0).prepare(problem)
+    given = layers.layer(0)
+    units = normalized(given, problem, u0)  # as in ``trace``, of which the layers are the steps
+    prepared = units.solver.prepare(units.problem)
 
     def body(state: Any, fields: dict[str, Any]) -> tuple[Any, Any]:
-        state = replace(prepared, **fields).step(problem, state)[0]
-        return state, state.u if all_layers else None
+        if units.scale is not None:
+            divided = replace(given, **fields).to_units(units.scale)
+            fields = {name: getattr(divided, name) for name in fields}
+        state = replace(prepared, **fields).step(units.problem, state)[0]
+        return state, units.unknown(state.u) if all_layers else None
 
-    first = prepared.init(problem, u0)
+    first = prepared.init(units.problem, units.u0)
     last, outputs = lax.scan(body, first, layered, length=layers.num_layers)
-    return outputs if all_layers else last.u
+    return outputs if all_layers else units.unknown(last.u)
 
 
 def _zero_unknown(problem: Problem) -> Array:
