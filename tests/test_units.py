@@ -58,7 +58,8 @@ def test_units_are_powers_of_two_and_come_back_to_the_bit():
 def test_a_subnormal_setting_keeps_its_value(number):
     scale = units.Scale(jnp.float32(1), jnp.float32(2.0**-60))
     expected = float(np.float32(number)) * 2.0**120
-    assert float(units.to_units(number, units.LOSS, scale)) == pytest.approx(expected, rel=1e-6)
+    found = units.to_units(jnp.asarray(number, jnp.float32), units.LOSS, scale)
+    assert float(found) == pytest.approx(expected, rel=1e-6)
 
 
 def _project(low, v, step_size):
