@@ -211,6 +211,8 @@ def _operator_rows():
         for name in OPERATORS:
             if (case.name, name) in (("vamp", "fourier"), ("admm", "downsample")):
                 continue  # refused; and solved only to a tenth of the error until it converges
+            if case.name in ("cosamp", "iht-normalized") and name == "downsample":
+                continue  # its columns are equal in pairs: a support has many least squares
             fast = INNER.get(case.name) == name
             marks = () if fast else (pytest.mark.slow,)
             found.append(pytest.param(case, name, id=f"{case.name}-{name}", marks=marks))

@@ -60,7 +60,7 @@ class Iht(Solver):
         count = num_entries(self.num_nonzeros, u.size)
         loss, gradient = loss_and_gradient(problem, u)
         if self.normalized:
-            following, step_size = _normalized_step(problem, u, gradient, count)
+            following, step_size = _normalized_step(problem, u, gradient, count, scale)
         else:
             step_size = state.step_size if self.step_size is None else self.step_size
             step_size = jnp.asarray(step_size).astype(numerics.real_dtype(u.dtype))
@@ -72,17 +72,20 @@ class Iht(Solver):
 
 
 def _normalized_step(
-    problem: Problem, u: Array, gradient: Array, count: Array
+    problem: Problem, u: Array, gradient: Array, count: Array, scale: Array
 ) -> tuple[Array, Array]:
     """Return the next iterate and its step: exact on the support, shrunk if the support moves.
 
-    Supports, and how often the step is shrunk, are constants for differentiation.
+    Supports, and how often the step is shrunk, are constants for differentiation; so is the exact
+    step near a solution, where it is the quotient of two rounding errors.
     """
     before = jnp.where(jnp.any(u != 0), largest_entries(u, count), largest_entries(gradient, count))
     inside = jnp.where(before, gradient, 0)
     image = jax.jvp(problem.predict, (u,), (inside,))[1]
-    squares = numerics.sum_squares(inside), numerics.sum_squares(image)
-    exact = numerics.safe_divide(*squares, default=1.0)
+    square, stretched = numerics.sum_squares(inside), numerics.sum_squares(image)
+    told = jnp.sqrt(square) > jnp.finfo(scale.dtype).eps ** 0.5 * scale
+    exact = lax.stop_gradient(numerics.safe_divide(square, stretched, default=1.0))
+    exact = jnp.where(told, numerics.safe_divide(square, jnp.where(told, stretched, 1)), exact)
     step_size = exact / _RATIO ** lax.stop_gradient(
         _num_shrinkings(*lax.stop_gradient((problem, u, gradient, exact)), before, count)
     ).astype(exact.dtype)
