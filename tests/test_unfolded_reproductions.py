@@ -72,17 +72,17 @@ def test_with_noise(settings, tmp_path):
 
 
 def test_bad_conditions(settings, quick_tune, tmp_path):
-    outcome = recovery._conditioned(("hyperlista", "alista"), STUDY, settings)
+    outcome = recovery._conditioned(("hyperlista", "alista-published"), STUDY, settings)
     assert [claim.published for claim in outcome.claims] == [0, 0, 0, -80, -90]
     assert len({row["nmse_db"] for row in outcome.rows}) == 12
     assert write(tmp_path, entry(recovery, "unfolded-condition"), outcome, 0.0)
 
 
 def test_shifts(settings, quick_tune, tmp_path):
-    outcome = robustness._robustness(("hyperlista", "alista"), STUDY, settings)
+    outcome = robustness._robustness(("hyperlista", "alista-published"), STUDY, settings)
     assert outcome.claims[0].measured == 0  # the rules are exact in powers of two
     assert outcome.claims[0].verdict == REPRODUCED
-    shifts = [row for row in outcome.rows if row["network"] == "alista"]
+    shifts = [row for row in outcome.rows if row["network"] == "alista-published"]
     assert len({row["nmse_db"] for row in shifts if row["shift"] == "amplitude"}) == 5
     assert write(tmp_path, robustness.ENTRIES[0], outcome, 0.0)
 
@@ -112,8 +112,8 @@ def test_intervals_are_of_the_right_width():
     """The bootstrap of a mean of exponentials: 10/ln 10 * 2.576 / √N on either side, in dB."""
     errors = np.random.default_rng(1).exponential(size=2000)
     found = ji.unfolded.Evaluation(
-        10 * np.log10(errors.mean()), 10 * np.log10(np.median(errors)), 0.0,
-        *(np.zeros(1),) * 3, errors, np.ones(2000), -30.0,
+        10 * np.log10(errors.mean()), (0.0, 0.0), 0.0, 10 * np.log10(np.median(errors)), 0.0,
+        *(np.zeros(1),) * 5, errors, np.ones(2000), -30.0,
     )  # fmt: skip
     claim = nmse_at_most("x", found, 0.0)
     expected = 10 / np.log(10) * 2.576 / np.sqrt(2000)

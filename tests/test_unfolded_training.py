@@ -195,7 +195,7 @@ def test_stages_compile_once_and_improve_layer_after_layer():
 
 def test_the_first_stage_of_a_layer_moves_that_layer_alone():
     """One stage a layer: thresholds too high at first, so that every layer must move down."""
-    layers = network(2)
+    layers = network(2, adaptive=False)
     high = {**layers.partition()[0], "threshold": jnp.full(2, 2.0, DTYPE)}
     layers = layers.partition()[1].merge(high)
     options = {"validate_every": 5, "patience": 5, "max_steps": 5, "validation_size": 64}

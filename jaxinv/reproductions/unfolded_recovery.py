@@ -33,7 +33,7 @@ from jaxinv.viz.layers import Panel, plot_layers
 
 _ALL = tuple(NETWORKS)
 _NOISE = ("lista-cpss", "alista", "alista-momentum", "alista-at", "hyperlista", "lamp", "alamp")
-_CONDITION = ("lista-cpss", "alista", "alista-momentum", "hyperlista", "lamp", "alamp")
+_CONDITION = ("lista-cpss", "alista-published", "alista", "hyperlista", "lamp", "alamp")
 _SNRS = (40, 30, 20)
 _CONDITION_NUMBERS = (5, 30, 50)
 
@@ -131,7 +131,7 @@ def _conditioned(names: Sequence[str], study: Study, settings: Settings) -> Outc
     }
     claims = []
     for number, found in scores.items():
-        gap = found["hyperlista"].nmse_db - found["alista"].nmse_db
+        gap = found["hyperlista"].nmse_db - found["alista-published"].nmse_db
         what = f"κ = {number}: HyperLISTA less ALISTA (dB)"
         claims.append(compare_at_most(what, gap, 0.0, low=gap, high=gap))
     like = scores[_LIKE_GAUSSIAN]

@@ -155,6 +155,11 @@ NETWORKS: dict[str, Network] = {
         partial(_noise_aware, alista),
         few_numbers=True,
     ),
+    "alista-published": Network(
+        "ALISTA as published: thresholds that are the same for every signal",
+        partial(_noise_aware, alista, adaptive=False),
+        few_numbers=True,
+    ),
     "alista-momentum": Network(
         "ALISTA with momentum and symmetric weights",
         partial(_noise_aware, alista, momentum=True, symmetric=True),
