@@ -28,8 +28,9 @@ def add_parser(commands: Any) -> None:
         "train",
         help="train an unfolded network for sparse recovery and score it",
         description="NETWORK is one of lista, lista-ss, lista-cp, lista-cpss, tilista, "
-        "gated-lista, iht-network, step-lista, alista, alista-published, alista-momentum, alista-at, "
-        "aglista, na-alista, hyperlista, lamp, alamp. Signals have entries N(0, 1) at random places; "
+        "gated-lista, iht-network, step-lista, alista, alista-published, alista-momentum, "
+        "alista-at, aglista, na-alista, hyperlista, lamp, alamp. Signals have entries N(0, 1) at "
+        "random places; "
         "the matrix is Gaussian with columns of norm 1.",
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
