@@ -33,7 +33,15 @@ from jaxinv.viz.layers import Panel, plot_layers
 
 _ALL = tuple(NETWORKS)
 _NOISE = ("lista-cpss", "alista", "alista-momentum", "alista-at", "hyperlista", "lamp", "alamp")
-_CONDITION = ("lista-cpss", "alista-published", "alista", "hyperlista", "lamp", "alamp")
+_CONDITION = (
+    "lista-cpss",
+    "alista-published",
+    "alista",
+    "alista-momentum",
+    "hyperlista",
+    "lamp",
+    "alamp",
+)
 _SNRS = (40, 30, 20)
 _CONDITION_NUMBERS = (5, 30, 50)
 
