@@ -109,8 +109,8 @@ def aglista(
         bypass_rate, bypass_limit: as in ``alista``.
 
     Returns:
-        ``Layers``; untrained (a = b = 0) they are ALISTA. Trained are ``step_size``,
-        ``threshold``, ``gain`` (a), ``decay`` (d) and ``overshoot`` (b).
+        ``Layers``; untrained (a = b = 0) they are ``alista`` with ``adaptive=False``. Trained are
+        ``step_size``, ``threshold``, ``gain`` (a), ``decay`` (d) and ``overshoot`` (b).
 
     Raises:
         ValueError: as ``alista``.
