@@ -102,6 +102,43 @@ def test_functions_of_a_linear_problem_do_not_depend_on_its_units(a, b):
     close(got, ji.solvers.kkt_residual(problem, u, 0.1), 1)
 
 
+def _network(weights, z):
+    return jax.nn.relu(weights @ z)
+
+
+@pytest.mark.parametrize("solver", ["levenberg_marquardt", "subgradient"])
+@pytest.mark.parametrize("known", [True, False], ids=["phase", "function"])
+def test_models_that_are_not_linear_do_not_depend_on_units(solver, known):
+    """Phase retrieval, and a network of which nobody says that it is homogeneous."""
+    key = jax.random.key(0)
+    G = ji.generators.relu(key, (3, 30, 20))
+    matrix = ji.operators.gaussian(jax.random.key(3), 40, 20).matrix
+    if not known:
+        weights = jax.random.normal(key, (20, 3))
+        G = ji.generators.from_function(_network, weights, in_shape=3)
+    z, u0 = jax.random.normal(jax.random.key(1), (2, 3))
+
+    @jax.jit
+    def run(a, b):
+        A = ji.operators.dense(matrix * a)
+        A = ji.operators.magnitude(A) if known else A
+        plain = ji.operators.dense(matrix)(G(z))
+        problem = ji.Problem(A, (jnp.abs(plain) if known else plain) * b, G)
+        made = getattr(ji.solvers, solver)()
+        sol = ji.solve(made, problem, u0 / a * b, tol=1e-5, max_steps=2000)
+        return sol.u, sol.status, sol.num_steps
+
+    u, status, num_steps = run(jnp.float32(1), jnp.float32(1))
+    # the unknown of a function keeps its unit, and a step 1/‖J‖² is no number below 2^-126
+    far = 30 if solver == "subgradient" and not known else 60
+    for power in (-far, -30, 30, far):
+        for a, b in ((power, 0), (0, power), (power, power)):
+            got = run(jnp.float32(2.0**a), jnp.float32(2.0**b))
+            assert (int(got[1]), int(got[2])) == (int(status), int(num_steps)), (a, b)
+            found = np.asarray(got[0], float) * 2.0 ** (a - b)
+            assert np.linalg.norm(found - u) <= 1e-4 * np.linalg.norm(u), (a, b)
+
+
 @pytest.mark.parametrize("name", SOLVERS)
 def test_signs_are_flat(name):
     A = ji.operators.sign(ji.operators.gaussian(jax.random.key(0), 12, 4, dtype=floats()))

@@ -37,6 +37,11 @@ class Magnitude(_Entrywise):
 
     linear: LinearOperator
 
+    @property
+    def homogeneous(self) -> bool:
+        """Whether c x gives c y for every c > 0."""
+        return True
+
     def _apply(self, x: Array) -> Array:
         return jnp.abs(self.linear._apply(x))
 

@@ -54,12 +54,12 @@ class LevenbergMarquardt(Solver):
         u = _better_sign(problem, u) if self.negate else u
         residual = problem.residual(u)
         loss = 0.5 * numerics.sum_squares(residual)
-        gram, gradient = _normal_equations(problem, u, residual)
+        gram, gradient, scale = _normal_equations(problem, u, residual)
         columns = jnp.real(jnp.diagonal(gram))
         shift = state.damping * jnp.max(columns)
         damped = gram + shift * jnp.eye(u.size, dtype=gram.dtype)
         factored = cho_factor(at_least_single(damped))
-        move = cho_solve(factored, at_least_single(gradient)).astype(u.dtype)
+        move = cho_solve(factored, at_least_single(gradient)).astype(u.dtype) / scale
         candidate = u - move.reshape(u.shape)
         # near a solution a good step changes the loss by less than its rounding error
         size = state.size
@@ -74,13 +74,15 @@ class LevenbergMarquardt(Solver):
         return LevenbergMarquardtState(restored(following), damping, size), Info(loss, error)
 
 
-def _normal_equations(problem: Problem, u: Array, residual: Array) -> tuple[Array, Array]:
-    """Return the real parts of JᴴJ and Jᴴr: the unknown is real."""
+def _normal_equations(problem: Problem, u: Array, residual: Array) -> tuple[Array, Array, Array]:
+    """Return the real parts of JᴴJ and Jᴴr, of J divided by its order, and that: u is real."""
     J = jacobian(problem, u).reshape(residual.size, u.size)
+    scale = numerics.order(J)
+    J = J / scale
     adjoint = jnp.conj(J.T)
     gram = numerics.matmul(adjoint, J)
     gradient = numerics.matmul(adjoint, residual.reshape(-1))
-    return jnp.real(gram), jnp.real(gradient)
+    return jnp.real(gram), jnp.real(gradient), scale
 
 
 def _better_sign(problem: Problem, u: Array) -> Array:
