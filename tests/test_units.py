@@ -102,6 +102,19 @@ def test_functions_of_a_linear_problem_do_not_depend_on_its_units(a, b):
     close(got, ji.solvers.kkt_residual(problem, u, 0.1), 1)
 
 
+@pytest.mark.parametrize("power", [-18, -9, 9, 18])
+def test_adam_in_any_unit_of_the_measurements(power):
+    A = ji.operators.gaussian(jax.random.key(0), 12, 6, dtype=floats())
+    x, solver = jnp.linspace(-1, 1, 6), ji.solvers.gradient(optax.adam(0.02))
+    plain = ji.solve(solver, ji.Problem(A, A @ x), jnp.zeros(6), tol=1e-4)
+    assert int(plain.status) == ji.Status.CONVERGED
+    scale = 10.0**power
+    other = ji.solve(solver, ji.Problem(scale * A, (A @ x) * scale), jnp.zeros(6), tol=1e-4)
+    assert int(other.status) == ji.Status.CONVERGED
+    assert abs(int(other.num_steps) - int(plain.num_steps)) <= 1
+    assert float(jnp.linalg.norm(other.u - plain.u)) <= 1e-4 * float(jnp.linalg.norm(plain.u))
+
+
 def _network(weights, z):
     return jax.nn.relu(weights @ z)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxinv._core import checks, pytree, replace, static, units
+from jaxinv._core import checks, numerics, pytree, replace, static, units
 from jaxinv._core.functions import as_function
 from jaxinv._core.units import Scale
 from jaxinv.problems import Problem
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Array = jax.Array
 
 _EXTREME = 2.0**30  # units whose square still leaves room for a small gradient
+_SMALL, _LARGE = 2.0**-10, 2.0**30  # first gradients that optax's constants are made for
 
 
 class GradientState(NamedTuple):
@@ -68,29 +69,47 @@ class Gradient(Solver):
             checks.fail("gradient", "regularizer", "return a real scalar", penalty)
         return penalty if self.held is None else units.to_units(penalty, units.LOSS, self.held)
 
-    def _update(self, loss: Array, gradient: Any, state: GradientState, value_fn: Any) -> Any:
-        """Return the updates and the transformation's state, from a gradient in the caller's units.
+    def _handed(self, state: GradientState) -> Callable[[Any], Any]:
+        """Return what puts a loss or a gradient into the units in which optax gets them.
 
-        In extreme units that gradient may not be representable where the update is: of a
+        They are those of the caller, where the first gradient is of a usual size in them: no
+        constant such as Adam's ``eps`` suits others. Else they are that gradient's order.
+        """
+        held = self.held
+        if held is None:
+            return lambda tree: tree
+        order = numerics.order(state.scale)
+        size = units.from_units(order, units.LOSS, held)  # 0 or infinite where it is no number
+        size = size.astype(jnp.float32)  # half precision has no number for the bounds
+        usual = (size > _SMALL) & (size < _LARGE)
+
+        def one(leaf: Array) -> Array:
+            divided = leaf / order.astype(numerics.real_dtype(leaf.dtype))
+            return jnp.where(usual, units.from_units(leaf, units.LOSS, held), divided)
+
+        return lambda tree: jax.tree.map(one, tree)
+
+    def _update(self, loss: Array, gradient: Any, state: GradientState, value_fn: Any) -> Any:
+        """Return the updates and the transformation's state.
+
+        In extreme units the gradient may not be representable where the update is: of a
         transformation that is linear, as plain descent is, half of the unit goes to the updates.
         """
-        rest = None
-        if self.held is not None:
-            data = self.held.data
-            if is_linear(self.transform, state.u):
-                rest = jnp.where((data > _EXTREME) | (data < 1 / _EXTREME), data, 1)
-            given = units.from_units(gradient, units.LOSS, self.held)
-            if rest is not None:
-                halved = units.from_units(gradient, units.DATA, self.held)
-                given = jax.tree.map(partial(jnp.where, rest == 1), given, halved)
-            gradient = given
-            loss = units.from_units(loss, units.LOSS, self.held)
-        updates, optimizer = self.transform.update(
-            gradient, state.optimizer, state.u, value=loss, grad=gradient, value_fn=value_fn
-        )
-        if rest is not None:
-            updates = jax.tree.map(lambda leaf: leaf * rest.astype(leaf.dtype), updates)
-        return updates, optimizer
+        if self.held is None or not is_linear(self.transform, state.u):
+            handed = self._handed(state)
+            loss, gradient = handed(loss), handed(gradient)
+            return self.transform.update(
+                gradient, state.optimizer, state.u, value=loss, grad=gradient, value_fn=value_fn
+            )
+        data = self.held.data
+        extent = data.astype(jnp.float32)
+        extreme = (extent > _EXTREME) | (extent < 1 / _EXTREME)
+        whole = units.from_units(gradient, units.LOSS, self.held)
+        half = units.from_units(gradient, units.DATA, self.held)
+        given = jax.tree.map(partial(jnp.where, extreme), half, whole)
+        updates, optimizer = self.transform.update(given, state.optimizer, state.u)
+        rest = jnp.where(extreme, data, 1)
+        return jax.tree.map(lambda leaf: leaf * rest.astype(leaf.dtype), updates), optimizer
 
     def init(self, problem: Problem, u0: Any) -> GradientState:
         optimizer = self.transform.init(u0)
@@ -124,8 +143,7 @@ class Gradient(Solver):
             return loss + self._regularization(u).astype(loss.dtype), x
 
         def value(u: Any) -> Array:
-            loss = objective(u)[0]
-            return loss if self.held is None else units.from_units(loss, units.LOSS, self.held)
+            return self._handed(state)(objective(u)[0])
 
         (loss, x), gradient = jax.value_and_grad(objective, has_aux=True)(state.u)
         gradient = jax.tree.map(jnp.conj, gradient)  # of steepest ascent, as optax expects it
