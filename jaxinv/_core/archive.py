@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 import ml_dtypes
 import numpy as np
 
-from jaxinv._core import files, npy
+from jaxinv._core import checks, files, npy
 from jaxinv._core.messages import fail
 
 _HEADER = "header"
@@ -41,6 +42,28 @@ def write(where: str, path: Path, header: Mapping[str, Any], arrays: Mapping[str
         fail(where, "notes", expected, f"{len(text)}", "Keep arrays elsewhere.")
     with files.writing(path) as stream:
         np.savez(stream, **{_HEADER: np.asarray(text)}, **arrays)  # pyright: ignore[reportArgumentType]
+
+
+def named(where: str, path: Any) -> Path:
+    """Return the path of a file, with the suffix ``.npz`` where it has none."""
+    path = files.as_path(where, "path", path)
+    return path if path.suffix or not path.name else path.with_suffix(".npz")
+
+
+def load(
+    path: Any, max_bytes: Any, damaged: Callable[[Path, str], NoReturn]
+) -> tuple[Path, dict[str, Any], dict[str, Any]]:
+    """Return path, header and arrays of a file; ``damaged(path, reason)`` says what is wrong."""
+    max_bytes = checks.count("load", "max_bytes", max_bytes, maximum=2**62)
+    path = files.as_path("load", "path", path)
+    path = path if os.path.lexists(path) else named("load", path)
+    if not os.path.lexists(path):
+        raise FileNotFoundError(f"load: path must be a file, got {path}, which does not exist.")
+    with files.reading("load", "path", path) as stream:
+        try:
+            return path, *read(stream, os.fstat(stream.fileno()).st_size, max_bytes)
+        except ValueError as error:
+            damaged(path, str(error))
 
 
 def read(stream: IO[bytes], size: int, max_bytes: int) -> tuple[dict[str, Any], dict[str, Any]]:

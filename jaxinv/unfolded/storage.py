@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -56,7 +55,7 @@ def save(path: Any, layers: Any, *, notes: Mapping[str, Any] | None = None) -> P
         checks.fail(where, "layers", "hold numbers", "traced values", "Save outside jit and vmap.")
     if notes is not None and not isinstance(notes, Mapping):
         checks.fail_type(where, "notes", "be a dict", notes)
-    path = _named(where, path)
+    path = archive.named(where, path)
     files.writable(where, "path", path)
     arrays: dict[str, np.ndarray] = {}
     try:
@@ -117,22 +116,8 @@ def load_notes(path: Any, *, max_bytes: int = files.BUDGET) -> dict[str, Any]:
     return header["notes"]
 
 
-def _named(where: str, path: Any) -> Path:
-    path = files.as_path(where, "path", path)
-    return path if path.suffix or not path.name else path.with_suffix(".npz")
-
-
 def _read(path: Any, max_bytes: Any) -> tuple[Path, dict[str, Any], dict[str, np.ndarray]]:
-    max_bytes = checks.count("load", "max_bytes", max_bytes, maximum=2**62)
-    path = files.as_path("load", "path", path)
-    path = path if os.path.lexists(path) else _named("load", path)
-    if not os.path.lexists(path):
-        raise FileNotFoundError(f"load: path must be a file, got {path}, which does not exist.")
-    with files.reading("load", "path", path) as stream:
-        try:
-            header, arrays = archive.read(stream, os.fstat(stream.fileno()).st_size, max_bytes)
-        except ValueError as error:
-            _damaged(path, str(error))
+    path, header, arrays = archive.load(path, max_bytes, _damaged)
     if header.get("format") != _FORMAT:
         got = f"{path} of format {checks.show(header.get('format'))}"
         hint = "Train or save the network again with this version."

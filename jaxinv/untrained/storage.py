@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -48,7 +47,7 @@ def save(path: Any, fit: Fit) -> Path:
         checks.fail_type(where, "fit", "be what untrained.fit returned", fit)
     if not checks.is_concrete(fit):
         checks.fail(where, "fit", "hold numbers", "traced values", "Save outside jit and vmap.")
-    path = _named(where, path)
+    path = archive.named(where, path)
     files.writable(where, "path", path)
     arrays: dict[str, np.ndarray] = {}
     kinds: dict[str, str] = {}
@@ -84,7 +83,7 @@ def load(path: Any, prior: Any, *, max_bytes: int = files.BUDGET) -> Fit:
     if not hasattr(prior, "params"):
         hint = "Such as generators.deep_decoder(shape), or generator.untrained(z)."
         checks.fail_type("load", "prior", "be an untrained prior", prior, hint)
-    header, arrays = _read(path, max_bytes)
+    path, header, arrays = archive.load(path, max_bytes, _damaged)
     kinds = header.get("fit")
     if not isinstance(kinds, dict) or header.get("format") != _FORMAT:
         _damaged(path, "it holds no fit of this version")
@@ -127,24 +126,6 @@ def _like(path: Any, part: str, leaves: list[Any], tree: Any, batch: tuple[int, 
         got = f"another one than that of {part} in {path}"
         checks.fail("load", "prior", "have the fitted architecture", got)
     return jax.tree.unflatten(structure, leaves)
-
-
-def _named(where: str, path: Any) -> Path:
-    path = files.as_path(where, "path", path)
-    return path if path.suffix or not path.name else path.with_suffix(".npz")
-
-
-def _read(path: Any, max_bytes: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    max_bytes = checks.count("load", "max_bytes", max_bytes, maximum=2**62)
-    path = files.as_path("load", "path", path)
-    path = path if os.path.lexists(path) else _named("load", path)
-    if not os.path.lexists(path):
-        raise FileNotFoundError(f"load: path must be a file, got {path}, which does not exist.")
-    with files.reading("load", "path", path) as stream:
-        try:
-            return archive.read(stream, os.fstat(stream.fileno()).st_size, max_bytes)
-        except ValueError as error:
-            _damaged(path, str(error))
 
 
 def _damaged(path: Any, reason: str) -> NoReturn:
