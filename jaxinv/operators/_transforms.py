@@ -14,8 +14,8 @@ Array = jax.Array
 
 
 @pytree
-class Fourier(LinearOperator):
-    """The orthonormal Fourier transform over some axes, frequency 0 at index 0."""
+class _OverAxes(LinearOperator):
+    """An orthonormal transform over some axes."""
 
     shape: tuple[int, ...] = static()
     axes: tuple[int, ...] = static()
@@ -25,12 +25,17 @@ class Fourier(LinearOperator):
         return self.shape
 
     @property
-    def in_dtype(self) -> Any:
-        return jnp.result_type(complex)
-
-    @property
     def _is_unitary(self) -> bool:
         return True
+
+
+@pytree
+class Fourier(_OverAxes):
+    """The orthonormal Fourier transform over some axes, frequency 0 at index 0."""
+
+    @property
+    def in_dtype(self) -> Any:
+        return jnp.result_type(complex)
 
     def _apply(self, x: Array) -> Array:
         return jnp.fft.fftn(fft_ready(x), axes=self.axes, norm="ortho")
@@ -40,23 +45,12 @@ class Fourier(LinearOperator):
 
 
 @pytree
-class Hartley(LinearOperator):
+class Hartley(_OverAxes):
     """The Hartley transform, Re F x − Im F x: real, symmetric and its own inverse.
 
     It diagonalizes what the Fourier transform does where the eigenvalues of the frequencies k and
     −k agree, as they do for real operators, and keeps real signals real.
     """
-
-    shape: tuple[int, ...] = static()
-    axes: tuple[int, ...] = static()
-
-    @property
-    def in_shape(self) -> tuple[int, ...]:
-        return self.shape
-
-    @property
-    def _is_unitary(self) -> bool:
-        return True
 
     def _apply(self, x: Array) -> Array:
         if jnp.iscomplexobj(x):
