@@ -21,9 +21,9 @@ import numpy as np
 import optax
 
 import jaxinv as ji
-from jaxinv.experiments import sweep
 from jaxinv.reproductions._nonexpansive import family as draws
 from jaxinv.reproductions.presets import PRESETS
+from jaxinv.sweeps import sweep
 
 BATCH = 256
 IN_FLIGHT = 10  # calls begun before the first is waited for: launching is not what is measured
@@ -182,15 +182,15 @@ def sweeps(quick: bool) -> dict[str, Any]:
         results = run(progress=heard.append)
         report = heard[-1].report
         rate = report.num_run / report.run_seconds
-        size = results.attrs["micro_batch"]
-        again = run(micro_batch=size)
+        size = results.attrs["block_size"]
+        again = run(block_size=size)
         same = all(np.array_equal(results[key], again[key], True) for key in results.data_vars)
         print(
             f"sweep {name}: {rate:.1f} trials/s, {size} trials a block, the same bits again: "
             f"{'yes' if same else 'NO'}; {time.perf_counter() - began:.0f} s in all",
             flush=True,
         )
-        found[name] = {"trials_per_s": rate, "micro_batch": size, "same_bits": same}
+        found[name] = {"trials_per_s": rate, "block_size": size, "same_bits": same}
     return found
 
 

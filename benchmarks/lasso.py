@@ -23,6 +23,7 @@ import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import jaxinv as ji
+from jaxinv.operators._dense import Dense
 
 CORES = _machine.num_cores()
 GAP = 1e-5  # relative to ½‖y‖²; the peers' tolerances are relative to ‖y‖²
@@ -84,7 +85,7 @@ def solver_for(penalty: Any, shape: tuple[int, ...], shared: bool) -> Any:
 
 def solve_one(matrix: Any, y: Any, penalty: Any, shared: bool) -> tuple[Any, Any]:
     """Solve one problem; return the estimate and the steps taken."""
-    problem = ji.Problem(ji.operators.Dense(matrix), y)
+    problem = ji.Problem(Dense(matrix), y)
     zero = jnp.zeros(matrix.shape[-1])
     found = ji.solve(solver_for(penalty, matrix.shape, shared), problem, zero, tol=GAP)
     return found.u, found.num_steps

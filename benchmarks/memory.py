@@ -18,7 +18,7 @@ _RUNS = 5
 _SWEEP = """
 import resource, sys
 import jax, jax.numpy as jnp
-from jaxinv.experiments import sweep
+from jaxinv.sweeps import sweep
 
 def trial(key, *, n):
     x = jax.random.normal(key, (n, n))
@@ -26,7 +26,7 @@ def trial(key, *, n):
 
 num_trials, store = int(sys.argv[1]), sys.argv[2]
 found = sweep(trial, {"n": [100]}, key=jax.random.key(0), num_trials=num_trials,
-              micro_batch=100, store=store or None)
+              block_size=100, store=store or None)
 assert found["sum"].size == num_trials
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """

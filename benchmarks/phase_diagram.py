@@ -53,13 +53,13 @@ def jax_variants(problems: Any, u0: Any, solver: Any) -> dict[str, Callable[[int
 
     variants: dict[str, Callable[[int], Any]] = {}
     for block in (1, 4, 16, len(u0)):
-        variants[f"micro-batch {block}"] = functools.partial(_call, single, block, problems, u0)
+        variants[f"block size {block}"] = functools.partial(_call, single, block, problems, u0)
     devices = jax.device_count()
     if devices > 1 and len(u0) % devices == 0:
         mesh = jax.make_mesh((devices,), ("trials",), axis_types=(AxisType.Auto,))
         layout = jax.sharding.NamedSharding(mesh, PartitionSpec("trials"))
         placed = jax.device_put((problems, u0), layout)
-        name = f"micro-batch 1 on {devices} devices"
+        name = f"block size 1 on {devices} devices"
         variants[name] = functools.partial(_call, spread, 1, *placed)
     return variants
 
@@ -249,7 +249,7 @@ def sweep_rate(options: Any, gemm_flops: float) -> dict[str, float]:
     def progress(report: Any) -> None:
         marks.append((time.perf_counter(), report.num_done))
 
-    results = ji.experiments.sweep(
+    results = ji.sweep(
         chosen.trial("levenberg-marquardt"),
         {chosen.axis: list(values)},
         key=jax.random.key(0),

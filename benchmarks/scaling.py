@@ -13,8 +13,8 @@ import _machine
 import jax
 import numpy as np
 
-from jaxinv.experiments import Progress, local_workers, sweep
 from jaxinv.reproductions.presets import preset
+from jaxinv.sweeps import Progress, local_workers, sweep
 
 SMALLEST_GAIN = 1.6
 KEY = jax.random.key(0)
@@ -39,7 +39,7 @@ class Rate:
 
 def measure(trial: Any, grid: dict[str, list[int]], num_trials: int, executor: Any) -> Any:
     """Return the results and the rate of one sweep, after one that compiles in every worker."""
-    options = {"key": KEY, "traced": tuple(grid), "executor": executor, "micro_batch": 1}
+    options = {"key": KEY, "traced": tuple(grid), "executor": executor, "block_size": 1}
     if executor is not None:
         sweep(trial, grid, num_trials=4, **options)
     rate = Rate()

@@ -20,11 +20,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.experiments import open as open_store
-from jaxinv.experiments import sweep
-from jaxinv.experiments._cells import cell_id
-from jaxinv.experiments._store import Results, Store
-from jaxinv.experiments._verify import verify
+from jaxinv.sweeps import open_store, sweep
+from jaxinv.sweeps._cells import cell_id
+from jaxinv.sweeps.store._store import Results, Store
+from jaxinv.sweeps.store._verify import verify
 
 NUM_METRICS = 6
 NUM_CELLS = 20
@@ -55,7 +54,7 @@ def start(path: Path, number: int) -> Store:
     """Return a new store that is asked for ``number`` blocks."""
     store = Store(path, write=True)
     with store.transaction():
-        store.claim({"micro_batch": MICRO_BATCH, "names": ["n"]})
+        store.claim({"block_size": MICRO_BATCH, "names": ["n"]})
         for cell in range(NUM_CELLS):
             store.claim_program(cell_id({"n": cell}), "benchmark")
             store.ask(cell_id({"n": cell}), number // NUM_CELLS * MICRO_BATCH)

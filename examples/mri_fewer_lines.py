@@ -32,7 +32,7 @@ def main(size=None, num_channels=64, num_layers=4, num_steps=2000, acceleration=
 
     images = {
         "zero-filled": A.adjoint(y),
-        "total variation": jnp.asarray(ji.experiments.baseline(A, y, "tv").image),
+        "total variation": jnp.asarray(ji.images.baseline(A, y, "tv").image),
         "deep decoder": network,
     }
     scores = {name: float(ji.metrics.psnr(image, x)) for name, image in images.items()}

@@ -25,7 +25,7 @@ def main(
 ):
     """Run the grid, print the success rates, and draw them."""
     family = ji.problems.generative((max(ks), *widths), max(ms))
-    results = ji.experiments.sweep(
+    results = ji.sweep(
         Partial(trial, family, ji.solvers.levenberg_marquardt()),
         {"k": ks, "m": ms},
         key=jax.random.key(0),
@@ -33,7 +33,7 @@ def main(
         traced=("k", "m"),  # padded sizes: the whole grid is one program
         store=store,
     )
-    rates = ji.experiments.success_rate(results["error"] < 1e-3)
+    rates = ji.sweeps.success_rate(results["error"] < 1e-3)
     print(rates["rate"].to_pandas().round(2))
     if plot is not None:
         print(ji.viz.plot_phase_diagram(plot, rates, title=f"(k, {widths[0]}, {widths[1]})"))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 import jaxinv as ji
 from jaxinv import data, operators, problems
-from jaxinv.experiments.reconstruct import reconstruct
+from jaxinv.images._reconstruct import reconstruct
 
 
 def one_call(size: int) -> float:

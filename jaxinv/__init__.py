@@ -1,52 +1,75 @@
 """Inverse problems with deep priors: problems, solvers and networks as pytrees."""
 
-from jaxinv import (
-    data,
-    denoisers,
-    experiments,
-    generators,
-    metrics,
-    ntk,
-    operators,
-    problems,
-    prox,
-    shrinkage,
-    solvers,
-    theory,
-    unfolded,
-    untrained,
-    viz,
-)
-from jaxinv._core import Status, describe, pytree, static
-from jaxinv.problems import Problem
-from jaxinv.solvers import Layers, Solution, raise_if_failed, solve, trace, unfold
+from __future__ import annotations
 
-__all__ = [
-    "Layers",
-    "Problem",
-    "Solution",
-    "Status",
-    "data",
-    "denoisers",
-    "describe",
-    "experiments",
-    "generators",
-    "metrics",
-    "ntk",
-    "operators",
-    "problems",
-    "prox",
-    "pytree",
-    "raise_if_failed",
-    "shrinkage",
-    "solve",
-    "solvers",
-    "static",
-    "theory",
-    "trace",
-    "unfold",
-    "unfolded",
-    "untrained",
-    "viz",
-]
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import data as data
+    from . import denoisers as denoisers
+    from . import generators as generators
+    from . import images as images
+    from . import metrics as metrics
+    from . import ntk as ntk
+    from . import operators as operators
+    from . import problems as problems
+    from . import prox as prox
+    from . import shrinkage as shrinkage
+    from . import solvers as solvers
+    from . import sweeps as sweeps
+    from . import theory as theory
+    from . import unfolded as unfolded
+    from . import untrained as untrained
+    from . import viz as viz
+    from ._core import Status as Status
+    from ._core import describe as describe
+    from ._core import pytree as pytree
+    from ._core import static as static
+    from .images import reconstruct as reconstruct
+    from .problems import Problem as Problem
+    from .solvers import Layers as Layers
+    from .solvers import Solution as Solution
+    from .solvers import raise_if_failed as raise_if_failed
+    from .solvers import solve as solve
+    from .solvers import trace as trace
+    from .solvers import unfold as unfold
+    from .sweeps import sweep as sweep
+
 __version__ = "0.1.0"
+
+_NAMESPACES = (
+    "data", "denoisers", "generators", "images", "metrics", "ntk", "operators", "problems", "prox",
+    "shrinkage", "solvers", "sweeps", "theory", "unfolded", "untrained", "viz",
+)  # fmt: skip
+_NAMES = {
+    "Layers": "solvers",
+    "Problem": "problems",
+    "Solution": "solvers",
+    "Status": "_core",
+    "describe": "_core",
+    "pytree": "_core",
+    "raise_if_failed": "solvers",
+    "reconstruct": "images",
+    "solve": "solvers",
+    "static": "_core",
+    "sweep": "sweeps",
+    "trace": "solvers",
+    "unfold": "solvers",
+}
+__all__ = sorted([*_NAMESPACES, *_NAMES])  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a namespace, or what a name stands for, where it is first used (PEP 562)."""
+    if name in _NAMESPACES:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name in _NAMES:
+        value = getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *(name for name in __all__ if name not in globals())]

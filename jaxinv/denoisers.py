@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv import prox
 from jaxinv._core import checks, pytree, static
+from jaxinv.prox._total_variation import TotalVariation as ProximalTotalVariation
 
 Array = jax.Array
 
@@ -116,7 +116,7 @@ class TotalVariation:
         """Return the denoised image, in the shape and type of ``x_noisy``."""
         x, noise_std = _arguments("total_variation", x_noisy, noise_std)
         strength = jnp.asarray(self.strength).astype(x.dtype)
-        return prox.TotalVariation(1.0, num_steps=self.num_steps)(x, strength * noise_std)
+        return ProximalTotalVariation(1.0, num_steps=self.num_steps)(x, strength * noise_std)
 
 
 def total_variation(strength: Any = 1.0, *, num_steps: int = 50) -> TotalVariation:

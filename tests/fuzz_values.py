@@ -7,6 +7,7 @@ import re
 import signal
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import is_dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -299,10 +300,12 @@ def _parts() -> dict[str, set[str]]:
         ji.operators, ji.generators, ji.prox, ji.shrinkage, ji.problems, ji.solvers, ji.ntk,
     )  # fmt: skip
     return {
-        name: set(inspect.signature(getattr(module, name)).parameters) | {"x", "y", "z", "v", "u"}
-        for module in modules
-        for name in module.__all__
-        if inspect.isclass(getattr(module, name))
+        name: set(inspect.signature(value).parameters) | {"x", "y", "z", "v", "u"}
+        for folder in modules
+        for module in list(vars(folder).values())
+        if inspect.ismodule(module)
+        for name, value in vars(module).items()
+        if is_dataclass(value) and value.__module__ == module.__name__
     }
 
 

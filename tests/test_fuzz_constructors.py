@@ -5,9 +5,9 @@ chosen by hypothesis, the same in every run; ``-m slow`` takes many more of them
 """
 
 import importlib
-import inspect
 
 import pytest
+from exported import exports
 from fuzz_cases import MODULES, left_out
 from fuzz_cases_theory import CONSTRUCTORS
 from fuzz_values import check, has_nan, replacements
@@ -41,14 +41,7 @@ def named(subjects):
 def public_callables():
     for name in MODULES:
         module = importlib.import_module(f"jaxinv.{name}")
-        names = getattr(module, "__all__", None) or [
-            key
-            for key, value in vars(module).items()
-            if inspect.isfunction(value)
-            and value.__module__ == module.__name__
-            and not key.startswith("_")
-        ]
-        for key in names:
+        for key in exports(module):
             if callable(getattr(module, key)):
                 yield f"{name}.{key}"
 

@@ -69,10 +69,10 @@ def _number(name: str, value: Any, high: float = math.inf) -> float | None:
 
 def remembered(path: str) -> list[Recipe]:
     """Return the recipes in a store; StoreError for one that this version does not know."""
-    from jaxinv.experiments import StoreError
-    from jaxinv.experiments._location import clean
-    from jaxinv.experiments._run import is_recipe
-    from jaxinv.experiments._store import Store
+    from jaxinv.sweeps import StoreError
+    from jaxinv.sweeps._run import is_recipe
+    from jaxinv.sweeps.store._location import clean
+    from jaxinv.sweeps.store._store import Store
 
     with Store(path, write=False) as store:
         values = [value for name, value in store.manifest().items() if is_recipe(name)]
@@ -84,12 +84,12 @@ def remembered(path: str) -> list[Recipe]:
         except (ValueError, TypeError) as error:
             raise StoreError(
                 f"store {path} remembers settings that are none of a named sweep "
-                f"({clean(error)}): nothing is computed. Call experiments.sweep as you did."
+                f"({clean(error)}): nothing is computed. Call sweeps.sweep as you did."
             ) from None
         if recipes[-1].trials > most:
             raise StoreError(
                 f"store {path} remembers {recipes[-1].trials} trials, and no cell was asked for so "
-                "many: nothing is computed. Call experiments.sweep as you did."
+                "many: nothing is computed. Call sweeps.sweep as you did."
             )
     return recipes
 
@@ -107,7 +107,7 @@ def settings(recipe: Recipe, chosen: Any) -> dict[str, Any]:
         "num_trials": recipe.trials,
         "precision": recipe.precision,
         "traced": (chosen.axis,),
-        "micro_batch": chosen.micro_batch if jax.default_backend() == "cpu" else None,
+        "block_size": chosen.block_size if jax.default_backend() == "cpu" else None,
     }
     if recipe.bisect is not None:
         middle = values[len(values) // 2]

@@ -18,8 +18,8 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from jaxinv._core import checks, status_name
-from jaxinv.experiments import Progress, Report, wilson
 from jaxinv.reproductions.presets import Preset
+from jaxinv.sweeps import Progress, Report, wilson
 
 _SECONDS_BETWEEN_LINES = 2.0
 

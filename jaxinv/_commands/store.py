@@ -49,7 +49,7 @@ def _add_budget(parser: Any) -> None:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from jaxinv.experiments import verify
+    from jaxinv.sweeps import verify
 
     found = verify(options.store, repair=options.repair, max_bytes=options.max_bytes)
     print(found, flush=True)
@@ -62,11 +62,11 @@ def _compute_again(path: str) -> int:
     """Run the sweeps that made the store; they compute what is absent and nothing else."""
     from jaxinv._commands import _recipe
     from jaxinv._commands.sweep import run_again
-    from jaxinv.experiments import verify
+    from jaxinv.sweeps import verify
 
     recipes = _recipe.remembered(path)
     if not recipes:
-        print("It is not of a named sweep: call experiments.sweep again as it was called.")
+        print("It is not of a named sweep: call sweeps.sweep again as it was called.")
         return 1
     for recipe in recipes:
         print(f"computing what is absent of {recipe.preset}: {recipe}", flush=True)
@@ -77,7 +77,7 @@ def _compute_again(path: str) -> int:
 
 
 def _merge(options: argparse.Namespace) -> int:
-    from jaxinv.experiments import merge
+    from jaxinv.sweeps import merge
 
     found = merge(options.stores, options.into, max_bytes=options.max_bytes)
     print(found)
@@ -85,7 +85,7 @@ def _merge(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from jaxinv.experiments import export
+    from jaxinv.sweeps import export
 
     path = export(
         options.store, options.path, overwrite=options.overwrite, max_bytes=options.max_bytes

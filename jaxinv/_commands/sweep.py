@@ -90,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
         arguments["time_limit"] = seconds(options.time_limit)
 
     from jaxinv._commands._show import JsonLog, SweepDisplay
-    from jaxinv.experiments import Progress
+    from jaxinv.sweeps import Progress
 
     with contextlib.ExitStack() as stack:
         arguments["executor"] = _workers(options, stack)
@@ -122,7 +122,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _with_warnings_as_lines(recipe: Any, chosen: Any, arguments: dict[str, Any]) -> Any:
-    from jaxinv.experiments.engine import sweep_as
+    from jaxinv.sweeps._sweep import sweep_as
 
     trial = chosen.trial(recipe.solver, recipe.dtype)
     with warnings.catch_warnings(record=True) as heard:
@@ -137,8 +137,8 @@ def run_again(recipe: Any, store: str) -> None:
     """Run a remembered sweep; it computes what its store lacks and nothing else."""
     import jax
 
-    from jaxinv.experiments._identity import flag
     from jaxinv.reproductions.presets import preset
+    from jaxinv.sweeps._identity import flag
 
     chosen = preset(recipe.preset)
     with jax.enable_x64(recipe.dtype == "float64" or flag("jax_enable_x64")), _terminable():
@@ -200,7 +200,7 @@ def _workers(options: argparse.Namespace, stack: contextlib.ExitStack) -> Any:
 
     if options.workers is not None and options.dask is not None:
         checks.fail("sweep", "workers", "be left out with --dask", options.workers)
-    from jaxinv.experiments import connect, local_workers
+    from jaxinv.sweeps import connect, local_workers
 
     if options.workers is not None:
         return stack.enter_context(local_workers(options.workers))
@@ -210,7 +210,7 @@ def _workers(options: argparse.Namespace, stack: contextlib.ExitStack) -> Any:
 
 
 def _transition(chosen: Any, results: Any) -> str:
-    from jaxinv.experiments import transition
+    from jaxinv.sweeps import transition
 
     found = transition(results["error"] < chosen.success, chosen.axis)
     value, low, high = (float(found[name]) for name in ("value", "low", "high"))
@@ -227,8 +227,8 @@ def _default_figure(preset: str, solver: str, dtype: str) -> str:
 
 
 def _draw(chosen: Any, solver: str, results: Any, figure: str) -> str:
-    from jaxinv.experiments import success_rate
-    from jaxinv.viz.phase import plot_success_rates
+    from jaxinv.sweeps import success_rate
+    from jaxinv.viz._phase import plot_success_rates
 
     rates = success_rate(results["error"] < chosen.success)
     return plot_success_rates(

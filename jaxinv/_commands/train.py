@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
 
     from jaxinv import unfolded
     from jaxinv._commands._training import TrainDisplay, show_scores
-    from jaxinv.unfolded.catalog import Signals, network, train
+    from jaxinv.unfolded._catalog import Signals, network, train
 
     chosen = network(_WHERE, options.network)
     _check(options, chosen)
@@ -126,7 +126,7 @@ def run(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace, chosen: Any) -> None:
     """Refuse what cannot be, before any work."""
     from jaxinv._core import checks
-    from jaxinv.unfolded.catalog import PROTOCOLS
+    from jaxinv.unfolded._catalog import PROTOCOLS
 
     for name in ("measurements", "size", "layers", "test_size"):
         checks.count(_WHERE, name.replace("_", "-"), getattr(options, name))

@@ -1,7 +1,8 @@
 """Real images and digits that come with PyPI packages, and files that the user has."""
 
-from jaxinv.data._images import digits, image, image_names
-from jaxinv.data._saving import save_image
-from jaxinv.data.fastmri import FastMRI, fastmri
-
-__all__ = ["FastMRI", "digits", "fastmri", "image", "image_names", "save_image"]
+from ._fastmri import FastMRI as FastMRI
+from ._fastmri import fastmri as fastmri
+from ._images import digits as digits
+from ._images import image as image
+from ._images import image_names as image_names
+from ._saving import save_image as save_image

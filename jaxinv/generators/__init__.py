@@ -1,41 +1,16 @@
 """Generators: prior maps ``x = G(u)`` as pytrees."""
 
-from jaxinv.generators._base import Generator, Untrained
-from jaxinv.generators._flax import FromFlax, from_flax
-from jaxinv.generators._untrained import NetworkGenerator, UntrainedPrior
-from jaxinv.generators.adapters import FromFunction, from_function
-from jaxinv.generators.convdecoder import ConvDecoder, convdecoder
-from jaxinv.generators.coordinate import Coordinate, coordinate
-from jaxinv.generators.dcgan import Dcgan, dcgan
-from jaxinv.generators.deep_decoder import DeepDecoder, deep_decoder
-from jaxinv.generators.relu import Relu, relu
-from jaxinv.generators.two_layer import TwoLayer, two_layer
-from jaxinv.generators.two_layer_decoder import TwoLayerDecoder, two_layer_decoder
-from jaxinv.generators.unet import Unet, unet
-
-__all__ = [
-    "ConvDecoder",
-    "Coordinate",
-    "Dcgan",
-    "DeepDecoder",
-    "FromFlax",
-    "FromFunction",
-    "Generator",
-    "NetworkGenerator",
-    "Relu",
-    "TwoLayer",
-    "TwoLayerDecoder",
-    "Unet",
-    "Untrained",
-    "UntrainedPrior",
-    "convdecoder",
-    "coordinate",
-    "dcgan",
-    "deep_decoder",
-    "from_flax",
-    "from_function",
-    "relu",
-    "two_layer",
-    "two_layer_decoder",
-    "unet",
-]
+from ._adapters import from_function as from_function
+from ._base import Generator as Generator
+from ._convdecoder import convdecoder as convdecoder
+from ._coordinate import coordinate as coordinate
+from ._dcgan import dcgan as dcgan
+from ._deep_decoder import deep_decoder as deep_decoder
+from ._flax import FromFlax as FromFlax
+from ._flax import from_flax as from_flax
+from ._relu import relu as relu
+from ._two_layer import two_layer as two_layer
+from ._two_layer_decoder import two_layer_decoder as two_layer_decoder
+from ._unet import Unet as Unet
+from ._unet import unet as unet
+from ._untrained import UntrainedPrior as UntrainedPrior

@@ -1,90 +1,37 @@
 """Measurement operators: pytrees of arrays with static shapes."""
 
-from jaxinv.operators._base import (
-    Adjoint,
-    LinearOperator,
-    Product,
-    Scaled,
-    Sum,
-    Transpose,
-)
-from jaxinv.operators._contract import Operator
-from jaxinv.operators._spectrum import Diagonalization
-from jaxinv.operators.consistency import data_consistency, measured_scale
-from jaxinv.operators.convolution import Convolution, convolution
-from jaxinv.operators.dct import DCT, dct
-from jaxinv.operators.dense import Dense, dense, gaussian
-from jaxinv.operators.differences import FiniteDifference, finite_difference
-from jaxinv.operators.fourier import SubsampledFourier, subsampled_fourier
-from jaxinv.operators.function import LinearFunction, from_function
-from jaxinv.operators.hadamard import SubsampledHadamard, subsampled_hadamard
-from jaxinv.operators.kspace_masks import fourier_lines, radial_lines
-from jaxinv.operators.mask import Identity, Mask, identity, mask
-from jaxinv.operators.mri import (
-    MRI,
-    MulticoilMRI,
-    coil_maps,
-    fft2c,
-    ifft2c,
-    mri,
-    multicoil_mri,
-    root_sum_of_squares,
-)
-from jaxinv.operators.nonlinear import Magnitude, Sign, SingleIndex, magnitude, sign, single_index
-from jaxinv.operators.resampling import Downsample, downsample
-from jaxinv.operators.sampling import random_mask, variable_density_mask
-from jaxinv.operators.wavelet import Wavelet, wavelet
-
-__all__ = [
-    "DCT",
-    "MRI",
-    "Adjoint",
-    "Convolution",
-    "Dense",
-    "Diagonalization",
-    "Downsample",
-    "FiniteDifference",
-    "Identity",
-    "LinearFunction",
-    "LinearOperator",
-    "Magnitude",
-    "Mask",
-    "MulticoilMRI",
-    "Operator",
-    "Product",
-    "Scaled",
-    "Sign",
-    "SingleIndex",
-    "SubsampledFourier",
-    "SubsampledHadamard",
-    "Sum",
-    "Transpose",
-    "Wavelet",
-    "coil_maps",
-    "convolution",
-    "data_consistency",
-    "dct",
-    "dense",
-    "downsample",
-    "fft2c",
-    "finite_difference",
-    "fourier_lines",
-    "from_function",
-    "gaussian",
-    "identity",
-    "ifft2c",
-    "magnitude",
-    "mask",
-    "measured_scale",
-    "mri",
-    "multicoil_mri",
-    "radial_lines",
-    "random_mask",
-    "root_sum_of_squares",
-    "sign",
-    "single_index",
-    "subsampled_fourier",
-    "subsampled_hadamard",
-    "variable_density_mask",
-    "wavelet",
-]
+from ._base import Adjoint as Adjoint
+from ._base import LinearOperator as LinearOperator
+from ._base import Product as Product
+from ._base import Scaled as Scaled
+from ._base import Sum as Sum
+from ._base import Transpose as Transpose
+from ._consistency import data_consistency as data_consistency
+from ._consistency import measured_scale as measured_scale
+from ._contract import Operator as Operator
+from ._convolution import convolution as convolution
+from ._dct import dct as dct
+from ._dense import dense as dense
+from ._dense import gaussian as gaussian
+from ._differences import finite_difference as finite_difference
+from ._fourier import subsampled_fourier as subsampled_fourier
+from ._function import from_function as from_function
+from ._hadamard import subsampled_hadamard as subsampled_hadamard
+from ._kspace_masks import fourier_lines as fourier_lines
+from ._kspace_masks import radial_lines as radial_lines
+from ._mask import identity as identity
+from ._mask import mask as mask
+from ._mri import coil_maps as coil_maps
+from ._mri import fft2c as fft2c
+from ._mri import ifft2c as ifft2c
+from ._mri import mri as mri
+from ._mri import multicoil_mri as multicoil_mri
+from ._mri import root_sum_of_squares as root_sum_of_squares
+from ._nonlinear import magnitude as magnitude
+from ._nonlinear import sign as sign
+from ._nonlinear import single_index as single_index
+from ._resampling import downsample as downsample
+from ._sampling import random_mask as random_mask
+from ._sampling import variable_density_mask as variable_density_mask
+from ._spectrum import Diagonalization as Diagonalization
+from ._wavelet import wavelet as wavelet

@@ -1,28 +1,16 @@
 """Problems and the families that draw them."""
 
-from jaxinv.problems._problem import Family, Problem, Truth, jacobian, loss_and_gradient
-from jaxinv.problems.blocks import dct_dictionary, join_blocks, split_blocks
-from jaxinv.problems.generative import GenerativeFamily, generative
-from jaxinv.problems.image import ImageFamily, image
-from jaxinv.problems.patches import PatchFamily, PatchMeasurement, patches
-from jaxinv.problems.sparse import SparseFamily, sparse
-
-__all__ = [
-    "Family",
-    "GenerativeFamily",
-    "ImageFamily",
-    "PatchFamily",
-    "PatchMeasurement",
-    "Problem",
-    "SparseFamily",
-    "Truth",
-    "dct_dictionary",
-    "generative",
-    "image",
-    "jacobian",
-    "join_blocks",
-    "loss_and_gradient",
-    "patches",
-    "sparse",
-    "split_blocks",
-]
+from ._blocks import dct_dictionary as dct_dictionary
+from ._blocks import join_blocks as join_blocks
+from ._blocks import split_blocks as split_blocks
+from ._generative import generative as generative
+from ._image import image as image
+from ._patches import PatchFamily as PatchFamily
+from ._patches import PatchMeasurement as PatchMeasurement
+from ._patches import patches as patches
+from ._problem import Family as Family
+from ._problem import Problem as Problem
+from ._problem import Truth as Truth
+from ._problem import jacobian as jacobian
+from ._problem import loss_and_gradient as loss_and_gradient
+from ._sparse import sparse as sparse

@@ -13,7 +13,7 @@ from jaxinv._core import numerics, pytree, replace, static
 from jaxinv.operators import dense
 from jaxinv.problems import Problem
 from jaxinv.solvers import Layers, unfold
-from jaxinv.unfolded.orthogonal import orthogonal_network, polar_factor
+from jaxinv.unfolded._orthogonal import orthogonal_network, polar_factor
 
 Array = jax.Array
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from jaxinv._core import replace
 from jaxinv.metrics import relative_error
-from jaxinv.problems.sparse import SparseFamily, sparse
+from jaxinv.problems._sparse import SparseFamily, sparse
 from jaxinv.solvers import fista, solve
 
 MEASUREMENTS, SIZE = 200, 400

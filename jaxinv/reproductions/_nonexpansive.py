@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxinv.metrics import relative_error
-from jaxinv.problems.generative import GenerativeFamily, generative
+from jaxinv.problems._generative import GenerativeFamily, generative
 from jaxinv.solvers import levenberg_marquardt, solve, subgradient
 
 NUM_MEASUREMENTS = 300

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from jaxinv._core import checks
-from jaxinv.experiments import Progress, wilson
+from jaxinv.sweeps import Progress, wilson
 
 REPRODUCED, BEATEN, REFUTED = "reproduced", "beaten", "refuted"
 UNDECIDED = "undecided"  # the interval holds both answers: more trials are needed

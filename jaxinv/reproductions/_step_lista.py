@@ -12,9 +12,9 @@ import numpy as np
 from jax import lax
 
 from jaxinv._core import pytree
-from jaxinv.operators import Dense
+from jaxinv.operators._dense import Dense
 from jaxinv.problems import Problem
-from jaxinv.prox import Soft
+from jaxinv.prox._entrywise import Soft
 from jaxinv.reproductions._registry import Settings, trials
 from jaxinv.reproductions._unfolded import Counter
 from jaxinv.solvers import Layers, fista, ista, lasso, solve, unfold

@@ -9,11 +9,11 @@ import jax
 import numpy as np
 
 from jaxinv import unfolded
-from jaxinv.experiments import Progress
 from jaxinv.problems import sparse
 from jaxinv.reproductions._registry import Claim, Settings, compare_at_most, trials
-from jaxinv.unfolded.catalog import NETWORKS, Signals, train
-from jaxinv.unfolded.scoring import ratio
+from jaxinv.sweeps import Progress
+from jaxinv.unfolded._catalog import NETWORKS, Signals, train
+from jaxinv.unfolded._scoring import ratio
 
 PROTOCOL = "m = 250, n = 500, one entry in ten nonzero and N(0, 1), 16 layers"
 

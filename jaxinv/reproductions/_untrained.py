@@ -15,10 +15,10 @@ from jaxinv._core import numerics, pytree
 from jaxinv.ntk import frequency_order, trigonometric_basis
 from jaxinv.operators import LinearOperator
 from jaxinv.problems import Problem
-from jaxinv.prox import Soft
+from jaxinv.prox._entrywise import Soft
 from jaxinv.reproductions._registry import REFUTED, REPRODUCED, Claim, above, half_width
 from jaxinv.solvers import fista, trace
-from jaxinv.untrained.stopping import Unstopped
+from jaxinv.untrained._stopping import Unstopped
 
 Array = jax.Array
 
@@ -126,7 +126,7 @@ def published_descent(rate: float = 0.001) -> Any:
 def color_lasso(operator: LinearOperator, y: Any) -> np.ndarray:
     """Return the Lasso estimate of a color image in the cosine basis, without noise.
 
-    A path of falling penalties as ``experiments.baselines`` follows for gray images; it ends at
+    A path of falling penalties as ``images.baseline`` follows for gray images; it ends at
     a thousandth of the range, 2. The mean is not penalized.
     """
     basis = operators.dct(operator.in_shape).T

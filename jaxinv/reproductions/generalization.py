@@ -11,7 +11,6 @@ import jax
 import numpy as np
 
 from jaxinv._core import replace
-from jaxinv.experiments import sweep
 from jaxinv.reproductions._generalization import Cell, gap_trial
 from jaxinv.reproductions._registry import (
     REFUTED,
@@ -22,8 +21,9 @@ from jaxinv.reproductions._registry import (
     Settings,
     trials,
 )
+from jaxinv.sweeps import sweep
 from jaxinv.theory import generalization_bound
-from jaxinv.viz.scaling import plot_scaling
+from jaxinv.viz._scaling import plot_scaling
 
 _SEEDS = 10
 _SAMPLES = (32, 64, 128, 256, 512, 1024)
@@ -83,7 +83,7 @@ def _sweep(cell: Cell, axis: str, values: Any, settings: Settings, *, traced: bo
         key=settings.key,
         num_trials=num_trials,
         traced=(axis,) if traced else (),
-        micro_batch=min(num_trials, _SEEDS),
+        block_size=min(num_trials, _SEEDS),
         progress=settings.progress,
     ).rename({axis: "value"})
 

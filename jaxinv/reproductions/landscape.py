@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxinv._core import numerics
-from jaxinv.experiments import sweep
 from jaxinv.generators import relu
 from jaxinv.operators import gaussian
 from jaxinv.problems import Problem, loss_and_gradient
@@ -27,8 +26,9 @@ from jaxinv.reproductions._registry import (
     half_width,
     trials,
 )
+from jaxinv.sweeps import sweep
 from jaxinv.theory import expected_gradient, expected_loss, rho
-from jaxinv.viz.curves import plot_means
+from jaxinv.viz._curves import plot_means
 
 _LATENT, _WIDTH, _MEASUREMENTS = 3, 500, 500
 _DEPTHS = (1, 2, 3)
@@ -67,7 +67,7 @@ def _results(settings: Settings, published: int) -> Any:
         {"depth": _DEPTHS},
         key=settings.key,
         num_trials=trials(settings, published),
-        micro_batch=16,
+        block_size=16,
         progress=settings.progress,
     )
 
@@ -142,7 +142,7 @@ def _width(settings: Settings) -> Outcome:
         {"width": _WIDTHS},
         key=settings.key,
         num_trials=trials(settings, 20_000),
-        micro_batch=500,
+        block_size=500,
         progress=settings.progress,
     )
     claims, rows = [], []

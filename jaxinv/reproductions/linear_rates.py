@@ -19,7 +19,7 @@ from jaxinv.reproductions._registry import (
 )
 from jaxinv.theory import RateCheck, check_linear_rate
 from jaxinv.unfolded import analytic_weights
-from jaxinv.viz.rates import Curve, plot_rates
+from jaxinv.viz._rates import Curve, plot_rates
 
 _LAYERS = 40
 _AMPLITUDES = (0.2, 1.0)  # of the nonzero entries

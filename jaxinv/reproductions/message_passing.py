@@ -12,9 +12,8 @@ import numpy as np
 
 from jaxinv import shrinkage
 from jaxinv._core import replace
-from jaxinv.experiments import success_rate, sweep
 from jaxinv.metrics import relative_error
-from jaxinv.problems.sparse import SparseFamily, sparse
+from jaxinv.problems._sparse import SparseFamily, sparse
 from jaxinv.reproductions._registry import (
     REFUTED,
     REPRODUCED,
@@ -25,9 +24,10 @@ from jaxinv.reproductions._registry import (
     trials,
 )
 from jaxinv.solvers import amp, solve, trace
+from jaxinv.sweeps import success_rate, sweep
 from jaxinv.theory import donoho_tanner, minimax_multiplier, state_evolution
-from jaxinv.viz.iterations import plot_iterations
-from jaxinv.viz.phase import plot_phase_diagram
+from jaxinv.viz._iterations import plot_iterations
+from jaxinv.viz._phase import plot_phase_diagram
 
 _SIZE, _ASPECT, _SPARSITY, _SNR_DB, _STEPS = 4000, 0.5, 0.1, 40.0, 16
 _TOLERANCE, _STANDARD_ERRORS = 0.05, 3.0
@@ -158,7 +158,7 @@ def _phase_diagram(settings: Settings) -> Outcome:
         key=settings.key,
         num_trials=trials(settings, 30),
         traced=("rho", "delta"),
-        micro_batch=10,  # small matrices: one lane does not keep a core busy
+        block_size=10,  # small matrices: one lane does not keep a core busy
         progress=settings.progress,
     )
     rates = success_rate(results["error"] < _PHASE_SUCCESS)

@@ -11,8 +11,7 @@ import jax
 import numpy as np
 
 from jaxinv._core import numerics
-from jaxinv.experiments import sweep
-from jaxinv.problems.generative import GenerativeFamily, generative
+from jaxinv.problems._generative import GenerativeFamily, generative
 from jaxinv.reproductions._registry import (
     REFUTED,
     REPRODUCED,
@@ -24,8 +23,9 @@ from jaxinv.reproductions._registry import (
     trials,
 )
 from jaxinv.solvers import levenberg_marquardt, solve
+from jaxinv.sweeps import sweep
 from jaxinv.theory import denoising_law, noise_law
-from jaxinv.viz.curves import plot_means
+from jaxinv.viz._curves import plot_means
 
 _MEASUREMENTS, _NOISE = 300, 1e-2
 _SENSING_K = (5, 10, 20, 30, 45, 60)

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jaxinv.experiments import quartiles, success_rate, sweep
 from jaxinv.reproductions._registry import (
     Outcome,
     Reproduction,
@@ -15,7 +14,8 @@ from jaxinv.reproductions._registry import (
     trials,
 )
 from jaxinv.reproductions.presets import PRESETS, Preset
-from jaxinv.viz.phase import plot_success_rates
+from jaxinv.sweeps import quartiles, success_rate, sweep
+from jaxinv.viz._phase import plot_success_rates
 
 _CLAIMED_TWO = (40, 100, 135, 150)
 _CLAIMED_THREE = (20, 40, 50, 60)

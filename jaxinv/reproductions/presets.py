@@ -25,7 +25,7 @@ class Preset(NamedTuple):
         published: the published success rate at some values, and out of how many trials.
         transition: a value where theory has the transition, and what it is called, or None.
         num_trials: trials a cell by default.
-        micro_batch: trials per block on a CPU, None for the engine's choice.
+        block_size: trials per block on a CPU, None for the engine's choice.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Preset(NamedTuple):
     published_trials: int
     transition: tuple[float, str] | None = None
     num_trials: int = 30
-    micro_batch: int | None = None
+    block_size: int | None = None
 
     def trial(self, solver: str | None = None, dtype: str = "float32") -> Any:
         """Return the trial for a solver and a dtype, each by name."""

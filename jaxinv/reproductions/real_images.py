@@ -32,7 +32,7 @@ from jaxinv.reproductions._registry import (
 )
 from jaxinv.reproductions._unfolded import Counter
 from jaxinv.solvers import fista, ista, trace, unfold
-from jaxinv.viz.images import plot_bars, plot_panels
+from jaxinv.viz._images import plot_bars, plot_panels
 
 Array = jax.Array
 

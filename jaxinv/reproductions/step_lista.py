@@ -36,7 +36,7 @@ from jaxinv.reproductions._step_lista import (
     solve_case,
 )
 from jaxinv.reproductions._unfolded import Counter
-from jaxinv.viz.layers import Panel, plot_layers
+from jaxinv.viz._layers import Panel, plot_layers
 
 _SPARSE, _DENSE = 0.8, 0.1  # λ over the largest that leaves anything
 _LARGEST_GAP = 0.01  # of the reference, over the smallest F − F* that is measured

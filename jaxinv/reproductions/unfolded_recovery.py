@@ -28,8 +28,8 @@ from jaxinv.reproductions._unfolded import (
 )
 from jaxinv.theory import bayes_state_evolution, oracle_nmse_db
 from jaxinv.unfolded import Evaluation
-from jaxinv.unfolded.catalog import NETWORKS
-from jaxinv.viz.layers import Panel, plot_layers
+from jaxinv.unfolded._catalog import NETWORKS
+from jaxinv.viz._layers import Panel, plot_layers
 
 _ALL = tuple(NETWORKS)
 _NOISE = ("lista-cpss", "alista", "alista-momentum", "alista-at", "hyperlista", "lamp", "alamp")

@@ -10,7 +10,8 @@ from typing import Any
 import jax
 
 from jaxinv._core import pytree
-from jaxinv.problems import Problem, SparseFamily
+from jaxinv.problems import Problem
+from jaxinv.problems._sparse import SparseFamily
 from jaxinv.reproductions._registry import (
     Claim,
     Outcome,
@@ -27,7 +28,7 @@ from jaxinv.reproductions._unfolded import (
     trained,
 )
 from jaxinv.unfolded import Evaluation
-from jaxinv.viz.layers import Panel, plot_layers
+from jaxinv.viz._layers import Panel, plot_layers
 
 _NAMES = ("hyperlista", "alista-published", "alista-momentum")
 _SPARSITIES = (0.05, 0.075, 0.1, 0.125, 0.15)

@@ -25,7 +25,7 @@ from jaxinv.reproductions._untrained import (
     mean_error,
     within_factor,
 )
-from jaxinv.viz.untrained import Curves, Picture, plot_row
+from jaxinv.viz._untrained import Curves, Picture, plot_row
 
 _PHOTO, _TEXTURE = "chelsea", "grass"
 _LOSS = 0.5  # dB that running on may cost against the best iterate

@@ -20,7 +20,7 @@ from jaxinv.reproductions._unfolded import Counter
 from jaxinv.reproductions._untrained import at_least, within_factor
 from jaxinv.reproductions.untrained_theory import power_law_claims
 from jaxinv.solvers import gradient, trace
-from jaxinv.viz.untrained import Curves, plot_row
+from jaxinv.viz._untrained import Curves, plot_row
 
 _RATE = 0.01
 _NOISE_STD = 0.2

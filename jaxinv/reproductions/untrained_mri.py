@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxinv import data, operators, untrained
-from jaxinv.experiments.baselines import baseline
 from jaxinv.generators import deep_decoder
+from jaxinv.images._baseline import baseline
 from jaxinv.problems import Problem
 from jaxinv.reproductions._registry import Claim, Outcome, Reproduction, Settings, trials
 from jaxinv.reproductions._unfolded import Counter
@@ -25,7 +25,7 @@ from jaxinv.reproductions._untrained import (
     mean_error,
     psnr_db,
 )
-from jaxinv.viz.untrained import Curves, Picture, plot_row
+from jaxinv.viz._untrained import Curves, Picture, plot_row
 
 _LOSS = 0.5  # dB that running on may cost against the best iterate
 _ZERO_FILLED, _REAL_PART = "zero-filled", "zero-filled, real part"

@@ -21,7 +21,7 @@ from jaxinv.reproductions._untrained import (
     mean_error,
     published_descent,
 )
-from jaxinv.viz.untrained import Curves, plot_row
+from jaxinv.viz._untrained import Curves, plot_row
 
 _PUBLISHED_SIZE = 256**2
 _PUBLISHED = {  # % of the squared error that learned regularization takes away, by σ² and m

@@ -25,7 +25,7 @@ from jaxinv.reproductions._untrained import (
     smooth_signal,
     triangle,
 )
-from jaxinv.viz.untrained import Curves, Picture, plot_row
+from jaxinv.viz._untrained import Curves, Picture, plot_row
 
 _SHOWN = (0, 1, 5, 20)  # the 1st, 2nd, 6th and 21st function of the figure
 _WELL = 0.9  # energy from which on "well approximated" counts as reproduced

@@ -2,25 +2,14 @@ r"""Shrinkage functions: entrywise estimators of a signal seen in Gaussian noise
 
 Approximate message passing hands each a vector that behaves as
 
-.. math:: v = x + \tau z, \qquad z \sim N(0, I), \qquad
-    \mathtt{shrink(v, \tau)} = \eta(v, \tau), \qquad
-    \mathtt{shrink.derivative(v, \tau)}_i = \eta'(v_i, \tau)
+.. math:: v = x +       au z, \qquad z \sim N(0, I), \qquad
+    \mathtt{shrink(v,   au)} = \eta(v,  au), \qquad
+    \mathtt{shrink.derivative(v,        au)}_i = \eta'(v_i,     au)
 
 A proximal operator takes a step size; a shrinkage takes the standard deviation of the noise.
-Parameters are leaves, so they can be batched by ``vmap``, differentiated and trained.
-"""
+Parameters are leaves, so they can be batched by ``vmap``, differentiated and trained."""
 
-from jaxinv.shrinkage._base import Shrinkage
-from jaxinv.shrinkage.adapter import FromFunction, from_function
-from jaxinv.shrinkage.posterior_mean import PosteriorMean, posterior_mean
-from jaxinv.shrinkage.soft import Soft, soft
-
-__all__ = [
-    "FromFunction",
-    "PosteriorMean",
-    "Shrinkage",
-    "Soft",
-    "from_function",
-    "posterior_mean",
-    "soft",
-]
+from ._adapter import from_function as from_function
+from ._base import Shrinkage as Shrinkage
+from ._posterior_mean import posterior_mean as posterior_mean
+from ._soft import soft as soft

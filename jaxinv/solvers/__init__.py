@@ -1,75 +1,34 @@
 """Solvers: algorithms as pytrees with ``init`` and ``step``, and the loops that run them."""
 
-from jaxinv.solvers._base import Info, Solver
-from jaxinv.solvers._loop import Solution, raise_if_failed, solve, trace
-from jaxinv.solvers.admm import Admm, admm
-from jaxinv.solvers.amp import Amp, amp
-from jaxinv.solvers.basis_pursuit import BasisPursuit, basis_pursuit
-from jaxinv.solvers.cosamp import Cosamp, cosamp
-from jaxinv.solvers.damp import Damp, damp
-from jaxinv.solvers.duality import DualityGap, duality_gap, kkt_residual, largest_penalty
-from jaxinv.solvers.fista import Fista, fista
-from jaxinv.solvers.gradient import Gradient, gradient
-from jaxinv.solvers.iht import Iht, iht
-from jaxinv.solvers.ista import Ista, ista
-from jaxinv.solvers.lasso import Lasso, lasso
-from jaxinv.solvers.lasso_path import LassoPath, lasso_path
-from jaxinv.solvers.least_squares import debias, oracle
-from jaxinv.solvers.levenberg_marquardt import LevenbergMarquardt, levenberg_marquardt
-from jaxinv.solvers.omp import Omp, omp
-from jaxinv.solvers.primal_dual import PrimalDual, primal_dual
-from jaxinv.solvers.restarts import Restarts, with_restarts
-from jaxinv.solvers.subgradient import Subgradient, subgradient
-from jaxinv.solvers.unfold import Layers, unfold
-from jaxinv.solvers.vamp import Vamp, vamp
-
-__all__ = [
-    "Admm",
-    "Amp",
-    "BasisPursuit",
-    "Cosamp",
-    "Damp",
-    "DualityGap",
-    "Fista",
-    "Gradient",
-    "Iht",
-    "Info",
-    "Ista",
-    "Lasso",
-    "LassoPath",
-    "Layers",
-    "LevenbergMarquardt",
-    "Omp",
-    "PrimalDual",
-    "Restarts",
-    "Solution",
-    "Solver",
-    "Subgradient",
-    "Vamp",
-    "admm",
-    "amp",
-    "basis_pursuit",
-    "cosamp",
-    "damp",
-    "debias",
-    "duality_gap",
-    "fista",
-    "gradient",
-    "iht",
-    "ista",
-    "kkt_residual",
-    "largest_penalty",
-    "lasso",
-    "lasso_path",
-    "levenberg_marquardt",
-    "omp",
-    "oracle",
-    "primal_dual",
-    "raise_if_failed",
-    "solve",
-    "subgradient",
-    "trace",
-    "unfold",
-    "vamp",
-    "with_restarts",
-]
+from ._admm import admm as admm
+from ._amp import amp as amp
+from ._base import Info as Info
+from ._base import Solver as Solver
+from ._basis_pursuit import basis_pursuit as basis_pursuit
+from ._cosamp import cosamp as cosamp
+from ._damp import damp as damp
+from ._duality import DualityGap as DualityGap
+from ._duality import duality_gap as duality_gap
+from ._duality import kkt_residual as kkt_residual
+from ._duality import largest_penalty as largest_penalty
+from ._fista import fista as fista
+from ._gradient import gradient as gradient
+from ._iht import iht as iht
+from ._ista import ista as ista
+from ._lasso import lasso as lasso
+from ._lasso_path import LassoPath as LassoPath
+from ._lasso_path import lasso_path as lasso_path
+from ._least_squares import debias as debias
+from ._least_squares import oracle as oracle
+from ._levenberg_marquardt import levenberg_marquardt as levenberg_marquardt
+from ._loop import Solution as Solution
+from ._loop import raise_if_failed as raise_if_failed
+from ._loop import solve as solve
+from ._loop import trace as trace
+from ._omp import omp as omp
+from ._primal_dual import primal_dual as primal_dual
+from ._restarts import with_restarts as with_restarts
+from ._subgradient import subgradient as subgradient
+from ._unfold import Layers as Layers
+from ._unfold import unfold as unfold
+from ._vamp import vamp as vamp

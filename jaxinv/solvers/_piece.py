@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxinv._core import checks, numerics
-from jaxinv.generators import Relu
+from jaxinv.generators._relu import Relu
 from jaxinv.problems import Problem
 
 Array = jax.Array

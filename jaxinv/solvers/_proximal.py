@@ -10,10 +10,12 @@ from jax import lax
 
 from jaxinv import prox as proxes
 from jaxinv._core import checks, numerics, pytree
-from jaxinv.operators import Dense, LinearOperator
+from jaxinv.operators import LinearOperator
 from jaxinv.operators._base import Scaled
+from jaxinv.operators._dense import Dense
 from jaxinv.problems import Problem
 from jaxinv.prox._base import penalty_weight
+from jaxinv.prox._entrywise import Soft
 from jaxinv.solvers._linearized import linear_model, squared_norm
 
 Array = jax.Array
@@ -29,7 +31,7 @@ def penalty_prox(where: str, penalty: Any, prox: Any) -> proxes.Prox:
         hint = "penalty=0.1 is short for prox=prox.soft(0.1)."
         checks.fail(where, "penalty or prox", "be given, one of the two", got, hint)
     if prox is None:
-        return proxes.Soft(penalty_weight(where, penalty))
+        return Soft(penalty_weight(where, penalty))
     if not isinstance(prox, proxes.Prox):
         hint = "Make one with jaxinv.prox; wrap a function with prox.from_function."
         checks.fail_type(where, "prox", "be a proximal operator", prox, hint)

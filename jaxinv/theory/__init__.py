@@ -1,118 +1,62 @@
 """What theory says: random ReLU landscapes, noise laws, conditions, rates, state evolution."""
 
-from jaxinv.theory.angles import angle_between, angle_map, angle_sequence
-from jaxinv.theory.coherence import coherence, generalized_coherence, welch_bound
-from jaxinv.theory.generalization import (
-    GeneralizationBound,
-    Perturbation,
-    generalization_bound,
-    generalization_rate,
-    perturbation,
-    perturbation_constant,
-)
-from jaxinv.theory.landscape import expected_gradient, expected_loss, rho
-from jaxinv.theory.laws import denoising_law, noise_law
-from jaxinv.theory.rates import LinearRate, RateCheck, check_linear_rate, linear_rate
-from jaxinv.theory.restricted import (
-    RestrictedEigenvalue,
-    RestrictedIsometry,
-    restricted_eigenvalue,
-    restricted_isometry,
-)
-from jaxinv.theory.sparse_limits import donoho_tanner, minimax_multiplier, oracle_nmse_db
-from jaxinv.theory.state_evolution import StateEvolution, bayes_state_evolution, state_evolution
-from jaxinv.theory.sufficient import Sufficient, sufficient_sparsity
-from jaxinv.theory.untrained_decoders import (
-    Compression,
-    DecoderRecovery,
-    NoiseBound,
-    NoiseFit,
-    compression,
-    decoder_recovery,
-    noise_bound,
-    noise_fit,
-)
-from jaxinv.theory.untrained_denoising import DenoisingCurve, denoising_curve
-from jaxinv.theory.untrained_descent import (
-    Claim,
-    Closeness,
-    LinearDynamics,
-    WidthConstants,
-    linear_closeness,
-    linear_dynamics,
-    width_constants,
-)
-from jaxinv.theory.untrained_fitting import FittingRate, fitting_rate
-from jaxinv.theory.untrained_recovery import (
-    NetworkRecovery,
-    SketchBound,
-    SketchedRecovery,
-    geometric_recovery_bound,
-    network_recovery,
-    recovery_bound,
-    sketch_bound,
-    sketched_recovery,
-)
-
-__all__ = [
-    "Claim",
-    "Closeness",
-    "Compression",
-    "DecoderRecovery",
-    "DenoisingCurve",
-    "FittingRate",
-    "GeneralizationBound",
-    "LinearDynamics",
-    "LinearRate",
-    "NetworkRecovery",
-    "NoiseBound",
-    "NoiseFit",
-    "Perturbation",
-    "RateCheck",
-    "RestrictedEigenvalue",
-    "RestrictedIsometry",
-    "SketchBound",
-    "SketchedRecovery",
-    "StateEvolution",
-    "Sufficient",
-    "WidthConstants",
-    "angle_between",
-    "angle_map",
-    "angle_sequence",
-    "bayes_state_evolution",
-    "check_linear_rate",
-    "coherence",
-    "compression",
-    "decoder_recovery",
-    "denoising_curve",
-    "denoising_law",
-    "donoho_tanner",
-    "expected_gradient",
-    "expected_loss",
-    "fitting_rate",
-    "generalization_bound",
-    "generalization_rate",
-    "generalized_coherence",
-    "geometric_recovery_bound",
-    "linear_closeness",
-    "linear_dynamics",
-    "linear_rate",
-    "minimax_multiplier",
-    "network_recovery",
-    "noise_bound",
-    "noise_fit",
-    "noise_law",
-    "oracle_nmse_db",
-    "perturbation",
-    "perturbation_constant",
-    "recovery_bound",
-    "restricted_eigenvalue",
-    "restricted_isometry",
-    "rho",
-    "sketch_bound",
-    "sketched_recovery",
-    "state_evolution",
-    "sufficient_sparsity",
-    "welch_bound",
-    "width_constants",
-]
+from .generative._angles import angle_between as angle_between
+from .generative._angles import angle_map as angle_map
+from .generative._angles import angle_sequence as angle_sequence
+from .generative._landscape import expected_gradient as expected_gradient
+from .generative._landscape import expected_loss as expected_loss
+from .generative._landscape import rho as rho
+from .generative._laws import denoising_law as denoising_law
+from .generative._laws import noise_law as noise_law
+from .sparse._coherence import coherence as coherence
+from .sparse._coherence import generalized_coherence as generalized_coherence
+from .sparse._coherence import welch_bound as welch_bound
+from .sparse._limits import donoho_tanner as donoho_tanner
+from .sparse._limits import minimax_multiplier as minimax_multiplier
+from .sparse._limits import oracle_nmse_db as oracle_nmse_db
+from .sparse._restricted import RestrictedEigenvalue as RestrictedEigenvalue
+from .sparse._restricted import RestrictedIsometry as RestrictedIsometry
+from .sparse._restricted import restricted_eigenvalue as restricted_eigenvalue
+from .sparse._restricted import restricted_isometry as restricted_isometry
+from .sparse._state_evolution import StateEvolution as StateEvolution
+from .sparse._state_evolution import bayes_state_evolution as bayes_state_evolution
+from .sparse._state_evolution import state_evolution as state_evolution
+from .sparse._sufficient import Sufficient as Sufficient
+from .sparse._sufficient import sufficient_sparsity as sufficient_sparsity
+from .unfolded._generalization import GeneralizationBound as GeneralizationBound
+from .unfolded._generalization import Perturbation as Perturbation
+from .unfolded._generalization import generalization_bound as generalization_bound
+from .unfolded._generalization import generalization_rate as generalization_rate
+from .unfolded._generalization import perturbation as perturbation
+from .unfolded._generalization import perturbation_constant as perturbation_constant
+from .unfolded._rates import LinearRate as LinearRate
+from .unfolded._rates import RateCheck as RateCheck
+from .unfolded._rates import check_linear_rate as check_linear_rate
+from .unfolded._rates import linear_rate as linear_rate
+from .untrained._decoders import Compression as Compression
+from .untrained._decoders import DecoderRecovery as DecoderRecovery
+from .untrained._decoders import NoiseBound as NoiseBound
+from .untrained._decoders import NoiseFit as NoiseFit
+from .untrained._decoders import compression as compression
+from .untrained._decoders import decoder_recovery as decoder_recovery
+from .untrained._decoders import noise_bound as noise_bound
+from .untrained._decoders import noise_fit as noise_fit
+from .untrained._denoising import DenoisingCurve as DenoisingCurve
+from .untrained._denoising import denoising_curve as denoising_curve
+from .untrained._dynamics import Claim as Claim
+from .untrained._dynamics import Closeness as Closeness
+from .untrained._dynamics import LinearDynamics as LinearDynamics
+from .untrained._dynamics import WidthConstants as WidthConstants
+from .untrained._dynamics import linear_closeness as linear_closeness
+from .untrained._dynamics import linear_dynamics as linear_dynamics
+from .untrained._dynamics import width_constants as width_constants
+from .untrained._fitting import FittingRate as FittingRate
+from .untrained._fitting import fitting_rate as fitting_rate
+from .untrained._recovery import NetworkRecovery as NetworkRecovery
+from .untrained._recovery import SketchBound as SketchBound
+from .untrained._recovery import SketchedRecovery as SketchedRecovery
+from .untrained._recovery import geometric_recovery_bound as geometric_recovery_bound
+from .untrained._recovery import network_recovery as network_recovery
+from .untrained._recovery import recovery_bound as recovery_bound
+from .untrained._recovery import sketch_bound as sketch_bound
+from .untrained._recovery import sketched_recovery as sketched_recovery

@@ -1,73 +1,45 @@
 """Unfolded networks of sparse recovery: solvers whose leaves are their weights."""
 
-from jaxinv.unfolded.adaptive import AdaptiveThreshold, alista_at
-from jaxinv.unfolded.alamp import Alamp, alamp
-from jaxinv.unfolded.analytic_weights import analytic_weights
-from jaxinv.unfolded.conjugate import ConjugateHyperLista
-from jaxinv.unfolded.convolutional import convolutional_analytic_weights
-from jaxinv.unfolded.coupled import Coupled
-from jaxinv.unfolded.coupled_networks import alista, lista_cp, lista_cpss, tilista
-from jaxinv.unfolded.gated import Gated
-from jaxinv.unfolded.gated_networks import aglista, gated_lista
-from jaxinv.unfolded.hyperlista import HyperLista
-from jaxinv.unfolded.hyperlista_network import hyperlista
-from jaxinv.unfolded.iht_network import UnfoldedIht, iht_network
-from jaxinv.unfolded.lamp import Lamp, lamp
-from jaxinv.unfolded.lista import Lista
-from jaxinv.unfolded.lista_networks import lista, lista_ss
-from jaxinv.unfolded.neural import NeuralAlista
-from jaxinv.unfolded.neural_network import na_alista
-from jaxinv.unfolded.orthogonal import Orthogonal, orthogonal_network
-from jaxinv.unfolded.scoring import Evaluation, evaluate, failure_threshold
-from jaxinv.unfolded.stagewise import fit_stagewise
-from jaxinv.unfolded.step_lista import StepLista, step_lista
-from jaxinv.unfolded.storage import load, load_notes, save
-from jaxinv.unfolded.training import Fit, History, TrainingDivergedError, TrainingProgress, fit
-from jaxinv.unfolded.tuning import Tune, tune
-
-__all__ = [
-    "AdaptiveThreshold",
-    "Alamp",
-    "ConjugateHyperLista",
-    "Coupled",
-    "Evaluation",
-    "Fit",
-    "Gated",
-    "History",
-    "HyperLista",
-    "Lamp",
-    "Lista",
-    "NeuralAlista",
-    "Orthogonal",
-    "StepLista",
-    "TrainingDivergedError",
-    "TrainingProgress",
-    "Tune",
-    "UnfoldedIht",
-    "aglista",
-    "alamp",
-    "alista",
-    "alista_at",
-    "analytic_weights",
-    "convolutional_analytic_weights",
-    "evaluate",
-    "failure_threshold",
-    "fit",
-    "fit_stagewise",
-    "gated_lista",
-    "hyperlista",
-    "iht_network",
-    "lamp",
-    "lista",
-    "lista_cp",
-    "lista_cpss",
-    "lista_ss",
-    "load",
-    "load_notes",
-    "na_alista",
-    "orthogonal_network",
-    "save",
-    "step_lista",
-    "tilista",
-    "tune",
-]
+from ._adaptive import AdaptiveThreshold as AdaptiveThreshold
+from ._adaptive import alista_at as alista_at
+from ._alamp import Alamp as Alamp
+from ._alamp import alamp as alamp
+from ._analytic_weights import analytic_weights as analytic_weights
+from ._conjugate import ConjugateHyperLista as ConjugateHyperLista
+from ._convolutional import convolutional_analytic_weights as convolutional_analytic_weights
+from ._coupled import Coupled as Coupled
+from ._coupled_networks import alista as alista
+from ._coupled_networks import lista_cp as lista_cp
+from ._coupled_networks import lista_cpss as lista_cpss
+from ._coupled_networks import tilista as tilista
+from ._gated import Gated as Gated
+from ._gated_networks import aglista as aglista
+from ._gated_networks import gated_lista as gated_lista
+from ._hyperlista import HyperLista as HyperLista
+from ._hyperlista_network import hyperlista as hyperlista
+from ._iht_network import UnfoldedIht as UnfoldedIht
+from ._iht_network import iht_network as iht_network
+from ._lamp import Lamp as Lamp
+from ._lamp import lamp as lamp
+from ._lista import Lista as Lista
+from ._lista_networks import lista as lista
+from ._lista_networks import lista_ss as lista_ss
+from ._neural import NeuralAlista as NeuralAlista
+from ._neural_network import na_alista as na_alista
+from ._orthogonal import Orthogonal as Orthogonal
+from ._orthogonal import orthogonal_network as orthogonal_network
+from ._scoring import Evaluation as Evaluation
+from ._scoring import evaluate as evaluate
+from ._scoring import failure_threshold as failure_threshold
+from ._stagewise import fit_stagewise as fit_stagewise
+from ._step_lista import step_lista as step_lista
+from ._storage import load as load
+from ._storage import load_notes as load_notes
+from ._storage import save as save
+from ._training import Fit as Fit
+from ._training import History as History
+from ._training import TrainingDivergedError as TrainingDivergedError
+from ._training import TrainingProgress as TrainingProgress
+from ._training import fit as fit
+from ._tuning import Tune as Tune
+from ._tuning import tune as tune

@@ -1,6 +1,6 @@
 """The names that a file of a network may use, and the classes that they stand for.
 
-A file holds names such as ``operators.Dense``: the public classes of five folders. Nothing is
+A file holds names such as ``operators.Dense``: the pytrees that five folders define. Nothing is
 imported, or called, because a file names it.
 """
 
@@ -17,10 +17,12 @@ def classes() -> dict[str, type]:
     from jaxinv import operators, prox, shrinkage, solvers, unfolded
 
     return {
-        f"{module.__name__.rpartition('.')[2]}.{name}": value
-        for module in (operators, prox, shrinkage, solvers, unfolded)
-        for name, value in ((name, getattr(module, name)) for name in module.__all__)
-        if inspect.isclass(value) and is_dataclass(value)
+        f"{folder.__name__.rpartition('.')[2]}.{name}": value
+        for folder in (operators, prox, shrinkage, solvers, unfolded)
+        for module in list(vars(folder).values())
+        if inspect.ismodule(module) and module.__name__.startswith(f"{folder.__name__}.")
+        for name, value in vars(module).items()
+        if inspect.isclass(value) and is_dataclass(value) and value.__module__ == module.__name__
     }
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import jax.numpy as jnp
 
 from jaxinv._core import checks
+from jaxinv.unfolded._analytic_weights import weights_for
 from jaxinv.unfolded._matrix import Measurement, squared_norm
 from jaxinv.unfolded._shrink import threshold_schedule
-from jaxinv.unfolded.analytic_weights import weights_for
 
 STARTS = ("analytic", "adjoint")
 THRESHOLDS = (0.45, 0.012)  # first and last, for entries N(0, 1): near what training finds

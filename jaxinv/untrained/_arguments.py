@@ -13,7 +13,7 @@ from jaxinv._core.functions import as_function
 from jaxinv.operators._require import fail_function
 from jaxinv.problems import Problem
 from jaxinv.solvers._loop import check_problem
-from jaxinv.untrained.stopping import StoppingRule, Unstopped, held_out
+from jaxinv.untrained._stopping import StoppingRule, Unstopped, held_out
 
 Array = jax.Array
 

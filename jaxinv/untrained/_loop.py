@@ -14,7 +14,7 @@ from jaxinv._core import Status, checks, numerics
 from jaxinv.problems import Problem
 from jaxinv.untrained import _descent
 from jaxinv.untrained._descent import Cast, Descent, Objective, measured_in, unit_of
-from jaxinv.untrained.stopping import StoppingRule
+from jaxinv.untrained._stopping import StoppingRule
 
 Array = jax.Array
 

@@ -1,14 +1,7 @@
 """Figures; matplotlib is imported when the first one is drawn."""
 
-from jaxinv.viz.curves import plot_means
-from jaxinv.viz.images import plot_reconstruction
-from jaxinv.viz.iterations import plot_iterations
-from jaxinv.viz.phase import plot_phase_diagram, plot_success_rates
-
-__all__ = [
-    "plot_iterations",
-    "plot_means",
-    "plot_phase_diagram",
-    "plot_reconstruction",
-    "plot_success_rates",
-]
+from ._curves import plot_means as plot_means
+from ._images import plot_reconstruction as plot_reconstruction
+from ._iterations import plot_iterations as plot_iterations
+from ._phase import plot_phase_diagram as plot_phase_diagram
+from ._phase import plot_success_rates as plot_success_rates

@@ -1,0 +1,216 @@
+"""The engine: one solver over thousands of random problems, one compiled program per block."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import jax
+
+from jaxinv._core import checks
+from jaxinv.sweeps._adaptive import Success, check_rule
+from jaxinv.sweeps._block_size import default_block_size
+from jaxinv.sweeps._cells import check_grid
+from jaxinv.sweeps._executors import check_executor
+from jaxinv.sweeps._here import Clock
+from jaxinv.sweeps._program import Trial, check_trial
+from jaxinv.sweeps._progress import Meter, Progress
+from jaxinv.sweeps._run import Run, Settings, measure
+from jaxinv.sweeps.store._budget import MOST_BYTES
+from jaxinv.sweeps.store._location import file_path
+from jaxinv.sweeps.store._store import Store
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+_BYTES_OF_A_TRIAL = 2000
+
+
+def sweep(
+    trial: Trial,
+    grid: Mapping[str, Sequence[Any]],
+    *,
+    key: Any,
+    num_trials: int = 100,
+    traced: Sequence[str] = (),
+    store: str | os.PathLike[str] | None = None,
+    identity: str | None = None,
+    executor: Any = None,
+    num_devices: int | None = None,
+    block_size: int | str | None = None,
+    success: Success | None = None,
+    precision: float | None = None,
+    bisect: str | Mapping[str, float] | None = None,
+    time_limit: float | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> xr.Dataset:
+    """Run ``trial`` over a grid, ``num_trials`` times in each cell.
+
+    The results are a function of the trial, the cell's values, the key and the block size
+    alone: not of the order or grouping of blocks, an interruption, the number of devices or
+    workers, the rest of the grid, or the number of trials, to the bit, on one type of hardware.
+
+    Args:
+        trial: ``trial(key, **cell) -> dict of scalars``. Arrays it needs (an operator, a
+            solver, a family) go in by ``jax.tree_util.Partial(function, *arrays)``: they are
+            then arguments of the program, not constants.
+        grid: names to values: numbers, strings, booleans, or tuples of these. A value reaches
+            the trial as a Python value, which may set shapes: one compile each.
+        key: root JAX PRNG key, either style.
+        num_trials: trials a cell, >= 1; with ``precision``, the most.
+        traced: names that reach the trial as traced scalars; cells that differ only in these
+            share one compile.
+        store: path of a SQLite file that keeps finished blocks, written every second. An
+            existing one of the same sweep is resumed and may grow, by cells or by trials;
+            another's is refused: of another program, key, type, device, flags or versions.
+        executor: a Dask client, or a process executor of ``concurrent.futures``' interface
+            (spawned workers); None runs here. This process alone writes the store.
+        num_devices: local devices that each run a block at a time; default all accelerators,
+            or one CPU device. More than one CPU device needs the environment variable NPROC.
+        identity: a version of what the trial does, in words of yours, that its store then goes
+            by as well. A trial that calls Python back (``jax.pure_callback``) has a store only
+            under one: change it with the callback's code or data.
+        block_size: trials per compiled block; "auto" measures, None is what the store says,
+            or 1 on CPUs and "auto" on accelerators. Another value changes the last bits.
+        success: what ``precision`` and ``bisect`` count: the name of a boolean metric, or a
+            function of ``{metric: (trials,)}`` that gives booleans.
+        precision: a cell ends, after 16, 32, 64, ... trials, when the 95 % Wilson interval of
+            its success rate is at most ± this wide, in (0, 0.5).
+        bisect: an axis, or ``{axis: smallest spacing}``: where the success rate crosses 1/2
+            between neighbours, cells halfway are added, until the spacing is reached.
+        time_limit: seconds after which no block is begun, nor a compile that would probably end
+            later; what is done is returned. The first compile cannot be foreseen.
+        progress: called with a ``Progress`` after every block.
+
+    Returns:
+        A Dataset with one dimension per grid name, and ``trial``; one variable per metric.
+        Where not all trials were run, the coordinate ``ran`` says which were.
+
+    Raises:
+        ValueError, TypeError: a grid, a trial's result or an executor that cannot be used.
+        StoreError: a store that is foreign, damaged as a whole, or being written; or one that was
+            moved, deleted or replaced meanwhile (with where its content is safe).
+
+    Warns:
+        UserWarning: the time limit came, a damaged block is computed again, or a trial could
+            hang: several batched LAPACK calls on a CPU without NPROC in the environment.
+
+    Cost: one compile per distinct combination of untraced values, beside the previous one's
+    trials.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> def trial(key, *, n, scale):
+        ...     return {"mean": scale * jnp.mean(jax.random.normal(key, (n,)))}
+        >>> ds = sweep(trial, {"n": [4, 8], "scale": [1.0, 2.0]}, key=jax.random.key(0),
+        ...            num_trials=10, traced=("scale",))
+        >>> dict(ds.sizes)
+        {'n': 2, 'scale': 2, 'trial': 10}
+    """
+    return sweep_as(
+        None,
+        trial,
+        grid,
+        key=key,
+        num_trials=num_trials,
+        traced=traced,
+        store=store,
+        identity=identity,
+        executor=executor,
+        num_devices=num_devices,
+        block_size=block_size,
+        success=success,
+        precision=precision,
+        bisect=bisect,
+        time_limit=time_limit,
+        progress=progress,
+    )
+
+
+def sweep_as(
+    recipe: Mapping[str, Any] | None,
+    trial: Trial,
+    grid: Any,
+    *,
+    key: Any,
+    num_trials: Any,
+    traced: Any = (),
+    store: Any = None,
+    identity: Any = None,
+    executor: Any = None,
+    num_devices: Any = None,
+    block_size: Any = None,
+    success: Any = None,
+    precision: Any = None,
+    bisect: Any = None,
+    time_limit: Any = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> xr.Dataset:
+    """Run ``sweep``; its store remembers the ``recipe`` by which it can be asked for again."""
+    clock = Clock(None if time_limit is None else _seconds(time_limit))
+    key = checks.key("sweep", key)
+    num_trials = checks.count("sweep", "num_trials", num_trials)
+    if block_size is not None and block_size != "auto":
+        hint = 'Or "auto", to measure.' if isinstance(block_size, str) else ""
+        block_size = _count_or("block_size", block_size, hint)
+    axes, traced_names = check_grid(grid, traced)
+    rule = check_rule(success, precision, bisect, axes)
+    workers = None if executor is None else check_executor(executor)
+    check_trial(trial, list(axes), is_sent=isinstance(executor, ProcessPoolExecutor))
+    devices = _devices(num_devices, executor)
+    if progress is not None and not callable(progress):
+        checks.fail_type("sweep", "progress", "be a function of one Progress", progress)
+    if identity is not None and (not isinstance(identity, str) or not identity):
+        checks.fail_type("sweep", "identity", 'be a text, as "v1", or None', identity)
+    path = None if store is None else file_path("sweep", "store", store)
+    meter = Meter(progress)
+    with contextlib.ExitStack() as stack:
+        opened = None
+        if path is not None:
+            asked = _BYTES_OF_A_TRIAL * num_trials * math.prod(map(len, axes.values()))
+            most = max(MOST_BYTES, asked)  # what is asked for here need not be feared
+            opened = stack.enter_context(Store(path, write=True, max_bytes=most))
+        known = None if opened is None else opened.claims().get("block_size")
+        size = block_size or known or default_block_size() or "auto"
+        settings = Settings(
+            trial, key, axes, traced_names, num_trials, 1, devices, workers, rule, identity
+        )
+        if isinstance(size, str):
+            size = known or measure(settings)
+        settings = settings._replace(block_size=size)
+        return Run(settings, opened, meter, clock, recipe).result()
+
+
+def _seconds(time_limit: Any) -> float:
+    return float(checks.positive("sweep", "time_limit", time_limit))
+
+
+def _count_or(argument: str, value: Any, hint: str) -> int:
+    if hint:
+        checks.fail_type("sweep", argument, "be an integer", value, hint)
+    return checks.count("sweep", argument, value)
+
+
+def _devices(num_devices: int | None, executor: Any) -> int:
+    """Return how many devices of this process run blocks."""
+    on_cpu = jax.default_backend() == "cpu"
+    if num_devices is None:
+        return 1 if on_cpu or executor is not None else jax.local_device_count()
+    num_devices = checks.count("sweep", "num_devices", num_devices)
+    if num_devices > jax.local_device_count():
+        expected = f"be at most the {jax.local_device_count()} devices of this process"
+        hint = "jax.config.update('jax_num_cpu_devices', N) makes more on a CPU." if on_cpu else ""
+        checks.fail("sweep", "num_devices", expected, num_devices, hint)
+    if num_devices > 1 and executor is not None:
+        hint = "Each worker of an executor uses one device."
+        checks.fail("sweep", "num_devices", "be 1 with an executor", num_devices, hint)
+    threads = os.environ.get("NPROC", "")
+    if on_cpu and num_devices > 1 and not (threads.isdigit() and int(threads) >= 2 * num_devices):
+        expected = "be 1 on a CPU, unless the environment variable NPROC is at least twice as large"
+        hint = "Batched LAPACK calls on several CPU devices hang without it: set NPROC=16."
+        checks.fail("sweep", "num_devices", expected, num_devices, hint)
+    return num_devices

@@ -1,0 +1,1 @@
+"""Theory of random ReLU generators: angles, landscapes and laws of the noise."""

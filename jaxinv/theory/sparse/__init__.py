@@ -1,0 +1,1 @@
+"""Theory of sparse recovery: conditions, limits and state evolution."""

@@ -1,0 +1,1 @@
+"""Theory of unfolded networks: linear rates and generalization."""

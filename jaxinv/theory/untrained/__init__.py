@@ -1,0 +1,1 @@
+"""Theory of untrained networks: dynamics, fitting, denoising and recovery."""

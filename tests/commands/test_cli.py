@@ -1,0 +1,201 @@
+"""The command line: what a person types, right and wrong."""
+
+import json
+import sqlite3
+
+import jax
+import numpy as np
+import pytest
+
+from jaxinv.cli import main
+from jaxinv.reproductions import REPRODUCTIONS, Claim, overall
+from jaxinv.reproductions._registry import (
+    BEATEN,
+    REFUTED,
+    REPRODUCED,
+    UNDECIDED,
+    compare_mean,
+    compare_rates,
+)
+from jaxinv.reproductions.presets import PRESETS, Preset, _nonexpansive
+from jaxinv.sweeps import sweep
+
+
+@pytest.fixture
+def small(monkeypatch, tmp_path):
+    """Shrink the two-layer preset to a size that a test can wait for."""
+    preset = PRESETS["nonexpansive-2layer"]
+    tiny = preset._replace(
+        values=(2, 4), solvers=_nonexpansive.solvers(hidden=(40, 30), largest_k=4)
+    )
+    monkeypatch.setitem(PRESETS, preset.name, tiny)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(capsys, *arguments):
+    try:
+        code = main(arguments)
+    except SystemExit as ended:
+        code = ended.code
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_without_arguments_it_shows_an_example(capsys):
+    code, out, _ = run(capsys)
+    assert code == 0
+    assert "jaxinv sweep nonexpansive-2layer" in out
+
+
+def test_sweep_writes_a_figure_and_resumes_its_store(capsys, small):
+    arguments = ("sweep", "nonexpansive-2layer", "--trials", "3", "--store", "s.sqlite")
+    code, out, err = run(capsys, *arguments)
+    assert (code, err) == (0, "")
+    assert "k = 4: success 1.00" in out
+    figure = small / "results" / "nonexpansive-2layer-levenberg-marquardt.png"
+    assert figure.read_bytes().startswith(b"\x89PNG")
+    again = run(capsys, *arguments)
+    assert again[0] == 0
+    assert again[1].split("figure:")[0] == out.split("figure:")[0]
+    with sqlite3.connect("s.sqlite") as db:
+        db.execute("DELETE FROM blocks WHERE block = 1")
+    db.close()
+    assert run(capsys, "store", "verify", "s.sqlite")[0] == 1
+    code, repaired, err = run(capsys, "store", "verify", "s.sqlite", "--repair")
+    assert (code, err) == (0, "")
+    assert "computing what is absent of nonexpansive-2layer: solver levenberg" in repaired
+    assert repaired.splitlines()[-1] == "s.sqlite: 6 blocks, all well"
+    code, _, err = run(capsys, *arguments, "--seed", "1")
+    assert code == 2
+    assert "holds another configuration: key is" in err
+    assert err.count("\n") == 1
+
+
+def test_sweep_with_the_other_solver(capsys, small):
+    code, out, _ = run(
+        capsys, "sweep", "nonexpansive-2layer", "--trials", "2", "--solver", "subgradient",
+        "--plot", "figure.svg",
+    )  # fmt: skip
+    assert code == 0
+    assert "figure: figure.svg" in out
+    assert (small / "figure.svg").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("sweep", "nonexpansive-2layr"), "Did you mean 'nonexpansive-2layer'?"),
+        (("sweep", "lasso", "--solver", "adam"), "solver must be one of fista"),
+        (("sweep", "lasso", "--trials", "-3"), "trials must be >= 1, got -3"),
+        (("sweep", "lasso", "--trials", "x"), "invalid int value: 'x'"),
+        (("sweep", "lasso", "--dtype", "float16"), "dtype must be one of float32, float64"),
+        (("sweep", "lasso", "--plot", "a.txt"), "plot must end in .png"),
+        (("sweep",), "the following arguments are required: PRESET"),
+        (("sweep", "lasso", "--plot", ""), "plot must be a path"),
+        (("sweep", "lasso", "--plot", "/dev/null/a.png"), "folder that exists"),
+        (("sweep", "lasso", "--seed", "-1"), "seed must be in [0, 2**32)"),
+        (("sweep", "lasso", "--store", "/dev/null/a.sqlite"), "folder of store"),
+        (("swep", "lasso"), "invalid choice: 'swep'"),
+        (("reconstruct", "kamera"), "camera"),
+        (("reconstruct", "missing.png"), "exist"),
+        (("reconstruct", "camera", "--ratio", "1.5"), "ratio must be in (0, 1], got 1.5"),
+        (("reconstruct", "camera", "--operator", "radon"), "operator must be one of"),
+        (("reconstruct", "camera", "--prior", "dyp"), "Did you mean 'dip'?"),
+        (("reconstruct", "camera", "--seeds", "2"), "num_seeds must be left out"),
+        (("reconstruct", "camera", "--stop", "9", "--prior", "tv"), "stop must be left out"),
+        (("reconstruct", "camera", "--stop", "x", "--prior", "dip"), "be 'auto' or a number"),
+        (("reconstruct", "camera", "--operator", "gaussian"), "hadamard"),
+        (("reconstruct", "camera", "--out", "a.xyz"), "end in one of"),
+        (("reconstruct", "camera", "--out", "no/a.png"), "folder that exists"),
+        (("reproduce",), "one of the two, got neither"),
+        (("reproduce", "noise-lw"), "Did you mean 'noise-law'?"),
+        (("reproduce", "noise-law", "--trials", "1"), "trials must be >= 2"),
+        (("reproduce", "noise-law", "--out", "/dev/null/a"), "folder that can be written"),
+    ],
+)
+def test_wrong_input_is_one_clear_line(capsys, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, *arguments)
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
+    assert "Traceback" not in out + err
+    assert not list(tmp_path.iterdir())
+
+
+def test_reconstruct_writes_figure_and_estimate(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(
+        capsys, "reconstruct", "camera", "--size", "64", "--ratio", "0.5", "--out", "e.png"
+    )
+    assert (code, err) == (0, "")
+    assert "estimate: e.png" in out
+    assert (tmp_path / "e.png").read_bytes().startswith(b"\x89PNG")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["e.png"]
+
+
+def test_reproduce_lists_and_writes(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = run(capsys, "reproduce", "--list")
+    assert code == 0
+    assert all(name in out for name in REPRODUCTIONS)
+    code, out, _ = run(capsys, "reproduce", "landscape-width", "--trials", "4000", "--out", "r")
+    assert code == 0
+    summary = json.loads((tmp_path / "r" / "landscape-width.json").read_text())
+    assert summary["verdict"] == "reproduced"
+    assert len(summary["claims"]) == 4
+    assert (tmp_path / "r" / "landscape-width.csv").read_text().startswith("width,mean")
+    assert (tmp_path / "r" / "landscape-width.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_reproductions_know_their_source():
+    for name, item in REPRODUCTIONS.items():
+        assert item.name == name
+        assert "(" in item.source
+        assert item.title
+        assert item.cost
+
+
+def test_verdicts():
+    assert compare_rates("x", np.ones(30), 0.5, 30).verdict == BEATEN
+    assert compare_rates("x", np.zeros(30), 0.5, 30).verdict == REFUTED
+    assert compare_rates("x", np.arange(30) % 2, 0.6, 30).verdict == REPRODUCED
+    noise = np.random.default_rng(0).normal(size=400)
+    assert compare_mean("x", 1 + 0.1 * noise, 1.0, tolerance=0.0).verdict == REPRODUCED
+    assert compare_mean("x", 2 + 0.1 * noise, 1.0, tolerance=0.05).verdict == REFUTED
+    lower = compare_mean("x", 0.5 + 0.1 * noise, 1.0, tolerance=0.05, lower_is_better=True)
+    assert lower.verdict == BEATEN
+    claims = [Claim("", 0, 0, 0, 0, verdict, "") for verdict in (REPRODUCED, BEATEN)]
+    assert overall(claims) == BEATEN
+    claims.append(claims[0]._replace(verdict=UNDECIDED))
+    assert overall(claims) == UNDECIDED
+    assert overall([*claims, claims[0]._replace(verdict=REFUTED)]) == REFUTED
+
+
+def test_a_whole_grid_compiles_once_and_its_order_does_not_matter(monkeypatch):
+    traces = []
+    recover = _nonexpansive.recover
+
+    def counted(*arguments, **cell):
+        traces.append(cell)
+        return recover(*arguments, **cell)
+
+    monkeypatch.setattr(_nonexpansive, "recover", counted)
+    solvers = _nonexpansive.solvers(hidden=(40, 30), largest_k=16)
+    trial = solvers["levenberg-marquardt"](np.dtype("float32"))
+    key = jax.random.key(0)
+    forward = sweep(trial, {"k": range(1, 17)}, key=key, num_trials=2, traced=("k",))
+    assert len(traces) == 1
+    some = sweep(trial, {"k": [9, 3, 16]}, key=key, num_trials=3, traced=("k",))
+    for name in forward.data_vars:
+        same = some[name].isel(trial=slice(2)) == forward[name].sel(k=[9, 3, 16])
+        assert bool(same.all()), name
+
+
+def test_presets_are_whole():
+    for preset in PRESETS.values():
+        assert isinstance(preset, Preset)
+        assert set(preset.published) <= set(preset.values)
+        for solver in preset.solvers:
+            assert callable(preset.trial(solver))
