@@ -11,11 +11,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from jaxinv._core import checks, pytree, static
 from jaxinv.prox._total_variation import TotalVariation as ProximalTotalVariation
-
-Array = jax.Array
 
 __all__ = ["NonLocalMeans", "TotalVariation", "non_local_means", "total_variation"]
 

@@ -9,10 +9,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from jaxinv._core import checks, numerics, outside
-
-Array = jax.Array
 
 _WINDOW = 7  # side of the windows of ``ssim``
 _RANGES = {"float": 1.0, "bool": 1.0, "uint8": 255.0, "uint16": 65535.0}

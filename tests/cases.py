@@ -14,11 +14,11 @@ import jax
 import jax.numpy as jnp
 import optax
 import pytest
+from jax import Array
 from jax.tree_util import Partial
 
 import jaxinv as ji
 
-Array = jax.Array
 O = ji.operators
 
 

@@ -6,11 +6,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from cases import complexes, floats, normal
+from jax import Array
 from jax.tree_util import Partial
 
 import jaxinv as ji
 
-Array = jax.Array
 O = ji.operators
 
 

@@ -7,9 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
-
-Array = jax.Array
+from jax import Array, lax
 
 
 def matmul(a: Array, b: Array, precision: str | None = "highest") -> Array:

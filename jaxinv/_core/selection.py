@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
+from jax import Array, lax
 
 from jaxinv._core import numerics
-
-Array = jax.Array
 
 _BITS = {2: jnp.uint16, 4: jnp.uint32, 8: jnp.uint64}
 

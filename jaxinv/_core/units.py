@@ -12,11 +12,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 
 from jaxinv._core import numerics
-
-Array = jax.Array
 
 
 class Unit(NamedTuple):

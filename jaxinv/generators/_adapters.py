@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import jax
+from jax import Array
 
 from jaxinv._core import checks, pytree, static
 from jaxinv._core.functions import as_function
 from jaxinv.generators._base import Generator
-
-Array = jax.Array
 
 
 @pytree

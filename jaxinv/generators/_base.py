@@ -8,11 +8,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, pytree, replace
 from jaxinv._core.functions import as_function
-
-Array = jax.Array
 
 
 class Generator:

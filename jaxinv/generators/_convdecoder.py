@@ -6,13 +6,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, pytree, static
 from jaxinv.generators import _layers, _starts
 from jaxinv.generators._resampling import growing_sizes
 from jaxinv.generators._untrained import Layout, UntrainedPrior, layout, start_key, start_size
-
-Array = jax.Array
 
 
 @pytree

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, pytree, static
 from jaxinv.generators import _layers, _starts
@@ -19,8 +20,6 @@ from jaxinv.generators._untrained import (
     squashing,
     start_key,
 )
-
-Array = jax.Array
 
 
 @pytree

@@ -7,13 +7,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, pytree, static
 from jaxinv.generators import _layers, _starts
 from jaxinv.generators._starts import Start
 from jaxinv.generators._untrained import Layout, UntrainedPrior, layout, start_key
-
-Array = jax.Array
 
 
 class Stage(NamedTuple):

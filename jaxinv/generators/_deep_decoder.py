@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.generators import _layers, _starts
@@ -21,8 +22,6 @@ from jaxinv.generators._untrained import (
     start_key,
     start_size,
 )
-
-Array = jax.Array
 
 
 @pytree

@@ -8,11 +8,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, pytree, static
 from jaxinv.generators._base import Generator
-
-Array = jax.Array
 
 _TRAINS = ("train", "training", "is_training")  # arguments of modules that say so
 _TESTS = ("deterministic", "use_running_average")

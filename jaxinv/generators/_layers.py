@@ -9,11 +9,10 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from jaxinv._core import numerics
 from jaxinv.generators._resampling import resampling_matrix
-
-Array = jax.Array
 
 EPSILON = 1e-5  # added to the variance, as batch normalization does
 

@@ -8,11 +8,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.generators._base import Generator
-
-Array = jax.Array
 
 
 @pytree

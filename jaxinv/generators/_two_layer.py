@@ -7,11 +7,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, pytree, static
 from jaxinv.generators._untrained import UntrainedPrior, start_key
-
-Array = jax.Array
 
 
 @pytree

@@ -7,12 +7,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.generators._resampling import resampling_matrix
 from jaxinv.generators._untrained import UntrainedPrior, start_key
-
-Array = jax.Array
 
 
 @pytree

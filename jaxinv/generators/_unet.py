@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, pytree, static
 from jaxinv.generators import _layers, _starts
@@ -20,7 +21,6 @@ from jaxinv.generators._untrained import (
     start_key,
 )
 
-Array = jax.Array
 Layer = dict[str, Array]
 
 

@@ -8,11 +8,10 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, memory, pytree, replace
 from jaxinv.generators._base import Generator
-
-Array = jax.Array
 
 
 class UntrainedPrior:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from jaxinv import operators
 from jaxinv._core import Status, checks, numerics, replace
@@ -19,8 +20,6 @@ from jaxinv.operators import LinearOperator
 from jaxinv.operators._mri import MRI
 from jaxinv.problems import Problem
 from jaxinv.solvers import damp, fista, solve
-
-Array = jax.Array
 
 METHODS = ("lasso_dct", "lasso_wavelet", "tv", "damp")
 

@@ -9,13 +9,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from jaxinv import operators, problems
 from jaxinv._core import Status, checks, numerics, pytree, static
 from jaxinv.operators import LinearOperator
 from jaxinv.problems import Problem
-
-Array = jax.Array
 
 OPERATORS = (
     "hadamard",

@@ -8,13 +8,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 
 from jaxinv._core import Status, numerics, replace
 from jaxinv.problems import Problem
 from jaxinv.solvers._fista import Fista
 
-Array = jax.Array
 Progress = Callable[[str, float], None]
 
 _FIRST, _LAST = 0.5, 1e-3  # thresholds, in units of the image's range

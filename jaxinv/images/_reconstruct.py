@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from jaxinv import data, metrics
 from jaxinv._core import Status, checks
@@ -30,8 +31,6 @@ from jaxinv.images._shrinking import PRIORS, Shrinking, make_prior
 from jaxinv.problems import Problem
 from jaxinv.prox import Prox
 from jaxinv.solvers import fista
-
-Array = jax.Array
 
 _WHERE = "reconstruct"
 _DECIBELS = 150.0  # beyond, float32 holds the signal or the noise only

@@ -7,13 +7,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv import operators, prox
 from jaxinv._core import numerics, pytree, static
 from jaxinv.operators import LinearOperator
 from jaxinv.prox._entrywise import Soft
-
-Array = jax.Array
 
 PRIORS = ("wavelet", "dct", "tv")
 _WAVELET = "sym4"

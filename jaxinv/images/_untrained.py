@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from jaxinv import denoisers, generators, operators
 from jaxinv._core import Status, checks
@@ -30,7 +31,6 @@ from jaxinv.untrained import FitProgress, fit, total_variation
 if TYPE_CHECKING:
     import optax
 
-Array = jax.Array
 
 NETWORKS = ("deep-decoder", "dip", "convdecoder", "dcgan", "coordinate")
 

@@ -7,10 +7,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from jaxinv._core import checks, numerics
-
-Array = jax.Array
 
 _LIMIT = 1e-3  # K may miss its transpose by this share of its largest entry
 

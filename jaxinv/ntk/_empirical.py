@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.flatten_util import ravel_pytree
 
 from jaxinv._core import checks, numerics
@@ -21,8 +22,6 @@ from jaxinv.ntk._linearize import (
     tangent_of,
 )
 from jaxinv.ntk._spectrum import autocorrelation, circulant
-
-Array = jax.Array
 
 _CHUNK = 32
 

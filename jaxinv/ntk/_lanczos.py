@@ -8,12 +8,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 
 from jaxinv._core import checks, numerics
 from jaxinv.ntk._linearize import Linearized, num_real_outputs, real_product
-
-Array = jax.Array
 
 
 class Tridiagonal(NamedTuple):

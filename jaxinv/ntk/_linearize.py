@@ -8,12 +8,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, numerics, pytree, replace
 from jaxinv._core.functions import as_function
 from jaxinv.operators._require import fail_function
-
-Array = jax.Array
 
 
 @pytree

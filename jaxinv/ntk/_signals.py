@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.scipy.sparse.linalg import cg
 
 from jaxinv._core import checks, numerics, pytree
@@ -19,8 +20,6 @@ from jaxinv.ntk._linearize import from_real_outputs, real_outputs
 from jaxinv.ntk._spectrum import singular_values
 from jaxinv.operators import LinearOperator, dense
 from jaxinv.operators._dense import Dense
-
-Array = jax.Array
 
 _fitted = jax.jit(fitted_share)
 

@@ -8,12 +8,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from jaxinv._core import checks, numerics
 from jaxinv.operators import convolution
 from jaxinv.operators._convolution import Convolution
-
-Array = jax.Array
 
 _LARGEST_BYTES = 8 * 2**30
 _ROUNDINGS = 4  # of the largest lag, in an autocorrelation by FFT

@@ -7,13 +7,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, numerics
 from jaxinv.operators._base import LinearOperator
 from jaxinv.operators._mri import MRI, root_sum_of_squares
 from jaxinv.operators._spectrum import Diagonalization
-
-Array = jax.Array
 
 _TOL = 1e-6  # relative, of the conjugate gradients
 

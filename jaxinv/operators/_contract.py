@@ -6,11 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+from jax import Array
 from jax.sharding import AxisType
 
 from jaxinv._core import checks
-
-Array = jax.Array
 
 
 def name_of(op: Any) -> str:

@@ -7,14 +7,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.operators._base import LinearOperator
 from jaxinv.operators._require import signal_shape
 from jaxinv.operators._spectrum import Diagonalization
 from jaxinv.operators._transforms import Fourier, Hartley, fft_ready
-
-Array = jax.Array
 
 _ROUNDING = 1e-2  # of a sum: kernels are written with two or three digits
 

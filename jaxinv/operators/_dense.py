@@ -7,13 +7,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.operators._base import LinearOperator, require_single
 from jaxinv.operators._function import from_function
 from jaxinv.operators._require import require_memory
-
-Array = jax.Array
 
 
 @pytree

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.operators._base import LinearOperator
@@ -13,8 +13,6 @@ from jaxinv.operators._require import weights
 from jaxinv.operators._spectrum import Diagonalization
 from jaxinv.operators._transforms import Fourier, Hartley, fft_ready, real_pairs
 from jaxinv.operators._weights import conjugate, sizes, weigh
-
-Array = jax.Array
 
 
 @pytree

@@ -7,13 +7,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv._core.functions import as_function
 from jaxinv.operators._base import LinearOperator
 from jaxinv.operators._require import fail_function
-
-Array = jax.Array
 
 _WHERE = "from_function"
 

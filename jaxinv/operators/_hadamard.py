@@ -7,12 +7,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, pytree, static
 from jaxinv.operators._base import LinearOperator, require_single
 from jaxinv.operators._spectrum import Diagonalization
-
-Array = jax.Array
 
 _LARGEST_SIZE = 2**30  # the row numbers are int32
 

@@ -8,11 +8,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from jaxinv._core import checks
 from jaxinv.operators._require import signal_shape
-
-Array = jax.Array
 
 _KINDS = ("random", "bernoulli", "equispaced")
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
+from jax import Array
 
 from jaxinv._core import pytree, static
 from jaxinv.operators._base import LinearOperator
 from jaxinv.operators._require import signal_shape, weights
 from jaxinv.operators._spectrum import Diagonalization
 from jaxinv.operators._weights import conjugate, sizes, weigh
-
-Array = jax.Array
 
 
 @pytree

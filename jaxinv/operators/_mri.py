@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.operators._base import LinearOperator
@@ -16,8 +17,6 @@ from jaxinv.operators._require import weights
 from jaxinv.operators._spectrum import Diagonalization
 from jaxinv.operators._transforms import Fourier, Hartley, fft_ready, real_pairs
 from jaxinv.operators._weights import sizes, weigh
-
-Array = jax.Array
 
 
 @pytree

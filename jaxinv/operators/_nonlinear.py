@@ -7,14 +7,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, pytree
 from jaxinv._core.functions import as_function
 from jaxinv.operators._base import LinearOperator
 from jaxinv.operators._contract import Operator
 from jaxinv.operators._require import fail_function
-
-Array = jax.Array
 
 
 class _Entrywise(Operator):

@@ -6,15 +6,13 @@ import math
 import numbers
 from typing import Any
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, pytree, static
 from jaxinv.operators._base import LinearOperator
 from jaxinv.operators._require import signal_shape
 from jaxinv.operators._spectrum import Diagonalization
-
-Array = jax.Array
 
 
 @pytree

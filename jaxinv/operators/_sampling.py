@@ -7,11 +7,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks
 from jaxinv.operators._require import signal_shape
-
-Array = jax.Array
 
 
 def random_mask(key: Any, shape: Any, ratio: float) -> Array:

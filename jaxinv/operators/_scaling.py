@@ -5,13 +5,11 @@ from __future__ import annotations
 import numbers
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from jaxinv._core import checks, numerics
-
-Array = jax.Array
 
 
 def scalar(where: str, value: Any) -> Array:

@@ -7,12 +7,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 
 from jaxinv._core import numerics, pytree, replace
 from jaxinv.operators._scaling import scaled
-
-Array = jax.Array
 
 
 @pytree

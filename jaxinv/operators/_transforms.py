@@ -6,11 +6,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import pytree, static
 from jaxinv.operators._base import LinearOperator
-
-Array = jax.Array
 
 
 @pytree

@@ -9,13 +9,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.lax import slice_in_dim
 
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.operators._base import LinearOperator
 from jaxinv.operators._require import signal_shape
 
-Array = jax.Array
 Taps = tuple[float, ...]
 
 _LARGEST = {"db": 38, "sym": 20, "coif": 17}

@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from jaxinv._core import checks
 from jaxinv.operators import dense
 from jaxinv.operators._dense import Dense
-
-Array = jax.Array
 
 
 def split_blocks(image: Any, block_shape: Any = 8) -> Array:

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, numerics, pytree, replace, static
 from jaxinv.generators._relu import Relu, random_weights
@@ -22,8 +23,6 @@ from jaxinv.problems._padding import (
     require_scalars,
 )
 from jaxinv.problems._problem import Problem, Truth
-
-Array = jax.Array
 
 _PROBLEM, _START = 0, 1  # streams of one trial's key
 _SCALARS = (

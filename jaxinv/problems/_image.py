@@ -8,13 +8,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, numerics, pytree
 from jaxinv.operators import LinearOperator, Operator
 from jaxinv.problems._padding import key_batch
 from jaxinv.problems._problem import Problem, Truth
-
-Array = jax.Array
 
 _PROBE = 0  # any fixed seed: a random signal excites every row of the operator
 _SYNTHESIS_ERROR = 1e-3

@@ -9,14 +9,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from jaxinv._core import checks, numerics, pytree, replace, static
 from jaxinv.operators import LinearOperator, dense, identity
 from jaxinv.problems._blocks import block_sides
 from jaxinv.problems._padding import key_batch, num_starts, require_scalars
 from jaxinv.problems._problem import Problem, Truth
-
-Array = jax.Array
 
 _PROBLEM, _SCALE = 0, 1  # streams of keys
 _SCALE_SAMPLES = 4096

@@ -6,10 +6,9 @@ from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, numerics
-
-Array = jax.Array
 
 
 class Truth(NamedTuple):

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.operators import LinearOperator, Operator
@@ -20,8 +21,6 @@ from jaxinv.problems._padding import (
     require_scalars,
 )
 from jaxinv.problems._problem import Problem, Truth
-
-Array = jax.Array
 
 _PROBLEM = 0  # stream of one trial's key
 _SCALARS = ("sparsity", "num_nonzeros", "snr_db", "condition_number", "active_measurements")

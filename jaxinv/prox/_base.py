@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, numerics, pytree, replace, units
 from jaxinv._core.units import Scale, Unit
-
-Array = jax.Array
 
 
 class Prox:

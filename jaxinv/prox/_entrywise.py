@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from jaxinv._core import checks, numerics, pytree, units
 from jaxinv.prox._base import Prox, penalty_weight, require_fit, scaled_penalty
-
-Array = jax.Array
 
 
 @pytree

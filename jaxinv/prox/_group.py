@@ -6,11 +6,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, numerics, pytree, static, units
 from jaxinv.prox._base import Prox, penalty_weight, scaled_penalty
-
-Array = jax.Array
 
 
 @pytree

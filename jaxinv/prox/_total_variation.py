@@ -6,12 +6,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 
 from jaxinv._core import checks, numerics, pytree, static, units
 from jaxinv.prox._base import Prox, scaled_penalty
-
-Array = jax.Array
 
 
 @pytree

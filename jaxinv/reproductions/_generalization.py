@@ -7,15 +7,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jax import lax
+from jax import Array, lax
 
 from jaxinv._core import numerics, pytree, replace, static
 from jaxinv.operators import dense
 from jaxinv.problems import Problem
 from jaxinv.solvers import Layers, unfold
 from jaxinv.unfolded._orthogonal import orthogonal_network, polar_factor
-
-Array = jax.Array
 
 _THRESHOLD = 0.1
 _TEST = 8192

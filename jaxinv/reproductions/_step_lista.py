@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
+from jax import Array, lax
 
 from jaxinv._core import pytree
 from jaxinv.operators._dense import Dense
@@ -19,8 +19,6 @@ from jaxinv.reproductions._registry import Settings, trials
 from jaxinv.reproductions._unfolded import Counter
 from jaxinv.solvers import Layers, fista, ista, lasso, solve, unfold
 from jaxinv.unfolded import Coupled, analytic_weights, fit, step_lista
-
-Array = jax.Array
 
 STEP_LISTA, LISTA, ALISTA, ISTA, FISTA = "step-LISTA", "LISTA", "ALISTA", "ISTA", "FISTA"
 TRAINED = (STEP_LISTA, LISTA, ALISTA)

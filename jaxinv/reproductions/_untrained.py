@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from jaxinv import operators
 from jaxinv._core import numerics, pytree
@@ -19,8 +20,6 @@ from jaxinv.prox._entrywise import Soft
 from jaxinv.reproductions._registry import REFUTED, REPRODUCED, Claim, above, half_width
 from jaxinv.solvers import fista, trace
 from jaxinv.untrained._stopping import Unstopped
-
-Array = jax.Array
 
 
 @pytree

@@ -105,8 +105,8 @@ def _below(panel: str, label: str, check: RateCheck) -> Claim:
 
     Layer 0, where x₀ = 0 and the bound s B is trivial, is checked but left out of the number.
     """
-    slack = check.promise.bound + _ROUNDING
-    ratio = float(np.max((check.errors_1 / slack)[:, 1:]))
+    slack = check.bound.bound + _ROUNDING
+    ratio = float(np.max((check.measured / slack)[:, 1:]))
     rule = f"at most 1 at all layers, {check.false_positives} entries outside the support"
     what = f"largest error over its bound, {label}: {panel}"
     return _claim(what, 1.0, ratio, check.holds, rule)
@@ -125,7 +125,7 @@ def _exponent(panel: str, check: RateCheck) -> Claim:
     half = _LAYERS // 2
     worst = check.errors.max(axis=0)
     slope = float(np.log(worst[half] / worst[_LAYERS]) / (_LAYERS - half))
-    rate = check.promise.rate
+    rate = check.bound.rate
     what = f"exponent of the decay against −log(2 s μ̃ − μ̃): {panel}"
     return _claim(what, rate, slope, slope >= 0.98 * rate, "at least the exponent, within 2 %")
 
@@ -141,8 +141,8 @@ def _rows(cases: _Cases) -> list[dict[str, Any]]:
             "case": panel,
             "network": label,
             "layer": layer,
-            "bound": float(check.promise.bound[layer]),
-            "largest_error_1": float(check.errors_1[:, layer].max()),
+            "bound": float(check.bound.bound[layer]),
+            "largest_error_1": float(check.measured[:, layer].max()),
             "largest_error_2": float(check.errors[:, layer].max()),
             "mean_error_2": float(check.errors[:, layer].mean()),
         }
@@ -155,7 +155,7 @@ def _rows(cases: _Cases) -> list[dict[str, Any]]:
 def _draw(cases: _Cases, path: Path) -> str:
     panels = {
         panel: {
-            label: Curve(check.errors_1.max(axis=0).tolist(), check.promise.bound.tolist())
+            label: Curve(check.measured.max(axis=0).tolist(), check.bound.bound.tolist())
             for label, check in checks.items()
         }
         for panel, checks in cases.items()

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from jaxinv import data, operators, unfolded
 from jaxinv._core import numerics
@@ -33,8 +34,6 @@ from jaxinv.reproductions._registry import (
 from jaxinv.reproductions._unfolded import Counter
 from jaxinv.solvers import fista, ista, trace, unfold
 from jaxinv.viz._images import plot_bars, plot_panels
-
-Array = jax.Array
 
 TRAINING = ("astronaut", "brick", "chelsea", "china", "coffee", "coins", "flower", "grass", "moon")
 _TEST = "camera"

@@ -235,7 +235,7 @@ def _denoise(study: DenoisingStudy, key: Any, num_functions: int, counter: Count
     prior = two_layer(kernel, study.num_channels, key=for_prior)
     signal = smooth_signal(for_signal, study.size, num_functions)
     noise = study.noise_std * jax.random.normal(for_noise, (study.size,), signal.dtype)
-    curve = theory.denoising_curve(prior, signal, noise, step, study.num_steps)
+    curve = theory.check_denoising_curve(prior, signal, noise, step, study.num_steps)
     counter.next(f"p = {num_functions}")
     return jax.tree.map(np.asarray, curve)
 

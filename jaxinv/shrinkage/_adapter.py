@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, pytree
 from jaxinv._core.functions import as_function
 from jaxinv.shrinkage._base import Shrinkage
-
-Array = jax.Array
 
 
 @pytree

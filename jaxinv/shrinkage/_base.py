@@ -6,11 +6,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, pytree, units
 from jaxinv._core.units import Scale
-
-Array = jax.Array
 
 
 class Shrinkage:

@@ -7,11 +7,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, pytree
 from jaxinv.shrinkage._base import Shrinkage, parameter
-
-Array = jax.Array
 
 _MOST_LOG_ODDS = 40.0  # stands for a sparsity of 1, whose log-odds are infinite
 _LARGEST_RATIO = 1e8  # of |v| to the noise; the posterior is certain long before

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, numerics, pytree
 from jaxinv.shrinkage._base import Shrinkage, parameter
-
-Array = jax.Array
 
 MINIMAX_AT_TENTH = 1.140171  # the minimax multiplier when one entry in ten is not zero
 

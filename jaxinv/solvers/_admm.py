@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, numerics, pytree, replace, units
 from jaxinv.problems import Problem
@@ -15,8 +15,6 @@ from jaxinv.solvers._factor import Factor, damped_inverse, factorize
 from jaxinv.solvers._linear import linear_problem, require_linear
 from jaxinv.solvers._linearized import gradient_scale
 from jaxinv.solvers._proximal import penalty_prox
-
-Array = jax.Array
 
 _FIRST = 0.1  # ρ / ‖A‖² before it has been balanced
 _EARLIEST = 4  # step of the first balancing; the next ones after twice as many each

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, numerics, pytree, replace, units
 from jaxinv.problems import Problem
@@ -23,8 +24,6 @@ from jaxinv.solvers._message_passing import (
     real_linear_model,
     rows_in_use,
 )
-
-Array = jax.Array
 
 
 @pytree

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
-import jax
+from jax import Array
 
 from jaxinv._core import checks, replace, units
 from jaxinv._core.units import Scale, Unit
 from jaxinv.problems import Problem
 
-Array = jax.Array
 T = TypeVar("T")
 
 

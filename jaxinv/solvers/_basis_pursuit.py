@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv import prox as proxes
 from jaxinv._core import checks, numerics, pytree, replace, units
@@ -14,8 +14,6 @@ from jaxinv.solvers._admm import relaxation_factor
 from jaxinv.solvers._base import Info, Solver
 from jaxinv.solvers._factor import Factor, damped_inverse, factorize
 from jaxinv.solvers._linear import linear_problem, require_linear
-
-Array = jax.Array
 
 
 class BasisPursuitState(NamedTuple):

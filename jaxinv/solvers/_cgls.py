@@ -8,12 +8,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 
 from jaxinv._core import numerics
 from jaxinv.operators import LinearOperator
-
-Array = jax.Array
 
 _FLOOR = 4  # times eps ‖A‖ ‖residual‖: rounding of the gradient; going on would lose digits
 _PATIENCE = 10  # steps of conjugate gradients without a smaller gradient: the rounding floor

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import numerics, pytree, units
 from jaxinv.problems import Problem
@@ -19,8 +19,6 @@ from jaxinv.solvers._sparsity import (
     require_fit,
     sparsity_level,
 )
-
-Array = jax.Array
 
 
 class CosampState(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 from jax.tree_util import Partial
 
 from jaxinv import denoisers
@@ -20,8 +20,6 @@ from jaxinv.solvers._factor import constant_norm_squared
 from jaxinv.solvers._linear import linear_problem
 from jaxinv.solvers._linearized import gradient_scale
 from jaxinv.solvers._message_passing import kept_share, noise_level
-
-Array = jax.Array
 
 _PROBES = 4  # products that estimate the mean column norm
 _NUDGE = 1e-3  # of the largest entry: the step of the divergence's difference quotient

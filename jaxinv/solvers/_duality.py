@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, numerics, units
 from jaxinv._core.units import Scale
@@ -17,7 +18,6 @@ from jaxinv.solvers._loop import check_problem
 from jaxinv.solvers._message_passing import norms_of_columns
 from jaxinv.solvers._normalize import in_units
 
-Array = jax.Array
 # IMPORT linear_model
 
 

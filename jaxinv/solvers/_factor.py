@@ -7,14 +7,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 
 from jaxinv._core import numerics
 from jaxinv.operators import LinearOperator
 from jaxinv.solvers._cgls import cgls, symmetric_solve
 from jaxinv.solvers._proximal import held_matrix
-
-Array = jax.Array
 
 _NORM_TOL = 1e-2
 _MARGIN = 1.02  # on ‖A‖², which power iteration estimates from below

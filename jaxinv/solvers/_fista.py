@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, numerics, pytree, static, units
 from jaxinv.problems import Problem
@@ -13,8 +14,6 @@ from jaxinv.prox import Prox
 from jaxinv.solvers._base import Info, Solver
 from jaxinv.solvers._linearized import cotangent, gradient_scale, linear_model
 from jaxinv.solvers._proximal import mapping_error, penalty_prox, safe_step
-
-Array = jax.Array
 
 
 class FistaState(NamedTuple):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, numerics, pytree, replace, static, units
 from jaxinv._core.functions import as_function
@@ -21,7 +22,6 @@ from jaxinv.solvers._transform import is_linear
 if TYPE_CHECKING:
     import optax  # at run time inside functions: it takes as long to import as the library
 
-Array = jax.Array
 
 _EXTREME = 2.0**30  # units whose square still leaves room for a small gradient
 _SMALL, _LARGE = 2.0**-10, 2.0**30  # first gradients that optax's constants are made for

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 
 from jaxinv._core import checks, numerics, pytree, static, units
 from jaxinv.problems import Problem, loss_and_gradient
@@ -20,8 +20,6 @@ from jaxinv.solvers._sparsity import (
     require_fit,
     sparsity_level,
 )
-
-Array = jax.Array
 
 _SLACK = 0.01  # c of the paper
 _RATIO = 2.0 * (1 - _SLACK)  # kappa (1 - c) of the paper, > 1

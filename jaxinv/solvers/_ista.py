@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, numerics, pytree, units
 from jaxinv.problems import Problem, loss_and_gradient
@@ -13,8 +13,6 @@ from jaxinv.prox import Prox
 from jaxinv.solvers._base import Info, Solver
 from jaxinv.solvers._linearized import gradient_scale
 from jaxinv.solvers._proximal import mapping_error, penalty_prox, safe_step
-
-Array = jax.Array
 
 
 class IstaState(NamedTuple):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 
 from jaxinv._core import checks, numerics, pytree, replace, static, units
 from jaxinv.problems import Problem
@@ -15,8 +14,6 @@ from jaxinv.solvers._duality import gap_from, require_linear
 from jaxinv.solvers._linear import require_real
 from jaxinv.solvers._proximal import held_matrix
 from jaxinv.solvers._quadratic import minimize_quadratic
-
-Array = jax.Array
 
 
 class LassoState(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
+from jax import Array, lax
 
 from jaxinv._core import checks, units
 from jaxinv.problems import Problem
@@ -16,8 +16,6 @@ from jaxinv.solvers._duality import largest_penalty, require_linear
 from jaxinv.solvers._lasso import Lasso, lasso
 from jaxinv.solvers._loop import check_problem, solve, step_limit
 from jaxinv.solvers._normalize import in_units
-
-Array = jax.Array
 
 
 class LassoPath(NamedTuple):

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, units
 from jaxinv.problems import Problem
@@ -14,8 +15,6 @@ from jaxinv.solvers._cgls import cgls
 from jaxinv.solvers._linear import linear_problem, require_linear
 from jaxinv.solvers._loop import check_problem
 from jaxinv.solvers._normalize import in_units
-
-Array = jax.Array
 
 
 def debias(problem: Problem, support: Any) -> Array:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.scipy.linalg import cho_factor, cho_solve
 
 from jaxinv._core import checks, numerics, pytree, static, units
@@ -15,8 +16,6 @@ from jaxinv.solvers._factor import at_least_single
 from jaxinv.solvers._linearized import data_size
 from jaxinv.solvers._restarts import Restarts, with_restarts
 from jaxinv.solvers._tree import raveled
-
-Array = jax.Array
 
 _SMALLEST, _LARGEST = 1e-7, 1e7
 

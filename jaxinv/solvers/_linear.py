@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks
 from jaxinv.operators import LinearOperator
 from jaxinv.problems import Problem
 from jaxinv.solvers._linearized import linear_model
 from jaxinv.solvers._proximal import given_operator
-
-Array = jax.Array
 
 _NORM_TOL = 1e-2
 _MARGIN = 1.02  # on ‖A‖², which power iteration estimates from below

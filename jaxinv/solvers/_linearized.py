@@ -6,12 +6,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import numerics
 from jaxinv.operators import LinearOperator
 from jaxinv.problems import Problem
-
-Array = jax.Array
 
 
 def linear_model(problem: Problem) -> LinearOperator | None:

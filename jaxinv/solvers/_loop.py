@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
+from jax import Array, lax
 
 from jaxinv._core import Status, checks, describe, numerics
 from jaxinv.operators._require import fail_function
@@ -18,8 +18,6 @@ from jaxinv.solvers._base import Solver
 from jaxinv.solvers._linearized import is_flat
 from jaxinv.solvers._normalize import normalized
 from jaxinv.solvers._sharding import automatic
-
-Array = jax.Array
 
 _PROGRESS = 1e-3  # a plateau: the best loss fell by less than this share in `patience` steps
 _CLOSER = 0.05  # the same of the error, of solvers that are judged by it

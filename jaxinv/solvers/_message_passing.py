@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
+from jax import Array, lax
 
 from jaxinv import shrinkage as shrinkages
 from jaxinv._core import checks, numerics
@@ -17,8 +17,6 @@ from jaxinv.problems import Problem
 from jaxinv.shrinkage import Shrinkage
 from jaxinv.solvers._linearized import linear_model
 from jaxinv.solvers._proximal import given_operator, held_matrix
-
-Array = jax.Array
 
 _PROBES = 4  # products that estimate the mean column norm of an operator that is no matrix
 

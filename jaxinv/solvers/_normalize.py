@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 
 from jaxinv._core import numerics, units
 from jaxinv._core.units import Scale
@@ -15,8 +15,6 @@ from jaxinv.problems import Problem
 from jaxinv.solvers._base import Solver
 from jaxinv.solvers._linearized import cotangent, probe
 from jaxinv.solvers._proximal import Rescaled
-
-Array = jax.Array
 
 
 class Normalized(NamedTuple):

@@ -7,15 +7,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
+from jax import Array, lax
 
 from jaxinv._core import checks, numerics, pytree, static, units
 from jaxinv.problems import Problem
 from jaxinv.solvers._base import Info, Solver
 from jaxinv.solvers._linear import linear_problem
 from jaxinv.solvers._sparsity import most_entries, num_entries, require_fit, sparsity_level
-
-Array = jax.Array
 
 _DEPENDENT = 100  # times eps: what is left of a column that the chosen ones already span
 

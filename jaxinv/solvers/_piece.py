@@ -6,13 +6,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 
 from jaxinv._core import checks, numerics
 from jaxinv.generators._relu import Relu
 from jaxinv.problems import Problem
-
-Array = jax.Array
 
 _RENEWAL = 100  # steps after which rounding errors of the updates are cleared
 

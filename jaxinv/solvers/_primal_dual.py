@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, numerics, pytree, replace, units
 from jaxinv.operators import LinearOperator
@@ -16,8 +16,6 @@ from jaxinv.solvers._factor import constant_norm_squared
 from jaxinv.solvers._linear import linear_problem, require_linear
 from jaxinv.solvers._linearized import gradient_scale
 from jaxinv.solvers._proximal import penalty_prox
-
-Array = jax.Array
 
 
 class PrimalDualState(NamedTuple):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 
 from jaxinv import prox as proxes
 from jaxinv._core import checks, numerics, pytree
@@ -17,8 +16,6 @@ from jaxinv.problems import Problem
 from jaxinv.prox._base import penalty_weight
 from jaxinv.prox._entrywise import Soft
 from jaxinv.solvers._linearized import linear_model, squared_norm
-
-Array = jax.Array
 
 _NORM_TOL = 1e-2  # a norm to 1e-3 takes as many products as the solve itself
 _MARGIN = 1.02  # on ‖A‖², which power iteration estimates from below

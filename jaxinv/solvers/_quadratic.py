@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 
 from jaxinv._core import numerics
-
-Array = jax.Array
 
 _POWER_STEPS = 6
 _MARGIN = 1.05  # on the curvature, which power iteration gives from below

@@ -6,13 +6,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, pytree, replace, static, units
 from jaxinv._core.units import Scale
 from jaxinv.problems import Problem
 from jaxinv.solvers._base import Info, Solver
-
-Array = jax.Array
 
 _PROGRESS = 1e-3
 _UNITS = {"u": units.UNKNOWN, "best_losses": units.LOSS}

@@ -8,13 +8,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import numerics
 from jaxinv.problems import Problem
 from jaxinv.solvers._linearized import cotangent
 from jaxinv.solvers._piece import Piece, Tables, negated, tail
-
-Array = jax.Array
 
 
 def better_sign_gradient(

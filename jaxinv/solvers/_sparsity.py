@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from jaxinv._core import checks, numerics
 from jaxinv._core.selection import kth_largest
 from jaxinv.problems import Problem
-
-Array = jax.Array
 
 _MOST = 2**31 - 1  # counts are int32
 _HINT = "An integer is a number of entries; a float in (0, 1] is a fraction of all."

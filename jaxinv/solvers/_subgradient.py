@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 
 from jaxinv._core import checks, numerics, pytree, replace, static, units
 from jaxinv.problems import Problem, loss_and_gradient
@@ -19,8 +19,6 @@ from jaxinv.solvers._sign import (
     gradient_in_piece,
 )
 from jaxinv.solvers._tree import raveled
-
-Array = jax.Array
 
 _FIRST_TESTS = 20  # with negate="stagnation": tests at these first steps,
 _TEST_PERIOD = 100  # then one in so many, for a loss that has hardly moved since the last

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+from jax import Array
 from jax.flatten_util import ravel_pytree
 
 from jaxinv.problems import Problem
-
-Array = jax.Array
 
 
 class _OfTree(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 
 from jaxinv._core import checks, numerics, pytree, replace, static
 from jaxinv.operators import LinearOperator
@@ -18,8 +18,6 @@ from jaxinv.solvers._base import Solver
 from jaxinv.solvers._loop import check_problem, check_start
 from jaxinv.solvers._normalize import normalized
 from jaxinv.solvers._same_model import same_model
-
-Array = jax.Array
 
 
 @pytree

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 
 from jaxinv._core import checks, numerics, pytree, replace, units
 from jaxinv.problems import Problem
@@ -20,8 +19,6 @@ from jaxinv.solvers._message_passing import (
     real_linear_model,
     rows_in_use,
 )
-
-Array = jax.Array
 
 _EXTREME = 1e-6  # a mean derivative this close to 0 or 1 is cut: its update would be singular
 _ROUNDING = 4.0  # rounding errors of the decomposition and the products, in eps

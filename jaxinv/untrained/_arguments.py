@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from jaxinv._core import checks
 from jaxinv._core.functions import as_function
@@ -14,8 +15,6 @@ from jaxinv.operators._require import fail_function
 from jaxinv.problems import Problem
 from jaxinv.solvers._loop import check_problem
 from jaxinv.untrained._stopping import StoppingRule, Unstopped, held_out
-
-Array = jax.Array
 
 _WHERE = "fit"
 _AUTO_PATIENCE = 500

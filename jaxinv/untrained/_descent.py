@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import numerics, pytree, static
 from jaxinv.problems import Problem
@@ -14,7 +15,6 @@ from jaxinv.problems import Problem
 if TYPE_CHECKING:
     import optax
 
-Array = jax.Array
 
 _SMALLEST, _LARGEST = 2.0**-7, 2.0**30  # of max |y|, without other units
 _MOST = 60  # bits that a loss with penalties may be scaled by, so that these stay finite

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from jaxinv._core import Status, checks, memory
 from jaxinv.problems import Problem
@@ -18,7 +19,6 @@ from jaxinv.untrained._descent import Objective
 if TYPE_CHECKING:
     import optax
 
-Array = jax.Array
 
 _WHERE = "fit"
 _RATE = 0.01

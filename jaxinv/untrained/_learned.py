@@ -7,12 +7,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, numerics, pytree, replace, static
 from jaxinv.problems import Problem
 from jaxinv.untrained._fitting import fit
-
-Array = jax.Array
 
 READINGS = ("printed", "released", "per_weight")
 _RCOND = 1e-5  # of the correlations of the tensors: directions that vary less are not penalized

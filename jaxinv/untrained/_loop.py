@@ -8,15 +8,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 
 from jaxinv._core import Status, checks, numerics
 from jaxinv.problems import Problem
 from jaxinv.untrained import _descent
 from jaxinv.untrained._descent import Cast, Descent, Objective, measured_in, unit_of
 from jaxinv.untrained._stopping import StoppingRule
-
-Array = jax.Array
 
 _WARM = 20  # steps in which a jump of the loss is a spike only when far larger, by
 _TOLERANT = 100

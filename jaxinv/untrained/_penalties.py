@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.tree_util import Partial
 
 from jaxinv._core import checks, numerics
-
-Array = jax.Array
 
 
 def total_variation(weight: Any, *, isotropic: bool = False, first_axis: int = 0) -> Partial:

@@ -6,11 +6,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks
 from jaxinv.untrained._fitting import Fit
-
-Array = jax.Array
 
 _WHERE = "least_misfit"
 

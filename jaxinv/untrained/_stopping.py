@@ -6,12 +6,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.operators._mask import Identity
 from jaxinv.problems import Problem
-
-Array = jax.Array
 
 _LARGE = 5.0  # root mean squares: Gaussian measurements are smaller, all but one in a million
 _ALWAYS_FITTED = 0.1  # share of the complex measurements

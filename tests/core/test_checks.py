@@ -1,6 +1,5 @@
 """The texts of errors, and the numerics that are safe at zero."""
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -116,14 +115,17 @@ def test_pytree_has_leaves_and_static_fields():
     with pytest.raises(AttributeError):
         scale.factor = 3
 
+    traces = []
+
     @jax.jit
-    @chex.assert_max_traces(2)
     def apply(scale):
+        traces.append(scale.name)
         return scale.factor
 
     for factor in (1.0, 2.0):
         apply(Scale(jnp.full(2, factor)))
     apply(changed)
+    assert traces == [scale.name, "other"]
 
 
 def test_the_structure_of_a_pytree_knows_its_type():

@@ -74,8 +74,8 @@ def test_errors_lie_below_the_bound(sparsity, noisy):
     found = check_linear_rate(A, weights, signals, noise, num_layers=30)
     assert found.holds
     assert found.false_positives == 0
-    assert np.all(found.errors <= found.errors_1 + 1e-15)
-    np.testing.assert_allclose(found.promise.rate, -math.log((2 * sparsity - 1) / 8), rtol=1e-5)
+    assert np.all(found.errors <= found.measured + 1e-15)
+    np.testing.assert_allclose(found.bound.rate, -math.log((2 * sparsity - 1) / 8), rtol=1e-5)
     counts = np.minimum(np.arange(1, 31), 16)
     selected = check_linear_rate(A, weights, signals, noise, num_layers=30, bypass_counts=counts)
     assert selected.holds
@@ -89,7 +89,7 @@ def test_one_entry_attains_the_bound():
     signals = np.zeros((1, 128))
     signals[0, 5] = 1.0
     found = check_linear_rate(bases(), analytic_weights(bases()), signals, num_layers=10)
-    np.testing.assert_allclose(found.errors_1[0], found.promise.bound, rtol=1e-6)
+    np.testing.assert_allclose(found.measured[0], found.bound.bound, rtol=1e-6)
 
 
 def test_smaller_thresholds_break_the_promise():
@@ -124,7 +124,7 @@ def test_network_of_the_library_runs_the_same_layers(select):
             layer = ji.unfolded.Coupled(
                 weights=weights,
                 step_size=1.0,
-                threshold=float(found.promise.thresholds[t]),
+                threshold=float(found.bound.thresholds[t]),
                 bypass=float(counts[t]) / 128 if select else None,
                 momentum=None,
                 operator=operator,

@@ -43,7 +43,7 @@ def test_the_perturbation_is_measured_right_and_the_bound_holds(num_layers, thre
         first, second = rotation(rng), rotation(rng)
         norm = np.linalg.norm(A, 2)
         tau = 1 / norm**2
-        found = theory.perturbation(
+        found = theory.check_perturbation(
             jnp.asarray(A, DTYPE), first, second, jnp.asarray(Y, DTYPE), num_layers,
             threshold=threshold, step_size=tau,
         )  # fmt: skip
@@ -63,7 +63,7 @@ def test_the_constant_is_attained_by_one_layer_in_the_worst_direction():
     rng = np.random.default_rng(0)
     A, first, second = rng.standard_normal((n, N)), rotation(rng), rotation(rng)
     worst = np.linalg.svd(A @ (first - second))[0][:, :1].T
-    found = theory.perturbation(
+    found = theory.check_perturbation(
         jnp.asarray(A, DTYPE), first, second, jnp.asarray(worst, DTYPE), 1, threshold=0.0
     )
     np.testing.assert_allclose(found.measured, found.bound, rtol=1e-4)
@@ -71,7 +71,7 @@ def test_the_constant_is_attained_by_one_layer_in_the_worst_direction():
 
 def test_equal_dictionaries_change_nothing():
     A, Y = jnp.ones((n, N), DTYPE), jnp.ones((2, n), DTYPE)
-    found = theory.perturbation(A, np.eye(N), np.eye(N), Y, 3, threshold=0.1)
+    found = theory.check_perturbation(A, np.eye(N), np.eye(N), Y, 3, threshold=0.1)
     assert (float(found.measured), float(found.bound), bool(found.holds)) == (0.0, 0.0, True)
 
 
@@ -156,13 +156,15 @@ def test_the_rates_of_source_and_survey_differ_by_a_logarithm():
             "step_size must be at most 1/‖A‖²",
         ),
         (
-            lambda: theory.perturbation(
+            lambda: theory.check_perturbation(
                 np.eye(2), np.eye(2), 2 * np.eye(2), np.eye(2), 1, threshold=0
             ),
             "second must be orthogonal",
         ),
         (
-            lambda: theory.perturbation(np.eye(2), np.eye(2), np.eye(2), np.eye(3), 1, threshold=0),
+            lambda: theory.check_perturbation(
+                np.eye(2), np.eye(2), np.eye(2), np.eye(3), 1, threshold=0
+            ),
             r"measurements must have shape \(3, 2\)",
         ),
     ],

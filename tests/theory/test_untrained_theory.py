@@ -38,9 +38,9 @@ def normal(shape, seed=0, scale=1.0):
 def test_closed_form_of_linear_descent_and_a_tolerance_that_fails():
     J, r0 = normal((5, 12)), normal(5, 1)
     step = 1 / np.linalg.norm(J, 2) ** 2
-    found = theory.linear_dynamics(J, r0, step, 500)
+    found = theory.check_linear_dynamics(J, r0, step, 500)
     assert bool(found.holds)
-    assert not bool(theory.linear_dynamics(J, r0, step, 500, tolerance=1e-18).holds)
+    assert not bool(theory.check_linear_dynamics(J, r0, step, 500, tolerance=1e-18).holds)
 
 
 def near_linear(matrix, strength):
@@ -55,7 +55,7 @@ def test_four_claims_hold_where_the_premise_does():
     matrix = jnp.asarray(np.linalg.qr(np.asarray(normal((9, 4))))[0].T, DTYPE)
     problem = ji.Problem(ji.operators.identity((4,)), normal(4, 1), near_linear(matrix, 0.03))
     start = normal(9, 2)
-    found = theory.linear_closeness(problem, start, 0.5, 60, num_checks=7)
+    found = theory.check_linear_closeness(problem, start, 0.5, 60, num_checks=7)
     assert bool(found.premise)
     assert bool(found.holds)
     # constants by hand at the start: J(u) = M diag(1 + s cos u)
@@ -80,7 +80,7 @@ def test_four_claims_hold_where_the_premise_does():
 def test_four_claims_on_a_narrow_network_report_that_the_premise_fails():
     prior = ji.generators.two_layer(triangle(12, 3), 32, key=KEY)
     problem = ji.Problem(ji.operators.identity((12,)), smooth(12, 3, size=2.0), prior)
-    found = theory.linear_closeness(problem, prior.params, 0.3, 60, num_checks=3)
+    found = theory.check_linear_closeness(problem, prior.params, 0.3, 60, num_checks=3)
     assert not bool(found.premise)
     assert found.steps.tolist() == [0, 30, 60]
     assert found.residual_gap.measured[-1] > 0
@@ -126,7 +126,7 @@ def test_sketched_recovery_equals_least_norm_and_obeys_the_bounds():
     n, m = 36, 15
     K = ji.ntk.expected_kernel(triangle(n, 6))
     x = smooth(n, 5)
-    found = theory.sketched_recovery(KEY, K, x, m, num_trials=30)
+    found = theory.check_sketched_recovery(KEY, K, x, m, num_trials=30)
     assert bool(found.holds)
     assert np.all(found.measured < found.sharper_bound)
     assert found.probability == pytest.approx(1 - 3 * math.exp(-5))
@@ -139,7 +139,7 @@ def test_sketched_recovery_equals_least_norm_and_obeys_the_bounds():
     assert scipy.stats.ks_2samp(np.asarray(found.measured), other).pvalue > 1e-3
     # signals of high frequency are not recovered, and the bound says so
     rough = jnp.asarray(ji.ntk.trigonometric_basis(n)[:, n // 2], DTYPE)
-    worse = theory.sketched_recovery(KEY, K, rough, m, num_trials=10)
+    worse = theory.check_sketched_recovery(KEY, K, rough, m, num_trials=10)
     assert worse.measured.mean() > 0.3
     assert worse.bound > 10 * found.bound / float(jnp.sum(x**2))
 
@@ -159,7 +159,7 @@ def test_network_recovery_follows_the_linear_model():
     A = ji.operators.gaussian(jax.random.key(1), m, n, dtype=DTYPE)
     prior = ji.generators.two_layer(u, 2048, key=KEY, scale=0.3)
     step = 0.5 / float(A.norm() ** 2 * jnp.max(ji.ntk.spectrum(u)) ** 2)
-    found = theory.network_recovery(ji.Problem(A, A(x), prior), x, step, 400)
+    found = theory.check_network_recovery(ji.Problem(A, A(x), prior), x, step, 400)
     assert found.departure < 0.1
     assert bool(found.holds)
     assert found.measured[-1] < 0.1 * found.measured[0]
@@ -174,7 +174,8 @@ def curve(n, k, num_steps, width=5, **settings):
     prior = ji.generators.two_layer(u, k, key=jax.random.key(1))
     step = 0.1 / float(jnp.max(ji.ntk.spectrum(u))) ** 2
     x, noise = smooth(n, 9, 1), normal(n, 2)
-    return theory.denoising_curve(prior, x, noise, step, num_steps, **settings), x, noise, step, u
+    found = theory.check_denoising_curve(prior, x, noise, step, num_steps, **settings)
+    return found, x, noise, step, u
 
 
 def test_predicted_denoising_curve_by_brute_force_and_against_the_network():
@@ -222,7 +223,7 @@ def test_noise_bound_holds_for_random_subspaces_and_descent():
     log_tail = scipy.stats.beta.logsf(bound.fitted, 9 / 2, 55 / 2)
     assert log_tail + patterns <= math.log(0.01) < log_tail + patterns + 6
     np.testing.assert_allclose(bound.rate, 12 * math.log(64) / 64)
-    found = theory.noise_fit(
+    found = theory.check_noise_fit(
         ji.generators.two_layer_decoder(64, 3, dtype=DTYPE), KEY, num_starts=3, num_steps=600
     )
     assert bool(found.holds)
@@ -236,7 +237,9 @@ def test_noise_bound_holds_for_random_subspaces_and_descent():
 @pytest.mark.parametrize(("m", "recovered"), [(18, True), (4, False)])
 def test_decoders_are_recovered_once_measurements_suffice(m, recovered):
     decoder = ji.generators.two_layer_decoder(64, 3, dtype=DTYPE)
-    found = theory.decoder_recovery(decoder, jax.random.key(1), m, num_starts=6, num_steps=1500)
+    found = theory.check_decoder_recovery(
+        decoder, jax.random.key(1), m, num_starts=6, num_steps=1500
+    )
     assert found.enough == 18
     assert found.unique == recovered
     assert bool(found.holds)
@@ -247,24 +250,24 @@ def test_decoders_are_recovered_once_measurements_suffice(m, recovered):
 def test_compression_compares_with_the_best_wavelet_terms():
     prior = ji.generators.two_layer_decoder(64, 4, dtype=DTYPE)
     target = prior(prior.init(jax.random.key(5)))
-    found = theory.compression(prior, target, num_steps=1500, learning_rate=0.02)
+    found = theory.check_compression(prior, target, num_steps=1500, learning_rate=0.02)
     transform = ji.operators.wavelet((64,), "db4", 3)
     terms = np.asarray(transform(target))
     rest = np.sort(np.abs(terms))[: 64 - 20]
     expected = np.linalg.norm(rest) / np.linalg.norm(terms)
-    np.testing.assert_allclose(found.reference, expected, rtol=1e-3)
+    np.testing.assert_allclose(found.bound, expected, rtol=1e-3)
     assert found.num_parameters == 20
-    assert bool(found.holds) == bool(found.measured <= found.reference)
+    assert bool(found.holds) == bool(found.measured <= found.bound)
 
 
 def test_any_signal_is_fitted_at_the_promised_rate():
     y = normal(12, 3)
-    found = theory.fitting_rate(KEY, y, 240, 200)
-    assert bool(found.misfit.holds)
+    found = theory.check_fitting_rate(KEY, y, 240, 200)
+    assert bool(found.holds)
     assert not found.premise
-    assert found.misfit.measured[-1] < 1e-3
+    assert found.measured[-1] < 1e-3
     # the lemmas on the Jacobian, at a width where they hold
     assert found.smallest >= found.promised_smallest
     assert found.largest <= found.promised_largest
-    narrow = theory.fitting_rate(KEY, y, 10, 200)  # fewer hidden units than entries
-    assert narrow.misfit.measured[-1] > 0.1
+    narrow = theory.check_fitting_rate(KEY, y, 10, 200)  # fewer hidden units than entries
+    assert narrow.measured[-1] > 0.1

@@ -9,11 +9,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
+from jax import Array, lax
 
 from jaxinv._core import checks, numerics
-
-Array = jax.Array
 
 # float32 rounds π up, and rounding in a caller's own arccos may add a little
 _LARGEST_ANGLE = math.pi + 1e-6

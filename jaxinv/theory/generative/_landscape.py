@@ -9,12 +9,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
+from jax import Array, lax
 
 from jaxinv._core import checks, numerics
 from jaxinv.theory.generative._angles import mapped_angle, pair, sine_excess, unchecked_angle
-
-Array = jax.Array
 
 MODELS = ("compressed_sensing", "denoising", "phase_retrieval", "spiked")
 

@@ -6,15 +6,13 @@ import math
 import warnings
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from jaxinv._core import checks, numerics
 from jaxinv.operators import LinearOperator
 from jaxinv.theory.sparse._columns import host_matrix
-
-Array = jax.Array
 
 
 def coherence(matrix: Any) -> Array:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
+from jax import Array, lax
 from jax.scipy.stats import norm
 
 from jaxinv._core import checks
-
-Array = jax.Array
 
 _LARGEST_MULTIPLIER = 12.0  # stands for a ratio δ below 1e-32
 _NUM_HALVINGS = 60

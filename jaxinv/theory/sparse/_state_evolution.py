@@ -7,12 +7,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 
 from jaxinv._core import checks
 from jaxinv.shrinkage import Shrinkage, posterior_mean
-
-Array = jax.Array
 
 _NUM_POINTS = 2001
 _REACH = 9.0  # standard deviations; beyond them lies 2e-19 of the probability

@@ -7,13 +7,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from jaxinv._core import checks, numerics
 from jaxinv.operators import dense
 from jaxinv.problems import Problem
 from jaxinv.solvers import ista, trace
-
-Array = jax.Array
 
 _ROUNDING = 1e-3  # τ‖A‖² and ΦᵀΦ may miss 1 and I by this much
 _FORMS = ("source", "survey")
@@ -214,7 +213,7 @@ def perturbation_constant(
     return jnp.asarray(_constant(layers, step_size, norm, energy))
 
 
-def perturbation(
+def check_perturbation(
     matrix: Any,
     first: Any,
     second: Any,
@@ -248,13 +247,13 @@ def perturbation(
     Example:
         >>> import jax.numpy as jnp
         >>> A, Y = jnp.array([[1.0, 0.0, 0.5]]), jnp.array([[2.0]])
-        >>> found = perturbation(A, jnp.eye(3), jnp.eye(3)[::-1], Y, 3, threshold=0.1)
+        >>> found = check_perturbation(A, jnp.eye(3), jnp.eye(3)[::-1], Y, 3, threshold=0.1)
         >>> bool(found.holds), float(found.measured) > 0
         (True, True)
 
     Source: as ``perturbation_constant``.
     """
-    where = "perturbation"
+    where = "check_perturbation"
     matrix = checks.array(where, "matrix", matrix, ndim=2)
     matrix = matrix.astype(jnp.result_type(matrix, jnp.float32))
     checks.finite(where, "matrix", matrix)

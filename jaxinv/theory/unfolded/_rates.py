@@ -33,16 +33,16 @@ class RateCheck(NamedTuple):
     """Errors of layers run on signals, beside the promise.
 
     Attributes:
-        errors: ‖x_t - x*‖₂, shape (num_signals, T + 1).
-        errors_1: ‖x_t - x*‖₁, likewise.
-        promise: the ``LinearRate`` of the class of the signals.
+        measured: ‖x_t - x*‖₁, shape (num_signals, T + 1).
+        bound: the ``LinearRate`` of the class of the signals.
+        errors: ‖x_t - x*‖₂, likewise.
         false_positives: entries outside the support that were ever not zero; promised to be 0.
-        holds: whether ``errors_1`` is below the bound everywhere, and there is none of those.
+        holds: whether ``measured`` is below the bound everywhere, and there is none of those.
     """
 
+    measured: np.ndarray
+    bound: LinearRate
     errors: np.ndarray
-    errors_1: np.ndarray
-    promise: LinearRate
     false_positives: int
     holds: bool
 
@@ -146,7 +146,7 @@ def check_linear_rate(
         bypass_counts: as in ``linear_rate``.
 
     Returns:
-        ``RateCheck(errors, errors_1, promise, false_positives, holds)``.
+        ``RateCheck(measured, bound, errors, false_positives, holds)``.
 
     Raises:
         ValueError: shapes that do not fit, or signals too dense for the theorem.
@@ -195,10 +195,10 @@ def check_linear_rate(
         wrong |= (x != 0) & (truth == 0)
         path.append(x - truth)
     errors = np.stack([np.linalg.norm(e, axis=1) for e in path], axis=1)
-    errors_1 = np.stack([np.sum(np.abs(e), axis=1) for e in path], axis=1)
-    below = errors_1 <= promise.bound * (1 + 1e-9) + 1e-12 * float(sizes.max())
+    measured = np.stack([np.sum(np.abs(e), axis=1) for e in path], axis=1)
+    below = measured <= promise.bound * (1 + 1e-9) + 1e-12 * float(sizes.max())
     holds = bool(below.all() and not wrong.any())
-    return RateCheck(errors, errors_1, promise, int(wrong.sum()), holds)
+    return RateCheck(measured, promise, errors, int(wrong.sum()), holds)
 
 
 def _select(z: np.ndarray, threshold: float, count: int) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, numerics
 from jaxinv._core.selection import largest_mask
@@ -16,8 +17,6 @@ from jaxinv.operators import gaussian, identity, wavelet
 from jaxinv.problems import Problem
 from jaxinv.solvers import gradient, solve
 from jaxinv.theory.untrained._inputs import real_signal, require_decoder, require_prior
-
-Array = jax.Array
 
 
 class NoiseBound(NamedTuple):
@@ -57,6 +56,7 @@ class DecoderRecovery(NamedTuple):
 
     Attributes:
         measured: ‖G(ŵ) − x*‖/‖x*‖.
+        bound: largest ``measured`` that counts as recovered, the ``tolerance``.
         misfit: ‖A G(ŵ) − y‖/‖y‖: a descent that did not fit y says nothing about uniqueness.
         enough: 2 k², measurements from which on the signal is unique.
         unique: whether m is at least that.
@@ -64,6 +64,7 @@ class DecoderRecovery(NamedTuple):
     """
 
     measured: Array
+    bound: float
     misfit: Array
     enough: int
     unique: bool
@@ -75,13 +76,13 @@ class Compression(NamedTuple):
 
     Attributes:
         measured: ‖G(ŵ) − x‖/‖x‖.
-        reference: the same of the wavelet approximation.
+        bound: the same of the wavelet approximation.
         num_parameters: numbers stored by either (the wavelet's positions come on top).
         holds: whether the decoder is at least as close.
     """
 
     measured: Array
-    reference: Array
+    bound: Array
     num_parameters: int
     holds: Array
 
@@ -142,7 +143,7 @@ def noise_bound(size: int, num_channels: int, *, failure_probability: float = 0.
     return NoiseBound(high, 1 - high, rate, high / rate)
 
 
-def noise_fit(
+def check_noise_fit(
     decoder: TwoLayerDecoder,
     key: Any,
     *,
@@ -171,14 +172,14 @@ def noise_fit(
 
     Example:
         >>> import jax, jaxinv as ji
-        >>> found = noise_fit(ji.generators.two_layer_decoder(64, 3), jax.random.key(0),
+        >>> found = check_noise_fit(ji.generators.two_layer_decoder(64, 3), jax.random.key(0),
         ...                   num_starts=2, num_steps=200)
         >>> bool(found.holds), 0.5 < float(found.measured) < 1
         (True, True)
 
     Source: as ``noise_bound``.
     """
-    where = "noise_fit"
+    where = "check_noise_fit"
     require_decoder(where, decoder)
     key = checks.key(where, key)
     (size,) = decoder.out_shape
@@ -214,7 +215,7 @@ def _fitted(
     return measured, subspace, jnp.minimum(measured, subspace) >= least
 
 
-def decoder_recovery(
+def check_decoder_recovery(
     decoder: TwoLayerDecoder,
     key: Any,
     num_measurements: int,
@@ -235,28 +236,29 @@ def decoder_recovery(
         decoder: ``generators.two_layer_decoder(n, k)``.
         key: JAX PRNG key of x* = G(w*), A and the starts.
         num_measurements: m.
-        num_starts, num_steps, learning_rate: as ``noise_fit``.
+        num_starts, num_steps, learning_rate: as ``check_noise_fit``.
         tolerance: relative error that counts as recovered, and tenfold misfit as not fitted.
 
     Returns:
-        ``DecoderRecovery(measured, misfit, enough, unique, holds)``.
+        ``DecoderRecovery(measured, bound, misfit, enough, unique, holds)``.
 
     Raises:
-        TypeError, ValueError: as ``noise_fit``.
+        TypeError, ValueError: as ``check_noise_fit``.
 
     Cost: ``num_starts · num_steps`` passes.
 
     Example:
         >>> import jax, jaxinv as ji
-        >>> found = decoder_recovery(ji.generators.two_layer_decoder(64, 2), jax.random.key(0), 16,
-        ...                          num_starts=2, num_steps=300)
+        >>> decoder = ji.generators.two_layer_decoder(64, 2)
+        >>> found = check_decoder_recovery(decoder, jax.random.key(0), 16,
+        ...                                num_starts=2, num_steps=300)
         >>> found.enough, found.unique, bool(found.holds)
         (8, True, True)
 
     Source: section III-B of Scarlett, Heckel, Rodrigues, Hand, Eldar (2022); 2 k² is derived
     here, as for sparse vectors.
     """
-    where = "decoder_recovery"
+    where = "check_decoder_recovery"
     require_decoder(where, decoder)
     m = checks.count(where, "num_measurements", num_measurements)
     tolerance = checks.positive(where, "tolerance", tolerance)
@@ -269,7 +271,7 @@ def decoder_recovery(
     params = _fit(where, problem, for_start, num_starts, num_steps, learning_rate)
     enough = 2 * decoder.num_channels**2
     measured, misfit, holds = _errors(problem, params, signal, tolerance, m >= enough)
-    found = DecoderRecovery(measured, misfit, enough, m >= enough, holds)
+    found = DecoderRecovery(measured, tolerance, misfit, enough, m >= enough, holds)
     return checks.no_nan(where, "decoder and learning_rate", found)
 
 
@@ -291,7 +293,7 @@ def _errors(
     return measured, misfit, ~unique | ~fitted | (measured <= tolerance)
 
 
-def compression(
+def check_compression(
     prior: Any,
     image: Any,
     *,
@@ -310,7 +312,7 @@ def compression(
         name, levels: wavelet, as ``operators.wavelet``.
 
     Returns:
-        ``Compression(measured, reference, num_parameters, holds)``.
+        ``Compression(measured, bound, num_parameters, holds)``.
 
     Raises:
         ValueError: more parameters than entries, shapes that do not fit.
@@ -324,14 +326,14 @@ def compression(
         >>> import jax.numpy as jnp, jaxinv as ji
         >>> prior = ji.generators.two_layer_decoder(64, 3)
         >>> wave = 2 + jnp.sin(jnp.arange(64) / 10)
-        >>> found = compression(prior, wave, num_steps=300)
+        >>> found = check_compression(prior, wave, num_steps=300)
         >>> found.num_parameters, bool(found.holds)  # so few terms say more of a sine
         (12, False)
 
     Source: Heckel, Hand (2019), section 3; section III-B of Scarlett, Heckel, Rodrigues, Hand,
     Eldar (2022).
     """
-    where = "compression"
+    where = "check_compression"
     require_prior(where, prior)
     image = real_signal(where, "image", image, prior.out_shape, nonzero=True)
     transform = wavelet(image.shape, name, levels)
@@ -343,8 +345,8 @@ def compression(
     rate = checks.positive(where, "learning_rate", learning_rate, single=True)
     num_steps = checks.count(where, "num_steps", num_steps)
     found = solve(gradient(_adam(rate)), problem, prior.params, tol=0, max_steps=num_steps).x
-    measured, reference = _approximations(transform, image, found, num_parameters)
-    found = Compression(measured, reference, num_parameters, measured <= reference)
+    measured, bound = _approximations(transform, image, found, num_parameters)
+    found = Compression(measured, bound, num_parameters, measured <= bound)
     return checks.no_nan(where, "image, prior and learning_rate", found)
 
 

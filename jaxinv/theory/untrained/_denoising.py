@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, numerics
 from jaxinv.generators._two_layer import TwoLayer
@@ -16,8 +17,6 @@ from jaxinv.operators import identity
 from jaxinv.problems import Problem
 from jaxinv.theory.untrained._descent import signals_of_descent
 from jaxinv.theory.untrained._inputs import require_norm
-
-Array = jax.Array
 
 _KERNELS = ("expected", "empirical")
 _SMALL = 1e-5  # of the largest Fourier coefficient: a signal has no energy there
@@ -47,7 +46,7 @@ class DenoisingCurve(NamedTuple):
     holds: Array
 
 
-def denoising_curve(
+def check_denoising_curve(
     prior: TwoLayer,
     signal: Any,
     noise: Any,
@@ -106,14 +105,14 @@ def denoising_curve(
         >>> prior = ji.generators.two_layer(u, 1024)
         >>> noise = jax.random.normal(jax.random.key(1), (16,))
         >>> step = 0.1 / float(jnp.max(ji.ntk.spectrum(u))) ** 2
-        >>> found = denoising_curve(prior, 3 * jnp.ones(16), noise, step, 40)
+        >>> found = check_denoising_curve(prior, 3 * jnp.ones(16), noise, step, 40)
         >>> found.measured.shape, bool(found.holds)
         ((41,), True)
 
     Source: Heckel, Soltanolkotabi, "Denoising and regularization" (2020), Theorem 2; Theorem 7
     of Scarlett, Heckel, Rodrigues, Hand, Eldar (2022).
     """
-    where = "denoising_curve"
+    where = "check_denoising_curve"
     if not isinstance(prior, TwoLayer):
         hint = "Make one with generators.two_layer."
         checks.fail_type(where, "prior", "be a two-layer network", prior, hint)

@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv.problems import Problem
-
-Array = jax.Array
 
 
 class Claim(NamedTuple):

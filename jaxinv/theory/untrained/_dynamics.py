@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.flatten_util import ravel_pytree
 from jax.tree_util import Partial
 
@@ -19,8 +20,6 @@ from jaxinv.ntk._spectrum import singular_values
 from jaxinv.problems import Problem
 from jaxinv.theory.untrained._descent import Claim, advance, claim
 from jaxinv.theory.untrained._inputs import descent_start, real_arrays
-
-Array = jax.Array
 
 
 class LinearDynamics(NamedTuple):
@@ -94,7 +93,7 @@ class WidthConstants(NamedTuple):
     holds: bool
 
 
-def linear_dynamics(
+def check_linear_dynamics(
     matrix: Any, residual: Any, step_size: Any, num_steps: int, *, tolerance: Any = None
 ) -> LinearDynamics:
     r"""Iterate descent on a linear model, and compare every step with the closed form.
@@ -120,13 +119,13 @@ def linear_dynamics(
 
     Example:
         >>> import jax.numpy as jnp
-        >>> found = linear_dynamics(jnp.array([[1.0, 2.0]]), jnp.ones(1), 0.1, 20)
+        >>> found = check_linear_dynamics(jnp.array([[1.0, 2.0]]), jnp.ones(1), 0.1, 20)
         >>> bool(found.holds)
         True
 
     Source: Heckel, Soltanolkotabi (2020), Proposition 2.
     """
-    where = "linear_dynamics"
+    where = "check_linear_dynamics"
     matrix, residual = real_arrays(where, matrix=matrix, residual=residual)
     if matrix.ndim != 2:
         checks.fail(where, "matrix", "have 2 dimension(s)", matrix)
@@ -173,7 +172,7 @@ def _dynamics(
     return LinearDynamics(claims[0], claims[1], claims[0].holds & claims[1].holds)
 
 
-def linear_closeness(
+def check_linear_closeness(
     problem: Problem,
     params: Any,
     step_size: Any,
@@ -217,13 +216,13 @@ def linear_closeness(
         >>> import jax.numpy as jnp, jaxinv as ji
         >>> prior = ji.ntk.linearize(lambda u: u + 1e-3 * jnp.sin(u), jnp.zeros(3))
         >>> problem = ji.Problem(ji.operators.identity((3,)), jnp.ones(3), prior)
-        >>> found = linear_closeness(problem, jnp.zeros(3), 0.5, 30, num_checks=4)
+        >>> found = check_linear_closeness(problem, jnp.zeros(3), 0.5, 30, num_checks=4)
         >>> bool(found.premise), bool(found.holds)
         (True, True)
 
     Source: Heckel, Soltanolkotabi (2020), Theorem 4, equations (33) to (38).
     """
-    where = "linear_closeness"
+    where = "check_linear_closeness"
     num_steps = checks.count(where, "num_steps", num_steps)
     num_checks = checks.count(where, "num_checks", num_checks, minimum=2)
     step_size = jnp.asarray(checks.positive(where, "step_size", step_size, single=True))

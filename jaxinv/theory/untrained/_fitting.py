@@ -7,11 +7,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, numerics
 from jaxinv.theory.untrained._descent import Claim
-
-Array = jax.Array
 
 _WIDTH = 4.3e15  # d / n that the proof asks for
 
@@ -20,8 +19,9 @@ class FittingRate(NamedTuple):
     """Misfit of V relu(W z) along descent, beside the promised decay.
 
     Attributes:
-        misfit: ‖V relu(W_t z) − y‖/‖y‖ at t = 0 to T, the bound 3 (1 − η α²/4)^t, and whether
-            it holds.
+        measured: ‖V relu(W_t z) − y‖/‖y‖ at t = 0 to T.
+        bound: 3 (1 − η α²/4)^t.
+        holds: whether the misfit is below the bound at every step.
         smallest, promised_smallest: σ_min of J(W_0), and the lemma's ½ ν √d ‖z‖.
         largest, promised_largest: ‖J(W_0)‖, and the lemma's ν (√d + 2 √n) ‖z‖.
         step_size: η.
@@ -29,7 +29,9 @@ class FittingRate(NamedTuple):
         premise: whether d is that large.
     """
 
-    misfit: Claim
+    measured: Array
+    bound: Array
+    holds: Array
     smallest: Array
     promised_smallest: Array
     largest: Array
@@ -39,7 +41,7 @@ class FittingRate(NamedTuple):
     premise: bool
 
 
-def fitting_rate(
+def check_fitting_rate(
     key: Any,
     y: Any,
     width: int,
@@ -84,13 +86,13 @@ def fitting_rate(
 
     Example:
         >>> import jax
-        >>> found = fitting_rate(jax.random.key(0), jax.numpy.ones(8), 256, 100)
-        >>> bool(found.misfit.holds), found.premise
+        >>> found = check_fitting_rate(jax.random.key(0), jax.numpy.ones(8), 256, 100)
+        >>> bool(found.holds), found.premise
         (True, False)
 
     Source: Van Veen, Jalal, Soltanolkotabi, Price, Vishwanath, Dimakis (2020), Theorem 4.1.
     """
-    where = "fitting_rate"
+    where = "check_fitting_rate"
     key = checks.key(where, key)
     y = checks.array(where, "y", y, ndim=1)
     if jnp.iscomplexobj(y):
@@ -106,11 +108,10 @@ def fitting_rate(
         where, "step_fraction", step_fraction, low=0.0, high=1.0, open_low=True, single=True
     )
     misfit, jacobian, step = _run(key, y, fraction, d, num_steps, input_size)
-    smallest, promised_smallest, largest, promised_largest = jacobian
+    needed = _WIDTH * y.size
     found = FittingRate(
-        misfit, smallest, promised_smallest, largest, promised_largest, step,
-        _WIDTH * y.size, d >= _WIDTH * y.size,
-    )  # fmt: skip
+        *misfit, *jacobian, step_size=step, required_width=needed, premise=d >= needed
+    )
     return checks.no_nan(where, "y", found)
 
 

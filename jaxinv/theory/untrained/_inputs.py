@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, numerics
 from jaxinv.generators import UntrainedPrior
@@ -14,8 +15,6 @@ from jaxinv.generators._two_layer_decoder import TwoLayerDecoder
 from jaxinv.operators import LinearOperator
 from jaxinv.operators._require import fail_function
 from jaxinv.problems import Problem
-
-Array = jax.Array
 
 
 def real_arrays(where: str, **values: Any) -> list[Array]:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from jaxinv._core import checks, numerics
 from jaxinv.ntk import expected_kernel, linearized_signal
@@ -16,8 +17,6 @@ from jaxinv.ntk._descent import require_symmetric, significant
 from jaxinv.problems import Problem
 from jaxinv.theory.untrained._descent import signals_of_descent
 from jaxinv.theory.untrained._inputs import real_signal, two_layer_problem
-
-Array = jax.Array
 
 CONSTANT = 1024.0  # C of Theorem 1, from its proof
 
@@ -201,7 +200,7 @@ def geometric_recovery_bound(
 
     Notes: no kernel of a two-layer convolutional network has this spectrum: σ comes in equal
         pairs (sine and cosine), and its tail is a power law (see ``ntk.spectrum``). The bound is
-        for linear models; for networks use ``network_recovery``.
+        for linear models; for networks use ``check_network_recovery``.
 
     Example:
         >>> float(geometric_recovery_bound(0.5, 60)) < 2e-3
@@ -218,7 +217,7 @@ def geometric_recovery_bound(
     return constant * decay ** (m / 3) / (1 - decay)
 
 
-def sketched_recovery(
+def check_sketched_recovery(
     key: Any, kernel_matrix: Any, signal: Any, num_measurements: int, *, num_trials: int = 20
 ) -> SketchedRecovery:
     r"""Recover a signal from Gaussian measurements by a linear model, beside the bounds.
@@ -247,13 +246,13 @@ def sketched_recovery(
     Example:
         >>> import jax, jax.numpy as jnp
         >>> smooth = jnp.diag(0.5 ** jnp.arange(40.0))
-        >>> found = sketched_recovery(jax.random.key(0), smooth, jnp.eye(40)[0], 18)
+        >>> found = check_sketched_recovery(jax.random.key(0), smooth, jnp.eye(40)[0], 18)
         >>> bool(found.holds)
         True
 
     Source: Heckel, Soltanolkotabi (2020), Theorem 1 and Proposition 1.
     """
-    where = "sketched_recovery"
+    where = "check_sketched_recovery"
     key = checks.key(where, key)
     num_trials = checks.count(where, "num_trials", num_trials)
     values, coefficients, energy = _model(where, kernel_matrix, signal)
@@ -280,7 +279,7 @@ def _sketches(
     return measured, bound, sharper, (shares[0] >= probability) & (shares[1] >= probability)
 
 
-def network_recovery(
+def check_network_recovery(
     problem: Problem, signal: Any, step_size: Any, num_steps: int, *, error: float = 0.1
 ) -> NetworkRecovery:
     r"""Run compressed sensing with a two-layer network; compare with its theory.
@@ -311,13 +310,13 @@ def network_recovery(
         >>> u = jnp.array([1.0, 2.0, 3.0, 2.0, 1.0] + 19 * [0.0]) / 19**0.5
         >>> A = ji.operators.gaussian(jax.random.key(0), 12, 24)
         >>> problem = ji.Problem(A, A(jnp.ones(24)), ji.generators.two_layer(u, 256, scale=0.1))
-        >>> found = network_recovery(problem, jnp.ones(24), 0.05, 200)
+        >>> found = check_network_recovery(problem, jnp.ones(24), 0.05, 200)
         >>> bool(found.holds), bool(found.departure < 0.2)
         (True, True)
 
     Source: Heckel, Soltanolkotabi (2020), Theorem 2.
     """
-    where = "network_recovery"
+    where = "check_network_recovery"
     prior, operator = two_layer_problem(where, problem)
     signal = real_signal(where, "signal", signal, prior.out_shape)
     step_size = checks.positive(where, "step_size", step_size, single=True)
