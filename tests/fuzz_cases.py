@@ -18,63 +18,6 @@ MODULES = (
     "untrained", "ntk", "theory", "metrics",
 )  # fmt: skip
 
-MADE = "a container; its lower-case constructor checks, since a pytree is rebuilt from any leaves"
-RESULT = "a result, which the library fills"
-BASE = "a base class, which holds nothing"
-LEFT_OUT = {
-    MADE: """
-        operators: DCT MRI Adjoint Convolution Dense Downsample FiniteDifference Identity
-        LinearFunction Magnitude Mask MulticoilMRI Product Scaled Sign SingleIndex
-        SubsampledFourier SubsampledHadamard Sum Transpose Wavelet
-        generators: ConvDecoder Coordinate Dcgan DeepDecoder FromFlax FromFunction
-        NetworkGenerator Relu TwoLayer TwoLayerDecoder Unet Untrained
-        prox: Box FromFunction Group Hard Soft TotalVariation
-        shrinkage: FromFunction PosteriorMean Soft
-        problems: GenerativeFamily ImageFamily PatchFamily SparseFamily Problem Truth
-        solvers: Admm Amp BasisPursuit Cosamp Damp Fista Gradient Iht Ista Lasso Layers
-        LevenbergMarquardt Omp PrimalDual Restarts Subgradient Vamp
-        unfolded: AdaptiveThreshold Alamp ConjugateHyperLista Coupled Gated HyperLista Lamp Lista
-        NeuralAlista Orthogonal StepLista UnfoldedIht
-        untrained: ExponentialVariance HeldOut LearnedRegularizer LeastResidual Sure
-        WindowedVariance
-        ntk: Linearized
-    """,
-    RESULT: """
-        operators: Diagonalization
-        problems: PatchMeasurement
-        solvers: DualityGap Info LassoPath Solution
-        unfolded: Evaluation Fit History TrainingDivergedError TrainingProgress Tune
-        untrained: Fit FitHistory FitProgress FitState
-        ntk: LanczosSpectrum
-        theory: Claim Closeness Compression DecoderRecovery DenoisingCurve FittingRate
-        GeneralizationBound LinearDynamics LinearRate NetworkRecovery NoiseBound NoiseFit
-        Perturbation RateCheck RestrictedEigenvalue RestrictedIsometry SketchBound
-        SketchedRecovery StateEvolution Sufficient WidthConstants
-    """,
-    BASE: """
-        operators: LinearOperator Operator
-        generators: Generator UntrainedPrior
-        prox: Prox
-        shrinkage: Shrinkage
-        problems: Family
-        solvers: Solver
-        untrained: StoppingRule
-    """,
-}
-
-
-def left_out() -> dict[str, str]:
-    """Return the reason of every callable that has no row."""
-    reasons: dict[str, str] = {}
-    for reason, text in LEFT_OUT.items():
-        module = ""
-        for word in text.split():
-            if word.endswith(":"):
-                module = word[:-1]
-            else:
-                reasons[f"{module}.{word}"] = reason
-    return reasons
-
 
 def ones(*shape: int) -> np.ndarray:
     return np.ones(shape, floats())

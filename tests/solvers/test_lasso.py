@@ -275,7 +275,7 @@ def test_float64_equals_scikit_learn_to_six_digits(pytestconfig):
         [sys.executable, "-c", PRECISE],
         capture_output=True,
         text=True,
-        cwd=pytestconfig.rootpath / "tests",
+        cwd=pytestconfig.rootpath / "tests" / "solvers",
         env={**os.environ, "JAX_ENABLE_X64": "1"},
         check=False,
     )
