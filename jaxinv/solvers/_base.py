@@ -32,7 +32,7 @@ class Solver:
     """An algorithm as a frozen pytree: numeric hyper-parameters are leaves, switches static.
 
     A subclass gives ``init(problem, u0) -> State`` and ``step(problem, state) -> (State,
-    Info)``. State is a NamedTuple of what the next step needs, with the current unknown as
+    Info)``, and may give ``signal(problem, state)``. State is a NamedTuple of what the next step needs, with the current unknown as
     ``state.u``; its shapes and dtypes never change.
     """
 
@@ -87,6 +87,13 @@ class Solver:
     def objective(self, problem: Problem, u: Any) -> Array:
         """Return what the solver minimizes: the data misfit, plus the penalty where it has one."""
         return problem.loss(u)
+
+    def signal(self, problem: Problem, state: Any) -> Array:
+        """Return the estimate of x: G(u), unless a method has a better one.
+
+        The mean of a posterior, for one: it is not G of the mean of the unknown.
+        """
+        return problem.signal(state.u)
 
     def prepare(self, problem: Problem) -> Any:
         """Return the solver with what can be computed once from the problem; here itself.

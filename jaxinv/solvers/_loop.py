@@ -30,7 +30,8 @@ class Solution(NamedTuple):
 
     Attributes:
         u: the estimate of the unknown.
-        x: the signal ``problem.signal(u)``.
+        x: the estimate of the signal, ``solver.signal(problem, state)``: that of ``u``, unless
+            the method has a better one.
         state: the solver's last state.
         status: int32 code; ``describe(status)`` explains it.
         num_steps: steps taken.
@@ -105,7 +106,7 @@ def solve(
 
 @jax.jit
 def _solve(solver: Solver, problem: Problem, u0: Any, tol: Any, max_steps: Any) -> Solution:
-    given, valid = problem, _valid_start(problem, u0)
+    given, own, valid = problem, solver, _valid_start(problem, u0)
     units = normalized(solver, problem, u0)
     solver, problem, u0, _ = units
     solver = solver.prepare(problem)
@@ -141,8 +142,8 @@ def _solve(solver: Solver, problem: Problem, u0: Any, tol: Any, max_steps: Any) 
     flat = (status == Status.CONVERGED) & is_flat(problem, last.state.u)
     status = jnp.where(flat, Status.FLAT, status)
     state = units.state(last.state)
-    u = units.unknown(last.state.u)
-    return Solution(u, given.signal(u), state, status, last.num_steps, last.error)
+    x = own.signal(given, state)
+    return Solution(state.u, x, state, status, last.num_steps, last.error)
 
 
 def _judge(

@@ -18,9 +18,10 @@ _UNITS = {"u": units.UNKNOWN, "best_losses": units.LOSS}
 
 
 class RestartsState(NamedTuple):
-    """State of ``with_restarts``: the best unknown, and every restart's own state."""
+    """State of ``with_restarts``: the best unknown, its number, and every restart's own state."""
 
     u: Any
+    best: Array
     states: Any
     best_losses: Array
     since_progress: Array
@@ -82,6 +83,9 @@ class Restarts(Solver):
     def _objectives(self, problem: Problem, u: Any) -> Array:
         return jax.vmap(lambda one: self.solver.objective(problem, one))(u)
 
+    def signal(self, problem: Problem, state: Any) -> Array:
+        return self.solver.signal(problem, _pick(state.states, state.best))
+
     def prepare(self, problem: Problem) -> Restarts:
         return replace(self, solver=self.solver.prepare(problem))
 
@@ -89,7 +93,8 @@ class Restarts(Solver):
         states = jax.vmap(lambda u: self.solver.init(problem, u))(u0)
         losses = self._objectives(problem, u0)
         since = jnp.zeros(self.num_restarts, jnp.int32)
-        return RestartsState(_pick(states.u, jnp.argmin(losses)), states, losses, since)
+        best = jnp.argmin(losses)
+        return RestartsState(_pick(states.u, best), best, states, losses, since)
 
     def step(self, problem: Problem, state: RestartsState) -> tuple[RestartsState, Info]:
         states, infos = jax.vmap(lambda s: self.solver.step(problem, s))(state.states)
@@ -103,7 +108,7 @@ class Restarts(Solver):
         alive = finite & (since < self.patience)
         error = jnp.maximum(infos.error[best], jnp.max(jnp.where(alive, infos.error, 0)))
         best_losses = jnp.where(progress, losses, state.best_losses)
-        following = RestartsState(_pick(states.u, best), states, best_losses, since)
+        following = RestartsState(_pick(states.u, best), best, states, best_losses, since)
         return following, Info(losses[best], error)
 
 

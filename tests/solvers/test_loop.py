@@ -205,3 +205,23 @@ def test_bad_values_are_refused(call, words):
 def test_bad_types_are_refused(call, words):
     with pytest.raises(TypeError, match=words):
         call()
+
+
+@pytree
+class Doubling(Script):
+    """A solver whose estimate of the signal is not that of its unknown."""
+
+    def signal(self, problem, state):
+        return 2 * problem.signal(state.u)
+
+
+def test_the_solver_says_what_the_signal_is():
+    own = Doubling(jnp.asarray(FALLING, DTYPE), jnp.ones(SIZE, DTYPE))
+    sol = ji.solve(own, PROBLEM, U0, max_steps=3)
+    np.testing.assert_array_equal(sol.u, [3, 3])
+    np.testing.assert_array_equal(sol.x, [6, 6])
+    starts = jnp.stack([U0, U0 + 3])
+    sol = ji.solve(ji.solvers.with_restarts(own, 2), PROBLEM, starts, max_steps=2)
+    np.testing.assert_array_equal(sol.u, [2, 2])
+    np.testing.assert_array_equal(sol.x, [4, 4])
+    np.testing.assert_array_equal(run()[2].x, run()[2].u)
