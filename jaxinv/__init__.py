@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from . import operators as operators
     from . import problems as problems
     from . import prox as prox
+    from . import samplers as samplers
     from . import shrinkage as shrinkage
     from . import solvers as solvers
     from . import sweeps as sweeps
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from ._core import static as static
     from .images import reconstruct as reconstruct
     from .problems import Problem as Problem
+    from .samplers import Samples as Samples
+    from .samplers import sample as sample
     from .solvers import Layers as Layers
     from .solvers import Solution as Solution
     from .solvers import raise_if_failed as raise_if_failed
@@ -40,17 +43,19 @@ __version__ = "0.1.0"
 
 _NAMESPACES = (
     "data", "denoisers", "generators", "images", "metrics", "ntk", "operators", "problems", "prox",
-    "shrinkage", "solvers", "sweeps", "theory", "unfolded", "untrained", "viz",
+    "samplers", "shrinkage", "solvers", "sweeps", "theory", "unfolded", "untrained", "viz",
 )  # fmt: skip
 _NAMES = {
     "Layers": "solvers",
     "Problem": "problems",
+    "Samples": "samplers",
     "Solution": "solvers",
     "Status": "_core",
     "describe": "_core",
     "pytree": "_core",
     "raise_if_failed": "solvers",
     "reconstruct": "images",
+    "sample": "samplers",
     "solve": "solvers",
     "static": "_core",
     "sweep": "sweeps",

@@ -14,8 +14,8 @@ from fuzz_values import KEY, Row, row, unit_matrix
 import jaxinv as ji
 
 MODULES = (
-    "operators", "generators", "prox", "shrinkage", "problems", "solvers", "unfolded",
-    "untrained", "ntk", "theory", "metrics",
+    "operators", "generators", "prox", "shrinkage", "problems", "solvers", "samplers",
+    "unfolded", "untrained", "ntk", "theory", "metrics",
 )  # fmt: skip
 
 
@@ -237,4 +237,26 @@ def _solution() -> Any:
     return ji.Solution(ones(3), ones(3), None, zero, zero, ones())
 
 
-CORE: list[Row] = [*OPERATORS, *GENERATORS, *PROX, *PROBLEMS, *SOLVERS]
+def _latent_problem() -> Any:
+    prior = ji.generators.from_function(jnp.multiply, ones(6), in_shape=6)
+    return ji.Problem(ji.operators.identity(6), ones(6), prior)
+
+
+SAMPLERS = [
+    row(
+        "samplers.effective_sample_size",
+        lambda: {"draws": np.arange(20.0).reshape(2, 10) % 7},
+        passes=("draws",),
+    ),
+    row("samplers.langevin", lambda: {"step_size": 0.1, "noise_std": 0.1}),
+    row("samplers.rhat", lambda: {"draws": np.arange(20.0).reshape(2, 10) % 7}, passes=("draws",)),
+    row(
+        "samplers.sample",
+        lambda: {"sampler": ji.samplers.langevin(0.1, 1.0), "problem": _latent_problem(),
+                 "u0s": ones(2, 6), "key": KEY, "num_steps": 12, "burn_in": 4, "thin": 2},
+        passes=("problem", "u0s", "sampler"),
+        overflows=("problem", "u0s"),
+    ),
+]  # fmt: skip
+
+CORE: list[Row] = [*OPERATORS, *GENERATORS, *PROX, *PROBLEMS, *SOLVERS, *SAMPLERS]

@@ -61,6 +61,22 @@ class Status(enum.IntEnum):
         "go: the operator keeps signs or counts only, or every unit of a network is off. Use a "
         "misfit that is not flat, or another start.",
     )
+    SAMPLED = (
+        8,
+        "the chains agree (R-hat at most 1.01) and hold an effective sample size of 400 or more "
+        "for every entry of the unknown.",
+    )
+    UNMIXED = (
+        9,
+        "the chains do not agree yet, or their draws are too much alike: R-hat above 1.01 or an "
+        "effective sample size below 400 for some entry of the unknown. Take more steps, a longer "
+        "burn-in, or a step size that more proposals survive.",
+    )
+    LONG_STEP = (
+        10,
+        "the step size is too long: a chain without adjustment draws from another density than "
+        "the posterior, one with it refuses nearly every proposal. Use a smaller step.",
+    )
 
 
 def describe(status: Any) -> str:

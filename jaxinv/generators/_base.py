@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxinv._core import checks, pytree, replace
+from jaxinv._core import checks, numerics, pytree, replace
 from jaxinv._core.functions import as_function
 
 
@@ -51,6 +51,11 @@ class Generator:
             z = checks.array(where, "z", z)
             checks.shape_is(where, "z", z, self.in_shape, "Use jax.vmap for a batch of latents.")
         return z
+
+    def energy(self, z: Any) -> Array:
+        """Return −log of the prior density of the latent, up to a constant: ½‖z‖² of N(0, I)."""
+        squares = [numerics.sum_squares(leaf) for leaf in jax.tree.leaves(z)]
+        return 0.5 * sum(squares[1:], squares[0])
 
     def jacobian(self, z: Any) -> Array:
         """Return the latent Jacobian Λ_z of shape ``(*x.shape, *z.shape)``."""

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float
 
 from jaxinv._core import checks, numerics
 
@@ -16,7 +17,7 @@ class Truth(NamedTuple):
 
     u: Any
     x: Any
-    noise: Any
+    noise: Any = None
 
 
 class Problem(NamedTuple):
@@ -50,6 +51,42 @@ class Problem(NamedTuple):
     def loss(self, u: Any) -> Array:
         """Return the data misfit ½‖predict(u) − y‖²."""
         return 0.5 * numerics.sum_squares(self.residual(u))
+
+    def log_density(self, u: Any, noise_std: Any) -> Float[Array, ""]:
+        r"""Return the log of the posterior density of the unknown, up to a constant.
+
+        .. math:: \log p(u \mid y) = -\mathrm{loss}(u)/\sigma^2 - \mathrm{energy}(u)
+
+        The level of the noise is no part of a problem, since no solver needs it: samplers hold
+        it, and other libraries get ``functools.partial(problem.log_density, noise_std=σ)``,
+        a function of u such as ``blackjax.nuts`` takes.
+
+        Args:
+            u: the unknown, a tree of real arrays.
+            noise_std: σ > 0 of the Gaussian noise of each measurement; of complex ones, that of
+                their real and of their imaginary part.
+
+        Raises:
+            TypeError: a prior without an ``energy(u)``: it is no distribution of the unknown.
+            ValueError: an energy that is not one real number.
+
+        Example:
+            >>> import jax, jax.numpy as jnp, jaxinv as ji
+            >>> G = ji.generators.from_function(jnp.multiply, 2.0, in_shape=1)
+            >>> problem = ji.Problem(ji.operators.identity(1), jnp.ones(1), G)
+            >>> float(problem.log_density(jnp.zeros(1), 0.5))  # -(1/2) (1/0.5)²
+            -2.0
+        """
+        energy = getattr(self.prior, "energy", None)
+        if energy is None:
+            hint = "Wrap a map with generators.from_function: its latent is N(0, I)."
+            checks.fail_type("log_density", "problem.prior", "have an energy", self.prior, hint)
+        value = jnp.asarray(energy(u))
+        if value.shape != () or not jnp.issubdtype(value.dtype, jnp.floating):
+            checks.fail("log_density", "problem.prior.energy", "return one real number", value)
+        residual = self.residual(u)
+        noise_std = jnp.asarray(noise_std).astype(numerics.real_dtype(residual.dtype))
+        return -0.5 * numerics.sum_squares(residual / noise_std) - value
 
 
 def loss_and_gradient(problem: Problem, u: Any) -> tuple[Array, Any]:

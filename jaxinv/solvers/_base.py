@@ -32,8 +32,8 @@ class Solver:
     """An algorithm as a frozen pytree: numeric hyper-parameters are leaves, switches static.
 
     A subclass gives ``init(problem, u0) -> State`` and ``step(problem, state) -> (State,
-    Info)``, and may give ``signal(problem, state)``. State is a NamedTuple of what the next step needs, with the current unknown as
-    ``state.u``; its shapes and dtypes never change.
+    Info)``, and may give ``signal(problem, state)``. State is a NamedTuple of what the next step
+    needs, with the current unknown as ``state.u``; its shapes and dtypes never change.
     """
 
     patience: ClassVar[int] = 500

@@ -240,19 +240,21 @@ def _measured(measure: Any, problem: Problem, state: Any) -> Any:
 def raise_if_failed(solution: Any) -> Any:
     """Raise RuntimeError when any trial of a solution did not end well, on the host.
 
-    CONVERGED, STALLED, STOPPED and MAX_STEPS pass: their estimates are usable.
+    CONVERGED, STALLED, STOPPED, MAX_STEPS, SAMPLED and UNMIXED pass: their estimates are usable.
 
     Args:
-        solution: what ``jaxinv.solve`` or ``jaxinv.untrained.fit`` returned.
+        solution: what ``jaxinv.solve``, ``untrained.fit`` or ``sample`` returned.
 
     Returns:
         The solution itself.
     """
     if not hasattr(solution, "status"):
-        hint = "Pass what jaxinv.solve or untrained.fit returned."
+        hint = "Pass what jaxinv.solve, untrained.fit or sample returned."
         got = type(solution).__name__
         checks.fail_type("raise_if_failed", "solution", "be a solution", got, hint)
-    failed = (Status.DIVERGED, Status.NONFINITE, Status.INVALID_START, Status.FLAT)
+    failed = (
+        Status.DIVERGED, Status.NONFINITE, Status.INVALID_START, Status.FLAT, Status.LONG_STEP,
+    )  # fmt: skip
     status = np.asarray(solution.status)
     bad = status[np.isin(status, failed)]
     if bad.size:

@@ -1,0 +1,58 @@
+"""The sampler contract: ``init`` and ``step`` on a frozen pytree, with a key in the state."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+from jax import Array
+
+from jaxinv._core import checks
+from jaxinv.problems import Problem
+
+
+class SamplerInfo(NamedTuple):
+    """What a step of a sampler reports and does not need again.
+
+    Attributes:
+        log_density: of the point after the step, up to a constant.
+        accepted: probability with which the step's proposal is accepted; of a sampler that is
+            not adjusted, the one that it would have had.
+    """
+
+    log_density: Array
+    accepted: Array
+
+
+class Sampler:
+    """A Markov chain as a frozen pytree: numbers are leaves, switches static.
+
+    A subclass gives ``init(problem, u0, key) -> State`` and ``step(problem, state) -> (State,
+    SamplerInfo)``. State is a NamedTuple of what the next step needs: the point as ``state.u``,
+    and a key. Steps do not converge, so ``ji.sample`` runs it, not ``ji.solve``.
+    """
+
+    scalars: ClassVar[tuple[str, ...]] = ()
+    """Names of the fields that hold one number; an array of them is one per trial of a vmap."""
+
+    least_accepted: ClassVar[float] = 0.0
+    """Mean acceptance below which the steps are called too long, whatever the chains look like."""
+
+    def check(self, where: str) -> None:
+        """Refuse an array in a field for one number, outside the ``vmap`` that would split it."""
+        for name in self.scalars:
+            value = getattr(self, name)
+            if getattr(value, "ndim", 0):
+                hint = "For one value per trial use jax.vmap over the sampler."
+                checks.fail(where, f"sampler.{name}", "be a scalar", value, hint)
+
+    def log_density(self, problem: Problem, u: Any) -> Array:
+        """Return the log density that the chain draws from, up to a constant."""
+        raise NotImplementedError
+
+    def init(self, problem: Problem, u0: Any, key: Array) -> Any:
+        """Return the first state, at ``u0``."""
+        raise NotImplementedError
+
+    def step(self, problem: Problem, state: Any) -> tuple[Any, Any]:
+        """Return the next state, and a ``SamplerInfo``."""
+        raise NotImplementedError
