@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxinv._core import checks
+
 
 class Status(enum.IntEnum):
     """What became of one trial.
@@ -88,11 +90,19 @@ def describe(status: Any) -> str:
     Returns:
         Text that begins with the code's name; for arrays, one line per code with its count.
 
+    Raises:
+        ValueError: what is no code.
+
     Example:
         >>> print(describe(2)[:40])
         STALLED: the loss stopped improving befo
     """
     codes = np.asarray(status)
+    if codes.dtype.kind not in "iu" or not np.isin(codes, list(Status)).all():
+        hint = "They are in Solution.status."
+        checks.fail(
+            "describe", "status", f"be codes of jaxinv.Status, 0 to {max(Status)}", status, hint
+        )
     if codes.ndim == 0:
         member = Status(int(codes))
         return f"{member.name}: {member.text}"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 from jax.scipy.linalg import cho_factor, cho_solve
 
 from jaxinv._core import checks, numerics, pytree, static, units
@@ -57,13 +58,12 @@ class LevenbergMarquardt(Solver):
         columns = jnp.real(jnp.diagonal(gram))
         shift = state.damping * jnp.max(columns)
         damped = gram + shift * jnp.eye(u.size, dtype=gram.dtype)
-        factored = cho_factor(at_least_single(damped))
-        move = cho_solve(factored, at_least_single(gradient)).astype(u.dtype) / scale
-        candidate = u - move.reshape(u.shape)
+        move, is_solved = _solved(at_least_single(damped), at_least_single(gradient))
+        candidate = u - (move.astype(u.dtype) / scale).reshape(u.shape)
         # near a solution a good step changes the loss by less than its rounding error
         size = state.size
         slack = 4 * jnp.finfo(loss.dtype).eps * size * numerics.safe_norm(residual)
-        better = problem.loss(candidate) < loss + slack  # False where the factorization failed
+        better = is_solved & (problem.loss(candidate) < loss + slack)
         factor = jnp.asarray(self.factor).astype(state.damping.dtype)
         damping = jnp.where(better, state.damping / factor, state.damping * factor)
         damping = jnp.clip(damping, _SMALLEST, _LARGEST)
@@ -82,6 +82,22 @@ def _normal_equations(problem: Problem, u: Array, residual: Array) -> tuple[Arra
     gram = numerics.matmul(adjoint, J)
     gradient = numerics.matmul(adjoint, residual.reshape(-1))
     return jnp.real(gram), jnp.real(gradient), scale
+
+
+def _solved(matrix: Array, b: Array) -> tuple[Array, Array]:
+    """Solve by Cholesky, and say whether that could be done; what could not has derivatives 0.
+
+    A NaN that is not taken would still be one in every derivative.
+    """
+    factor, lower = cho_factor(lax.stop_gradient(matrix))
+    is_solved = jnp.all(jnp.isfinite(factor))
+    factor = jnp.where(is_solved, factor, jnp.eye(b.size, dtype=factor.dtype))
+
+    def solve(_: Any, v: Array) -> Array:
+        return cho_solve((factor, lower), v)
+
+    x = lax.custom_linear_solve(partial(numerics.matmul, matrix), b, solve, symmetric=True)
+    return x, is_solved
 
 
 def _better_sign(problem: Problem, u: Array) -> Array:

@@ -292,7 +292,9 @@ def check_start(where: str, solver: Solver, problem: Any, u0: Any) -> tuple[Prob
     checks.finite(where, "u0", u0)
     if problem.prior is None and isinstance(u0, jax.Array):  # so that no state changes its type
         u0 = u0.astype(jnp.result_type(u0, numerics.real_dtype(problem.y.dtype)))
-    _check_measurements(where, problem, jax.eval_shape(problem.predict, solver.one_start(u0)))
+    start = solver.one_start(u0)
+    _check_unknown(where, problem, start)
+    _check_measurements(where, problem, jax.eval_shape(problem.predict, start))
     solver.check_problem(where, problem, u0)
     with jax.ensure_compile_time_eval():  # a concrete start may be a constant of a traced caller
         refused = checks.is_concrete(u0) and not bool(_valid_start(problem, u0))
@@ -325,6 +327,15 @@ def _is_map(value: Any) -> bool:
 
 def _first_map(problem: Problem) -> Any:
     return problem.operator if problem.prior is None else problem.prior
+
+
+def _check_unknown(where: str, problem: Problem, start: Any) -> None:
+    expected = getattr(_first_map(problem), "in_shape", None)
+    if expected is not None and isinstance(start, jax.Array | jax.ShapeDtypeStruct):
+        hint = "That is what the operator, or the prior, takes."
+        if start.shape[1:] == tuple(expected):
+            hint = "It holds a batch; use jax.vmap."
+        checks.shape_is(where, "u0", start, expected, hint)
 
 
 def _check_measurements(where: str, problem: Problem, expected: Any) -> None:

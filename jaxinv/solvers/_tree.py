@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
+from jaxinv._core import pytree, static
 from jaxinv.problems import Problem
 
 
-class _OfTree(NamedTuple):
+@pytree
+class _OfTree:
     """The prior, for the vector that a tree is ravelled into; it lives within one step."""
 
     prior: Any
-    unravel: Callable[[Array], Any]
+    unravel: Callable[[Array], Any] = static()
 
     def __call__(self, v: Array) -> Any:
         u = self.unravel(v)

@@ -223,3 +223,17 @@ def _operator_rows():
 def test_gradients_through_operators(case, name):
     slopes = Slopes(case, OPERATORS[name], STEPS.get(case.name, 3))
     assert_slopes(slopes, slopes.point, slopes.u0)
+
+
+def test_levenberg_marquardt_past_a_failed_factorization_has_derivatives():
+    """With more unknowns than measurements the damping falls until Cholesky fails."""
+    matrix = normal(jax.random.key(1), (10, 20), jnp.float32) / 10**0.5
+
+    def total(y, num_steps):
+        problem = ji.Problem(ji.operators.dense(matrix), y)
+        solver = ji.solvers.levenberg_marquardt()
+        return ji.trace(solver, problem, jnp.ones(20, jnp.float32), num_steps)[0].u.sum()
+
+    y = jnp.ones(10, jnp.float32)
+    early, late = (jax.grad(total)(y, num_steps) for num_steps in (6, 14))
+    np.testing.assert_allclose(late, early, rtol=1e-2)

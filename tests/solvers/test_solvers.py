@@ -323,3 +323,15 @@ def test_bad_values_are_refused(call, words):
 def test_bad_types_are_refused(call, words):
     with pytest.raises(TypeError, match=words):
         call()
+
+
+def _double(params, u):
+    return 2 * u["a"] + params
+
+
+def test_subgradient_estimates_its_step_for_a_tree():
+    prior = ji.generators.from_function(_double, jnp.zeros(3, floats()))
+    y = jnp.asarray([5.0, 6.0, 9.0], floats())
+    problem = ji.Problem(ji.operators.identity((3,)), y, prior)
+    found = ji.solve(ji.solvers.subgradient(), problem, {"a": jnp.ones(3, floats())})
+    np.testing.assert_allclose(found.u["a"], y / 2, rtol=1e-5)
