@@ -330,8 +330,8 @@ def _double(params, u):
 
 
 def test_subgradient_estimates_its_step_for_a_tree():
-    prior = ji.generators.from_function(_double, jnp.zeros(3, floats()))
-    y = jnp.asarray([5.0, 6.0, 9.0], floats())
+    prior = ji.generators.from_function(_double, jnp.zeros(3))
+    y = jnp.asarray([5.0, 6.0, 9.0])
     problem = ji.Problem(ji.operators.identity((3,)), y, prior)
-    found = ji.solve(ji.solvers.subgradient(), problem, {"a": jnp.ones(3, floats())})
+    found = ji.solve(ji.solvers.subgradient(), problem, {"a": jnp.ones(3)})
     np.testing.assert_allclose(found.u["a"], y / 2, rtol=1e-5)
