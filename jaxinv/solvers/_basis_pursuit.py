@@ -109,7 +109,9 @@ def basis_pursuit(*, augmentation: Any = 10.0, relaxation: Any = 1.0) -> BasisPu
         A solver; ``u`` is the thresholded iterate, with exact zeros. ``info.error`` is the
         largest of three: the relative duality gap of x_{t+1}, from the dual vector ν of the
         projection, scaled so that ‖A*ν‖∞ = 1; ‖x_{t+1} − u_{t+1}‖ / ‖x_{t+1}‖; and
-        ‖A x_{t+1} − y‖ / ‖y‖, which stays large where A u = y has no solution.
+        ‖A x_{t+1} − y‖ / ‖y‖, which stays large where A u = y has no solution. Its floor is the
+        rounding of A⁺, κ(A A*) eps: 1e-6 in float32 for a Gaussian A with n = 2m, so ask for
+        ``tol=1e-5`` there; what happens at the floor depends on the last bits, so on units.
         ``info.loss`` is ½‖A u_t − y‖².
 
     Raises:
