@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import re
 import sqlite3
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,16 @@ example:
   jaxinv reconstruct camera --ratio 0.25    a photo from a quarter of the measurements
   jaxinv reproduce --list                   the published results it can check
 """
+
+
+# arguments of the library's functions whose options have other names
+_OPTIONS = {
+    "num_devices": "devices",
+    "num_seeds": "seeds",
+    "num_steps": "steps",
+    "num_trials": "trials",
+    "num_workers": "workers",
+}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -70,7 +81,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _one_line(error: BaseException) -> str:
     """Return the message with control characters, as of a wrong path, made visible."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(error))
+    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(error))
+    text = text.replace("overwrite=True", "--overwrite")
+    return re.sub(r"^(\w+: )(\w+)(?= must )", lambda m: m[1] + _as_option(m[2]), text)
+
+
+def _as_option(name: str) -> str:
+    """Return the option for an argument of the library's, where one goes by its name."""
+    if name in _OPTIONS:
+        return f"--{_OPTIONS[name]}"
+    return f"--{name.replace('_', '-')}" if "_" in name else name
 
 
 def _run(arguments: Sequence[str] | None) -> int:

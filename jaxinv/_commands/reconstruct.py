@@ -119,7 +119,8 @@ def run(options: argparse.Namespace) -> int:
         check_path("reconstruct", figure)
     if options.out is not None:
         check_image_path("reconstruct", "out", options.out)
-    with Bar(console=Console(), transient=True) as bar:
+    console = Console(stderr=True)
+    with Bar(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("starting", total=1.0)
         found = reconstruct(
             options.image,

@@ -102,7 +102,7 @@ def test_sweep_with_the_other_solver(capsys, small):
         (("reconstruct", "camera", "--ratio", "1.5"), "ratio must be in (0, 1], got 1.5"),
         (("reconstruct", "camera", "--operator", "radon"), "operator must be one of"),
         (("reconstruct", "camera", "--prior", "dyp"), "Did you mean 'dip'?"),
-        (("reconstruct", "camera", "--seeds", "2"), "num_seeds must be left out"),
+        (("reconstruct", "camera", "--seeds", "2"), "--seeds must be left out"),
         (("reconstruct", "camera", "--stop", "9", "--prior", "tv"), "stop must be left out"),
         (("reconstruct", "camera", "--stop", "x", "--prior", "dip"), "be 'auto' or a number"),
         (("reconstruct", "camera", "--operator", "gaussian"), "hadamard"),
