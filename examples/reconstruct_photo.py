@@ -26,7 +26,7 @@ def by_hand(size: int) -> float:
     key = jax.random.key(0)
     measure = operators.subsampled_hadamard(key, image.size // 4, shape)
     synthesize = operators.wavelet(shape, "sym4", 3).H
-    family = problems.image(image, measure, prior=synthesize, noise_db=40.0)
+    family = problems.images(image, measure, prior=synthesize, snr_db=40.0)
     problem = family.sample(jax.random.key(1))
     # the averages, in the top left corner, are not sparse: leave them free
     penalty = jnp.full(shape, 0.05).at[: shape[0] // 8, : shape[1] // 8].set(0)
@@ -42,12 +42,14 @@ def many_noises(size: int, num_trials: int = 5) -> jax.Array:
     image = jnp.asarray(data.image("camera", size=size))
     shape = image.shape
     measure = operators.convolution(jnp.full((5, 5), 1 / 25), shape)
-    family = problems.image(image, measure, noise_db=30.0)
+    family = problems.images(image, measure, snr_db=30.0)
     batch = family.batch(jax.random.split(jax.random.key(2), num_trials))
     solver = ji.solvers.fista(prox=ji.prox.tv(1e-3, num_steps=10))
 
     def decode(problem: ji.Problem) -> jax.Array:
-        solution = ji.solve(solver, problem, family.initial(), tol=1e-4, max_steps=100)
+        solution = ji.solve(
+            solver, problem, family.initial(jax.random.key(0)), tol=1e-4, max_steps=100
+        )
         return ji.metrics.psnr(solution.x, problem.truth.x)
 
     scores = jax.jit(jax.vmap(decode, in_axes=(family.axes,)))(batch)

@@ -123,7 +123,37 @@ def _patches() -> Any:
     return ji.problems.patches(images, 4, operator, dictionary, snr_db=20)
 
 
+def _fixed_generator() -> Any:
+    prior = ji.generators.relu(jax.random.key(6), (3, 12, 16), dtype=floats())
+    return ji.problems.generative(
+        generator=prior, num_measurements=14, active_measurements=10, noise_std=0.1, dtype=floats()
+    )
+
+
+def _own_arrays() -> Any:
+    signals = normal(jax.random.key(7), (5, 24))
+    return ji.problems.from_arrays(_shared_operator(), signals, noise_std=0.1)
+
+
+def _crops() -> Any:
+    return ji.problems.images(
+        normal(jax.random.key(8), (2, 6, 7)), O.identity((4, 5)), noise_std=0.1
+    )
+
+
+def _small_gaussian(key: Array) -> Any:
+    return O.gaussian(key, 10, (4, 5), dtype=floats())
+
+
+def _crops_and_operators() -> Any:
+    return ji.problems.images(normal(jax.random.key(8), (2, 6, 7)), _small_gaussian, noise_std=0.1)
+
+
 FAMILIES = [
+    FamilyCase("generator", _fixed_generator, lambda problem: jnp.asarray(0.1**2 * 10)),
+    FamilyCase("from_arrays", _own_arrays, lambda problem: jnp.asarray(0.1**2 * 12)),
+    FamilyCase("images", _crops, lambda problem: jnp.asarray(0.1**2 * 20)),
+    FamilyCase("images-operators", _crops_and_operators, lambda problem: jnp.asarray(0.1**2 * 10)),
     FamilyCase(
         "generative",
         lambda: ji.problems.generative((3, 12, 16), 10, noise_std=0.1, dtype=floats()),

@@ -144,10 +144,11 @@ PROBLEMS = [
         "problems.dct_dictionary",
         lambda: {"block_shape": 4, "num_frequencies": 5, "dtype": floats()},
     ),
+    row("problems.from_arrays", lambda: {"operator": A(), "x": ones(4, 10)}),
     row("problems.generative", lambda: {"widths": (3, 8, 9), "num_measurements": 6}),
     row(
-        "problems.image",
-        lambda: {"image": IMAGE, "operator": ji.operators.identity((8, 8)), "noise_db": 20.0},
+        "problems.images",
+        lambda: {"images": IMAGE, "operator": ji.operators.identity((8, 8)), "snr_db": 20.0},
     ),
     row(
         "problems.jacobian",

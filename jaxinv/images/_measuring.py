@@ -237,7 +237,7 @@ def measure(
     signal: Array, operator: LinearOperator, noise: Noise, key: Array, prior: Any = None
 ) -> tuple[Problem, Array]:
     """Return the problem without its truth, and σ√m."""
-    family = problems.image(signal, operator, noise_db=noise.db, noise_std=noise.std, prior=prior)
+    family = problems.images(signal, operator, snr_db=noise.db, noise_std=noise.std, prior=prior)
     problem = family.sample(key)._replace(truth=None)
     if noise.db is not None:
         # the energy of the noisy measurements is that of the signal and of the noise

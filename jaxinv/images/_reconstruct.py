@@ -116,7 +116,7 @@ def reconstruct(
     ‖A x − y‖ <= σ √m, the size of the noise (discrepancy principle; the noise level is known);
     without noise it ends at a threshold of 0.001 of the range, close to basis pursuit. Color
     images are measured and reconstructed by channel, with one operator. For your own
-    operators, priors and stopping rules use ``problems.image`` with ``solve``.
+    operators, priors and stopping rules use ``problems.images`` with ``solve``.
 
     .. math:: \hat x = G_{\hat\theta}(z), \qquad
         \hat\theta \approx \arg\min_\theta \tfrac12 \|A\, G_\theta(z) - y\|^2

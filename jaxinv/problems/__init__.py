@@ -1,14 +1,15 @@
 """Problems and the families that draw them."""
 
+from ._arrays import from_arrays as from_arrays
 from ._blocks import dct_dictionary as dct_dictionary
 from ._blocks import join_blocks as join_blocks
 from ._blocks import split_blocks as split_blocks
+from ._family import Family as Family
 from ._generative import generative as generative
-from ._image import image as image
+from ._images import images as images
 from ._patches import PatchFamily as PatchFamily
 from ._patches import PatchMeasurement as PatchMeasurement
 from ._patches import patches as patches
-from ._problem import Family as Family
 from ._problem import Problem as Problem
 from ._problem import Truth as Truth
 from ._problem import jacobian as jacobian

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -14,7 +13,9 @@ from jax import Array
 from jaxinv._core import checks, numerics, pytree, replace, static
 from jaxinv.operators import LinearOperator, dense, identity
 from jaxinv.problems._blocks import block_sides
-from jaxinv.problems._padding import key_batch, num_starts, require_scalars
+from jaxinv.problems._crops import Crops, packed
+from jaxinv.problems._family import Family
+from jaxinv.problems._padding import num_starts, require_scalars
 from jaxinv.problems._problem import Problem, Truth
 
 _PROBLEM, _SCALE = 0, 1  # streams of keys
@@ -22,7 +23,6 @@ _SCALE_SAMPLES = 4096
 _SCALARS = ("scale", "snr_db", "noise_std")
 _EXACT = 1e-4  # relative error up to which a dictionary reproduces every patch
 _NORMALIZATIONS = ("images", "patch")
-_LARGEST = np.iinfo(np.int32).max
 
 
 class PatchMeasurement(NamedTuple):
@@ -40,12 +40,11 @@ class PatchMeasurement(NamedTuple):
 
 
 @pytree
-class PatchFamily:
+class PatchFamily(Family):
     """Random patches of images, measured; see ``patches``.
 
     Attributes:
-        pixels: all images one after the other; with ``first`` (where each begins), ``widths``,
-            ``columns`` (places along a row) and ``ends`` (places up to its end).
+        crops: the images, all places of a patch being equally likely.
         operator: A = Φ D, from codes to measurements; that of all problems.
         measurement: Φ, from patches (p,) to measurements; None: the identity.
         dictionary: D, from codes to patches; None: the identity.
@@ -53,11 +52,7 @@ class PatchFamily:
         scale: number by which patches are multiplied.
     """
 
-    pixels: Array
-    first: Array
-    widths: Array
-    columns: Array
-    ends: Array
+    crops: Crops
     operator: LinearOperator
     measurement: LinearOperator | None
     dictionary: LinearOperator | None
@@ -65,9 +60,13 @@ class PatchFamily:
     scale: Any
     snr_db: Any
     noise_std: Any
-    patch_shape: tuple[int, int] = static()
     remove_mean: bool = static()
     normalize: str = static()
+
+    @property
+    def patch_shape(self) -> tuple[int, ...]:
+        """(height, width) of patches."""
+        return self.crops.shape
 
     @property
     def axes(self) -> Problem:
@@ -82,7 +81,7 @@ class PatchFamily:
 
     def draw(self, key: Any) -> Array:
         """Draw a patch as it is in its image, ``patch_shape``; every place is equally likely."""
-        return _drawn(self, checks.key("draw", key))
+        return self.crops.draw(checks.key("draw", key))
 
     def measure(self, patch: Any, key: Any = None) -> PatchMeasurement:
         """Make the problem of a given patch, with the noise of a key, or none.
@@ -98,7 +97,7 @@ class PatchFamily:
         Raises:
             ValueError: a patch of another shape.
         """
-        patch = checks.array("measure", "patch", patch).astype(self.pixels.dtype)
+        patch = checks.array("measure", "patch", patch).astype(self.crops.pixels.dtype)
         checks.shape_is("measure", "patch", patch, self.patch_shape)
         key = None if key is None else checks.key("measure", key)
         require_scalars(self, *_SCALARS)
@@ -123,11 +122,7 @@ class PatchFamily:
         shape = self.operator.in_shape
         if num_restarts is not None:
             shape = (num_starts(num_restarts), *shape)
-        return jnp.zeros(shape, self.pixels.dtype)
-
-    def batch(self, keys: Any) -> Problem:
-        """Draw one problem per key: ``vmap`` of ``sample`` with the right ``out_axes``."""
-        return jax.vmap(self.sample, out_axes=self.axes)(key_batch("batch", keys))
+        return jnp.zeros(shape, self.crops.pixels.dtype)
 
     @property
     def _codes_known(self) -> bool:
@@ -148,17 +143,6 @@ class PatchFamily:
 
 
 # outside jit too, each is one program
-@partial(jax.jit, inline=True)
-def _drawn(family: PatchFamily, key: Array) -> Array:
-    place = jax.random.randint(key, (), 0, family.ends[-1])
-    image = jnp.searchsorted(family.ends, place, side="right")
-    before = jnp.where(image > 0, family.ends[image - 1], 0)
-    row, column = jnp.divmod(place - before, family.columns[image])
-    rows, columns = (jnp.arange(side) for side in family.patch_shape)
-    places = (row + rows)[:, None] * family.widths[image] + column + columns
-    return family.pixels[family.first[image] + places]
-
-
 @partial(jax.jit, inline=True)
 def _sampled(family: PatchFamily, key: Array) -> tuple[Array, ...]:
     place_key, noise_key = jax.random.split(jax.random.fold_in(key, _PROBLEM))
@@ -274,8 +258,8 @@ def patches(
     """
     where = "patches"
     sides = block_sides(where, patch_shape, "patch_shape")
-    packed = _pack(where, images, sides)
-    dtype, size = packed[0].dtype, sides[0] * sides[1]
+    crops = packed(where, images, sides, real=True)
+    dtype, size = crops.pixels.dtype, sides[0] * sides[1]
     if snr_db is not None and noise_std is not None:
         checks.fail(where, "snr_db and noise_std", "not both be set", f"{snr_db}, {noise_std}")
     if snr_db is not None:
@@ -287,7 +271,7 @@ def patches(
     dictionary = _dictionary(where, dictionary, size)
     analysis = None if dictionary is None else _analysis(dictionary, size, remove_mean)
     family = PatchFamily(
-        *packed,
+        crops=crops,
         operator=_composed(operator, dictionary, size),
         measurement=operator,
         dictionary=dictionary,
@@ -295,47 +279,10 @@ def patches(
         scale=1.0 if scale is None else checks.positive(where, "scale", scale),
         snr_db=snr_db,
         noise_std=noise_std,
-        patch_shape=sides,
         remove_mean=remove_mean,
         normalize=checks.choice(where, "normalize", normalize, _NORMALIZATIONS),
     )
     return family if scale is not None else _scaled(where, family)
-
-
-def _pack(where: str, images: Any, sides: tuple[int, int]) -> tuple[Array, ...]:
-    """Return all pixels in one row, and where each image and its patches are."""
-    if isinstance(getattr(images, "shape", None), tuple):
-        images = checks.array(where, "images", images)
-        if images.ndim not in (2, 3):
-            checks.fail(where, "images", "have shape (h, w) or (N, h, w)", images)
-        images = [images] if images.ndim == 2 else images
-    elif not isinstance(images, Sequence) or isinstance(images, str):
-        checks.fail_type(where, "images", "be an array or a sequence of arrays", images)
-    if len(images) == 0:
-        checks.fail(where, "images", "hold at least one image", "none")
-    flat, shapes = [], []
-    for index, image in enumerate(images):
-        name = f"images[{index}]"
-        image = checks.array(where, name, image)
-        if image.ndim != 2:
-            hint = "Use data.image(..., gray=True), or one channel at a time."
-            checks.fail(where, name, "have shape (h, w)", image, hint)
-        if image.shape[0] < sides[0] or image.shape[1] < sides[1]:
-            checks.fail(where, name, f"be at least as large as a patch, {sides}", image)
-        if jnp.iscomplexobj(image):
-            checks.fail(where, name, "be real", image)
-        checks.finite(where, name, image)
-        flat.append(image.reshape(-1))
-        shapes.append(image.shape)
-    heights, widths = np.asarray(shapes, np.int64).T
-    columns = widths - sides[1] + 1
-    ends = np.cumsum((heights - sides[0] + 1) * columns)
-    first = np.cumsum(heights * widths) - heights * widths
-    total = int((heights * widths).sum())
-    if total > _LARGEST:
-        checks.fail(where, "images", f"have at most {_LARGEST} pixels", f"{total}")
-    places = (jnp.asarray(value, jnp.int32) for value in (first, widths, columns, ends))
-    return (jnp.concatenate(flat), *places)
 
 
 def _linear(where: str, argument: str, value: Any, fits: Any, expected: str) -> Any:

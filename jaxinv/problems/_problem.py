@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -135,28 +135,3 @@ def _unknown(where: str, problem: Any, u: Any) -> Any:
     if not callable(problem.operator):
         checks.fail_type(where, "problem.operator", "be an operator", problem.operator)
     return checks.array(where, "u", u) if isinstance(u, list) else checks.arrays(where, "u", u)
-
-
-class Family(Protocol):
-    """A distribution over problems: a pytree whose arrays are arguments, never constants.
-
-    ``axes`` is a Problem prefix of 0 and None that says which parts differ between trials, for
-    ``jax.vmap``'s ``in_axes`` and ``out_axes``: a shared operator is not copied per trial.
-    """
-
-    @property
-    def axes(self) -> Problem:
-        """Problem prefix of 0 and None."""
-        ...
-
-    def sample(self, key: Any) -> Problem:
-        """Draw one problem."""
-        ...
-
-    def initial(self, key: Any) -> Any:
-        """Draw a start for the unknown."""
-        ...
-
-    def batch(self, keys: Any) -> Problem:
-        """Draw one problem per key."""
-        ...

@@ -12,10 +12,10 @@ from jax import Array
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.operators import LinearOperator, Operator
 from jaxinv.operators._dense import Dense
+from jaxinv.problems._family import Family
 from jaxinv.problems._padding import (
     active_mask,
     active_size,
-    key_batch,
     masked,
     num_starts,
     require_scalars,
@@ -27,7 +27,7 @@ _SCALARS = ("sparsity", "num_nonzeros", "snr_db", "condition_number", "active_me
 
 
 @pytree
-class SparseFamily:
+class SparseFamily(Family):
     """Random sparse recovery problems; see ``sparse``."""
 
     operator: LinearOperator | None
@@ -61,10 +61,6 @@ class SparseFamily:
         if num_restarts is not None:
             shape = (num_starts(num_restarts), *shape)
         return jnp.zeros(shape, self.dtype)
-
-    def batch(self, keys: Any) -> Problem:
-        """Draw one problem per key: ``vmap`` of ``sample`` with the right ``out_axes``."""
-        return jax.vmap(self.sample, out_axes=self.axes)(key_batch("batch", keys))
 
     def _rows(self) -> tuple[Array | None, Any]:
         """Return which measurements are in use, and how many."""

@@ -46,7 +46,7 @@ def recover(
     }
 
 
-def family(hidden: tuple[int, ...], largest_k: int, dtype: Any, **noise: Any) -> GenerativeFamily:
+def family(hidden: tuple[int, ...], largest_k: int, dtype: Any, **noise: Any) -> Any:
     """Return the family padded to ``largest_k`` latents."""
     return generative((largest_k, *hidden), NUM_MEASUREMENTS, dtype=dtype, **noise)
 

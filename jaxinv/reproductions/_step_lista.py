@@ -13,7 +13,7 @@ from jax import Array, lax
 
 from jaxinv._core import pytree
 from jaxinv.operators._dense import Dense
-from jaxinv.problems import Problem
+from jaxinv.problems import Family, Problem
 from jaxinv.prox._entrywise import Soft
 from jaxinv.reproductions._registry import Settings, trials
 from jaxinv.reproductions._unfolded import Counter
@@ -48,7 +48,7 @@ class Study(NamedTuple):
 
 
 @pytree
-class Codes:
+class Codes(Family):
     """Problems y = D z / ‖Dᵀ D z‖_∞ of dense Gaussian z: the largest useful penalty is 1."""
 
     operator: Dense
@@ -65,9 +65,6 @@ class Codes:
     def initial(self, key: Any) -> Array:
         del key
         return jnp.zeros(self.operator.in_shape, self.operator.matrix.dtype)
-
-    def batch(self, keys: Any) -> Problem:
-        return jax.vmap(self.sample, out_axes=self.axes)(keys)
 
 
 @pytree

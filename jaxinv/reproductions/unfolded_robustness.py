@@ -10,7 +10,7 @@ from typing import Any
 import jax
 
 from jaxinv._core import pytree
-from jaxinv.problems import Problem
+from jaxinv.problems import Family, Problem
 from jaxinv.problems._sparse import SparseFamily
 from jaxinv.reproductions._registry import (
     Claim,
@@ -38,7 +38,7 @@ _ROUNDING = 1e-6  # dB
 
 
 @pytree
-class Scaled:
+class Scaled(Family):
     """A family whose signals and noise are those of another, times a number."""
 
     family: SparseFamily
@@ -59,9 +59,6 @@ class Scaled:
 
     def initial(self, key: Any, num_restarts: int | None = None) -> Any:
         return self.family.initial(key, num_restarts)
-
-    def batch(self, keys: Any) -> Problem:
-        return jax.vmap(self.sample, out_axes=self.axes)(keys)
 
 
 def _robustness(names: Sequence[str], study: Study, settings: Settings) -> Outcome:

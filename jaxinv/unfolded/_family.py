@@ -8,6 +8,7 @@ import jax
 
 from jaxinv._core import checks
 from jaxinv.problems import Problem
+from jaxinv.problems._family import require_family
 from jaxinv.solvers import Layers
 from jaxinv.solvers._same_model import same_model
 
@@ -21,9 +22,7 @@ def check_family(where: str, layers: Layers, family: Any, *, truth: bool) -> Non
         family: where problems come from.
         truth: whether the problems must hold their truth.
     """
-    if not all(hasattr(family, name) for name in ("sample", "batch", "axes")):
-        hint = "Make one with jaxinv.problems, such as problems.sparse(operator=A)."
-        checks.fail_type(where, "family", "be a family of problems", family, hint)
+    require_family(where, family)
     drawn = jax.eval_shape(family.sample, jax.random.key(0))
     if truth and drawn.truth is None:
         hint = 'Use loss="lasso", or a function of u and the problem.'

@@ -76,7 +76,8 @@ def test_measurements_are_the_operator_on_the_signal_plus_noise(case):
 def test_noise_has_its_level(case):
     problems = drawn(case)
     axes = case.make().axes
-    energy = np.sum(np.square(np.asarray(problems.truth.noise, np.float64)), axis=-1)
+    energy = np.square(np.asarray(problems.truth.noise, np.float64))
+    energy = energy.reshape(NUM_TRIALS, -1).sum(axis=1)
     expected = jax.jit(jax.vmap(case.noise, in_axes=(axes,)))(problems)
     expected = np.broadcast_to(np.asarray(expected, np.float64), energy.shape)
     kept = expected > 0  # a signal without any entry has no noise
@@ -109,7 +110,7 @@ def test_axes_serve_vmap_in_and_out(case):
         assert (a.shape, a.dtype) == (b.shape, b.dtype)
     loss = jax.jit(jax.vmap(lambda problem, u: problem.loss(u), in_axes=(family.axes, 0)))
     losses = loss(problems, problems.truth.u)
-    noise = 0.5 * np.sum(np.square(np.asarray(problems.truth.noise)), axis=-1)
+    noise = 0.5 * np.square(np.asarray(problems.truth.noise)).reshape(NUM_TRIALS, -1).sum(axis=1)
     np.testing.assert_allclose(losses, noise, rtol=1e-3, atol=1e-9)
 
 

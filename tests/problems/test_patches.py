@@ -157,7 +157,7 @@ def test_measuring_all_blocks_of_an_image():
     ("arguments", "options", "message"),
     [
         ((np.ones((8, 8, 3)),), {}, r"images\[0\] must be at least as large|have shape \(h, w\)"),
-        ((np.ones((4, 9)), 8), {}, r"images\[0\] must be at least as large as a patch"),
+        ((np.ones((4, 9)), 8), {}, r"images\[0\] must be at least as large as a crop"),
         ((np.ones((9, 9)), 8), {}, "images must vary within patches"),
         (([],), {}, "images must hold at least one image"),
         (("camera",), {}, "images must be an array"),

@@ -17,7 +17,7 @@ FAMILY = ji.problems.sparse(
 
 
 @ji.pytree
-class InDictionary:
+class InDictionary(ji.problems.Family):
     """Signals of a family, seen through a dictionary."""
 
     family: object
@@ -29,9 +29,6 @@ class InDictionary:
 
     def sample(self, key):
         return self.family.sample(key)._replace(prior=self.dictionary)
-
-    def batch(self, keys):
-        return jax.vmap(self.sample, out_axes=self.axes)(keys)
 
 
 def turned():

@@ -1,0 +1,119 @@
+"""A family of one's own signals, with simulated or given measurements."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jaxinv._core import checks, pytree
+from jaxinv.operators import Operator
+from jaxinv.problems._family import Family
+from jaxinv.problems._padding import num_starts
+from jaxinv.problems._problem import Problem, Truth
+from jaxinv.problems._simulate import checked_noise, measured_entries, simulate
+
+
+@pytree
+class ArraysFamily(Family):
+    """Measurements of given signals; see ``from_arrays``."""
+
+    operator: Operator
+    x: Array
+    y: Any
+    noise_std: Any
+    snr_db: Any
+    measured: Any
+
+    @property
+    def axes(self) -> Problem:
+        """All trials share the operator."""
+        return Problem(operator=None, y=0, prior=None, truth=0)
+
+    def sample(self, key: Any) -> Problem:
+        """Draw one of the signals, with its measurements; each is equally likely."""
+        y, truth = _drawn(self, checks.key("sample", key))
+        return Problem(self.operator, y, None, truth)
+
+    def initial(self, key: Any, num_restarts: int | None = None) -> Array:
+        """Return zeros of the shape of a signal; the key is not used."""
+        checks.key("initial", key)
+        shape = self.x.shape[1:]
+        if num_restarts is not None:
+            shape = (num_starts(num_restarts), *shape)
+        return jnp.zeros(shape, self.x.dtype)
+
+
+@partial(jax.jit, inline=True)  # outside jit too, all of it is one program
+def _drawn(family: ArraysFamily, key: Array) -> tuple[Array, Truth]:
+    index_key, noise_key = jax.random.split(key)
+    index = jax.random.randint(index_key, (), 0, len(family.x))
+    x = family.x[index]
+    if family.y is not None:
+        return family.y[index], Truth(x, x)
+    levels = (family.noise_std, family.snr_db)
+    y, noise = simulate(family.operator, x, noise_key, family.measured, levels)
+    return y, Truth(x, x, noise)
+
+
+def from_arrays(
+    operator: Any, x: Any, y: Any = None, *, noise_std: Any = None, snr_db: Any = None
+) -> ArraysFamily:
+    r"""Make a family of your own signals.
+
+    .. math:: y = A x_i + \eta, \qquad i \text{ uniform}
+
+    To train, tune and score on data that no family of this library draws. Trials share the
+    operator; the signals are leaves of the family, held once.
+
+    Args:
+        operator: A, any operator of ``jaxinv.operators``; ``operators.dense`` wraps a matrix.
+        x: the signals, shape (N, *operator.in_shape).
+        y: their measurements, shape (N, *operator.out_shape); None: they are simulated.
+        noise_std: σ >= 0 of simulated noise; complex measurements get E|η_i|² = σ². None: none.
+        snr_db: 10 log₁₀(‖A x‖² / (m σ²)) of each signal, in place of ``noise_std``.
+
+    Returns:
+        A family with ``sample(key)``, ``initial(key)`` (zero), ``batch(keys)`` and ``axes``.
+        The truth's ``noise`` is None where y is given.
+
+    Raises:
+        ValueError: other shapes, NaN or infinity, noise for measurements that are given.
+
+    Cost: a simulated draw takes one product with A.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, jaxinv as ji
+        >>> A = ji.operators.gaussian(jax.random.key(0), 6, 8)
+        >>> family = from_arrays(A, jnp.eye(8), noise_std=0.1)
+        >>> family.batch(jax.random.split(jax.random.key(1), 20)).y.shape
+        (20, 6)
+    """
+    where = "from_arrays"
+    if not isinstance(operator, Operator):
+        hint = "Wrap a matrix with operators.dense, a function with operators.from_function."
+        checks.fail_type(where, "operator", "be an operator", operator, hint)
+    x = _batch(where, "x", x, operator.in_shape)
+    noise_std, snr_db = checked_noise(where, noise_std, snr_db)
+    if y is None:
+        measured = jax.jit(measured_entries)(operator, x[0])
+        return ArraysFamily(operator, x, None, noise_std, snr_db, measured)
+    y = _batch(where, "y", y, operator.out_shape)
+    if len(y) != len(x):
+        checks.fail(where, "y", f"hold the measurements of {len(x)} signals", y)
+    if snr_db is not None or (checks.is_concrete(noise_std) and noise_std):
+        got = f"{noise_std if snr_db is None else snr_db}"
+        checks.fail(where, "noise_std and snr_db", "be None: y is given", got)
+    return ArraysFamily(operator, x, y, 0.0, None, None)
+
+
+def _batch(where: str, argument: str, value: Any, shape: tuple[int, ...]) -> Array:
+    value = checks.array(where, argument, value)
+    if value.shape[1:] != tuple(shape) or value.ndim != len(shape) + 1 or not len(value):
+        expected = f"have shape (N, {', '.join(map(str, shape))})"
+        checks.fail(where, argument, expected, value, "The first axis counts the signals.")
+    checks.finite(where, argument, value)
+    return value
