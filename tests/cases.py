@@ -368,3 +368,30 @@ SOLVERS = [
         unit=PENALTY,
     ),
 ]
+
+
+# ---------------------------------------------------------------------------------- samplers
+
+
+class SamplerCase(NamedTuple):
+    """One sampler: ``make(value)`` sets its step, for a posterior of noise 1 of two latents.
+
+    ``values`` are two values of that step; with the first, the covariance of 64 chains of 2000
+    steps is right within ``accuracy``.
+    """
+
+    name: str
+    make: Callable[[Any], ji.samplers.Sampler]
+    values: tuple[float, float]
+    accuracy: float = 0.05
+
+
+SAMPLERS = [
+    SamplerCase("langevin", lambda step: ji.samplers.langevin(step, 1.0), (0.3, 0.1)),
+    SamplerCase(
+        "langevin-unadjusted",
+        lambda step: ji.samplers.langevin(step, 1.0, adjust=False),
+        (0.03, 0.1),
+        accuracy=0.08,
+    ),
+]

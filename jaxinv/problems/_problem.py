@@ -63,8 +63,8 @@ class Problem(NamedTuple):
 
         Args:
             u: the unknown, a tree of real arrays.
-            noise_std: σ > 0 of the Gaussian noise of each measurement; of complex ones, that of
-                their real and of their imaginary part.
+            noise_std: σ > 0 of the Gaussian noise of each measurement; for complex ones
+                E|η_i|² = σ², as the families draw it, so that the loss counts twice.
 
         Raises:
             TypeError: a prior without an ``energy(u)``: it is no distribution of the unknown.
@@ -86,7 +86,8 @@ class Problem(NamedTuple):
             checks.fail("log_density", "problem.prior.energy", "return one real number", value)
         residual = self.residual(u)
         noise_std = jnp.asarray(noise_std).astype(numerics.real_dtype(residual.dtype))
-        return -0.5 * numerics.sum_squares(residual / noise_std) - value
+        share = 1.0 if jnp.iscomplexobj(residual) else 0.5
+        return -share * numerics.sum_squares(residual / noise_std) - value
 
 
 def loss_and_gradient(problem: Problem, u: Any) -> tuple[Array, Any]:

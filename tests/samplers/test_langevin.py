@@ -202,6 +202,18 @@ def test_a_density_for_other_libraries(tree):
     np.testing.assert_allclose(tree.log_density(u, 0.3), expected, rtol=1e-5)
 
 
+def test_complex_noise_has_its_level_in_both_parts_together():
+    """The density is that of the 2m real measurements, each with half of the variance."""
+    G = ji.generators.from_function(jnp.multiply, jnp.ones(3, DTYPE), in_shape=3)
+    matrix = normal(1, (5, 3)) + 1j * normal(2, (5, 3))
+    y = normal(3, (5,)) + 1j * normal(4, (5,))
+    z = normal(5, (3,))
+    whole = ji.Problem(ji.operators.dense(matrix), y, G).log_density(z, 0.3)
+    rows, data = (jnp.concatenate([jnp.real(v), jnp.imag(v)]) for v in (matrix, y))
+    real = ji.Problem(ji.operators.dense(rows), data, G).log_density(z, 0.3 / np.sqrt(2))
+    np.testing.assert_allclose(whole, real, rtol=1e-5)
+
+
 @ji.pytree
 class Wide(ji.generators.Generator):
     """A generator whose energy is one number per latent."""
