@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from . import generators as generators
     from . import images as images
     from . import metrics as metrics
+    from . import misfits as misfits
     from . import ntk as ntk
     from . import operators as operators
     from . import problems as problems
@@ -42,8 +43,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _NAMESPACES = (
-    "data", "denoisers", "generators", "images", "metrics", "ntk", "operators", "problems", "prox",
-    "samplers", "shrinkage", "solvers", "sweeps", "theory", "unfolded", "untrained", "viz",
+    "data", "denoisers", "generators", "images", "metrics", "misfits", "ntk", "operators",
+    "problems", "prox", "samplers", "shrinkage", "solvers", "sweeps", "theory", "unfolded",
+    "untrained", "viz",
 )  # fmt: skip
 _NAMES = {
     "Layers": "solvers",

@@ -190,6 +190,51 @@ FAMILIES = [
 ]
 
 
+# ----------------------------------------------------------------------------------- misfits
+
+
+class MisfitCase(NamedTuple):
+    """One misfit: its constructor, right arguments, and what it is of.
+
+    ``data`` are real numbers, labels or counts. ``curvature`` is "exact" where it is the second
+    derivative, "bound" where the quadratic that it makes lies above the misfit, and "piece" where
+    it is exact as long as the median block stays. ``is_smooth`` says whether it is bounded.
+    """
+
+    name: str
+    arguments: Callable[[], dict[str, Any]] = dict
+    data: str = "reals"
+    curvature: str = "exact"
+    is_smooth: bool = True
+
+    def make(self) -> Any:
+        """Return the misfit."""
+        return getattr(ji.misfits, self.name)(**self.arguments())
+
+    def measurements(self, key: Array, size: int) -> tuple[Array, Array]:
+        """Return measurements, and a prediction that has a misfit of order 1."""
+        y, prediction = normal(key, (2, size))
+        if self.data == "labels":
+            return jnp.where(y > 0, 1.0, -1.0).astype(y.dtype), prediction
+        if self.data == "counts":
+            return jnp.round(3 * jnp.abs(y)), 1 + jnp.abs(prediction)
+        return y, prediction
+
+
+MISFITS = [
+    MisfitCase("squared"),
+    MisfitCase("weighted", lambda: {"weights": 2.0}),
+    MisfitCase("huber", lambda: {"delta": 0.7}, curvature="bound"),
+    MisfitCase("absolute", lambda: {"weight": 1.5}, curvature="bound", is_smooth=False),
+    MisfitCase("student_t", lambda: {"noise_std": 0.5, "degrees": 2.0}, curvature="bound"),
+    MisfitCase("logistic", data="labels"),
+    MisfitCase(
+        "poisson", lambda: {"background": 0.5, "weight": 2.0}, data="counts", is_smooth=False
+    ),
+    MisfitCase("median_of_means", lambda: {"block_size": 6}, curvature="piece", is_smooth=False),
+]
+
+
 # ----------------------------------------------------------------------------------- solvers
 
 
@@ -197,7 +242,8 @@ class SolverCase(NamedTuple):
     """One solver: ``make(value)`` sets one of its leaves, on a problem of ``family``.
 
     ``values`` are two values of that leaf that converge; ``diverging`` makes one that does not,
-    and is None where every value is safe. ``unit`` is the unit of that leaf: the powers of the
+    and is None where every value is safe. ``misfits`` says which ones it takes: squares, smooth
+    ones (those of a bounded curvature), any. ``unit`` is the unit of that leaf: the powers of the
     unknown's unit and of the measurements' by which it grows with them.
     """
 
@@ -209,6 +255,7 @@ class SolverCase(NamedTuple):
     tol: float = 1e-5
     diverging: Callable[[], ji.solvers.Solver] | None = None
     unit: tuple[int, int] = (0, 0)
+    misfits: str = "squares"
 
     def value_in_units(self, operator: float, data: float) -> float:
         """Return the first value where A and y are multiplied, and u is by their ratio."""
@@ -245,6 +292,7 @@ SOLVERS = [
         _relu_family,
         diverging=lambda: ji.solvers.subgradient(1e4),
         unit=STEP,
+        misfits="any",
     ),
     SolverCase(
         "subgradient-stagnation",
@@ -252,6 +300,7 @@ SOLVERS = [
         (0.3, 0.15),
         _relu_family,
         unit=STEP,
+        misfits="any",
     ),
     SolverCase(
         "subgradient-incremental",
@@ -259,12 +308,14 @@ SOLVERS = [
         (0.3, 0.15),
         _relu_family,
         unit=STEP,
+        misfits="any",
     ),
     SolverCase(
         "levenberg_marquardt",
         lambda damping: ji.solvers.levenberg_marquardt(damping=damping),
         (1e-2, 1e-1),
         _relu_family,
+        misfits="any",
     ),
     SolverCase(
         "levenberg_marquardt-restarts",
@@ -272,6 +323,7 @@ SOLVERS = [
         (1e-2, 1e-1),
         _relu_family,
         num_restarts=2,
+        misfits="any",
     ),
     SolverCase(
         "gradient",
@@ -281,6 +333,7 @@ SOLVERS = [
         tol=1e-4,
         diverging=lambda: ji.solvers.gradient(optax.sgd(10.0)),
         unit=STEP,
+        misfits="any",
     ),
     SolverCase(
         "ista",
@@ -289,6 +342,7 @@ SOLVERS = [
         _sparse_family,
         diverging=lambda: ji.solvers.ista(10.0, 0.1),
         unit=PENALTY,
+        misfits="smooth",
     ),
     SolverCase(
         "iht",
@@ -359,6 +413,7 @@ SOLVERS = [
         _sparse_family,
         diverging=lambda: ji.solvers.fista(10.0, 0.1),
         unit=PENALTY,
+        misfits="smooth",
     ),
     SolverCase(
         "lasso",

@@ -8,13 +8,13 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import optax
-from cases import floats
+from cases import MISFITS, floats
 from fuzz_values import KEY, Row, row, unit_matrix
 
 import jaxinv as ji
 
 MODULES = (
-    "operators", "generators", "prox", "shrinkage", "problems", "solvers", "samplers",
+    "operators", "generators", "misfits", "prox", "shrinkage", "problems", "solvers", "samplers",
     "unfolded", "untrained", "ntk", "theory", "metrics",
 )  # fmt: skip
 
@@ -63,6 +63,7 @@ OPERATORS = [
     row("operators.measured_scale", lambda: {"operator": A(), "y": ones(6)}),
     row("operators.mri", lambda: {"mask": MASK}),
     row("operators.multicoil_mri", lambda: {"mask": MASK, "maps": ones(2, 8, 8)}),
+    row("operators.outer", lambda: {"n": 6}),
     row("operators.radial_lines", lambda: {"shape": (8, 8), "num_lines": 4}),
     row("operators.random_mask", lambda: {"key": KEY, "shape": (8,), "ratio": 0.5}),
     row("operators.root_sum_of_squares", lambda: {"x": ones(2, 4, 4)}, passes=("x",)),
@@ -260,4 +261,14 @@ SAMPLERS = [
     ),
 ]  # fmt: skip
 
-CORE: list[Row] = [*OPERATORS, *GENERATORS, *PROX, *PROBLEMS, *SOLVERS, *SAMPLERS]
+OF_MISFITS = [row(f"misfits.{case.name}", case.arguments) for case in MISFITS]
+
+CORE: list[Row] = [
+    *OPERATORS,
+    *OF_MISFITS,
+    *GENERATORS,
+    *PROX,
+    *PROBLEMS,
+    *SOLVERS,
+    *SAMPLERS,
+]

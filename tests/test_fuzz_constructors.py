@@ -12,12 +12,13 @@ import pytest
 from exported import exports
 from fuzz_cases import MODULES
 from fuzz_cases_theory import CONSTRUCTORS
-from fuzz_values import check, has_nan, replacements
+from fuzz_values import check, has_nan, parameters, replacements
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-QUICK = [subject for subject in CONSTRUCTORS if not subject.slow]
-SLOW = [subject for subject in CONSTRUCTORS if subject.slow]
+WITH_ARGUMENTS = [subject for subject in CONSTRUCTORS if parameters(subject)]
+QUICK = [subject for subject in WITH_ARGUMENTS if not subject.slow]
+SLOW = [subject for subject in WITH_ARGUMENTS if subject.slow]
 QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
@@ -73,6 +74,6 @@ def test_wrong_arguments_of_long_calls(subject):
 
 
 @pytest.mark.slow
-@named(CONSTRUCTORS)
+@named(WITH_ARGUMENTS)
 def test_many_wrong_arguments(subject):
     fuzz(subject, examples=4 if subject.slow else 25)

@@ -30,6 +30,7 @@ from ._mri import root_sum_of_squares as root_sum_of_squares
 from ._nonlinear import magnitude as magnitude
 from ._nonlinear import sign as sign
 from ._nonlinear import single_index as single_index
+from ._outer import outer as outer
 from ._resampling import downsample as downsample
 from ._sampling import random_mask as random_mask
 from ._sampling import variable_density_mask as variable_density_mask

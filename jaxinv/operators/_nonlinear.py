@@ -96,7 +96,7 @@ def sign(A: LinearOperator, dither: Any = None) -> Sign:
 
     sign(0) = 0, and sign(v) = v/|v| for complex v. Without dither the norm of x is lost. The
     derivative is 0 everywhere, so a gradient solver stays at its start on this model: fit the
-    linear part, for example ``Problem(op.linear, y)``, or give a solver a loss of its own.
+    linear part: ``Problem(op.linear, y, misfit=misfits.logistic())``.
 
     Args:
         A: a linear operator.

@@ -10,6 +10,10 @@ from jax import Array
 from jaxtyping import Float
 
 from jaxinv._core import checks, numerics
+from jaxinv.misfits._outer import Outer as OuterMisfit
+from jaxinv.misfits._squared import Squared
+from jaxinv.operators import identity
+from jaxinv.operators._outer import Outer
 
 
 class Truth(NamedTuple):
@@ -29,12 +33,14 @@ class Problem(NamedTuple):
         prior: a generator or operator that maps the unknown ``u`` to the signal, or None, when
             the unknown is the signal itself.
         truth: a ``Truth``, or None where it is not known (a real measurement).
+        misfit: one of ``jaxinv.misfits``, or None for half the sum of squares.
     """
 
     operator: Any
     y: Any
     prior: Any = None
     truth: Any = None
+    misfit: Any = None
 
     def signal(self, u: Any) -> Array:
         """Return the signal ``x`` that the unknown ``u`` stands for."""
@@ -49,8 +55,11 @@ class Problem(NamedTuple):
         return self.predict(u) - self.y
 
     def loss(self, u: Any) -> Array:
-        """Return the data misfit ½‖predict(u) − y‖²."""
-        return 0.5 * numerics.sum_squares(self.residual(u))
+        """Return the misfit of predict(u) and y: ½‖predict(u) − y‖², unless there is another."""
+        problem = by_vector(self)
+        if has_squares(problem):
+            return 0.5 * numerics.sum_squares(self.residual(u))
+        return problem.misfit._value(problem.predict(u), problem.y)
 
     def log_density(self, u: Any, noise_std: Any) -> Float[Array, ""]:
         r"""Return the log of the posterior density of the unknown, up to a constant.
@@ -84,10 +93,35 @@ class Problem(NamedTuple):
         value = jnp.asarray(energy(u))
         if value.shape != () or not jnp.issubdtype(value.dtype, jnp.floating):
             checks.fail("log_density", "problem.prior.energy", "return one real number", value)
+        if not has_squares(by_vector(self)):
+            hint = "Other misfits are no logarithms of a density."
+            checks.fail("log_density", "problem.misfit", "be squares", misfit_name(self), hint)
         residual = self.residual(u)
         noise_std = jnp.asarray(noise_std).astype(numerics.real_dtype(residual.dtype))
         share = 1.0 if jnp.iscomplexobj(residual) else 0.5
         return -share * numerics.sum_squares(residual / noise_std) - value
+
+
+def has_squares(problem: Problem) -> bool:
+    """Whether the misfit is half the sum of squares."""
+    return problem.misfit is None or isinstance(problem.misfit, Squared)
+
+
+def misfit_name(problem: Problem) -> str:
+    """Return the name of the misfit, for messages."""
+    problem = by_vector(problem)
+    return "squared" if problem.misfit is None else getattr(problem.misfit, "name", "no misfit")
+
+
+def by_vector(problem: Problem) -> Problem:
+    """Return the problem whose prediction is x in place of x xᵀ, where ``outer`` is the operator.
+
+    Squares of the matrix are a misfit of the vector that makes no matrix.
+    """
+    if not isinstance(problem.operator, Outer) or not has_squares(problem):
+        return problem
+    operator = identity(problem.operator.in_shape)
+    return problem._replace(operator=operator, misfit=OuterMisfit())
 
 
 def loss_and_gradient(problem: Problem, u: Any) -> tuple[Array, Any]:

@@ -57,6 +57,9 @@ class Solver:
     takes_trees: ClassVar[bool] = False
     """Whether the unknown may be any tree of arrays; else it is one array."""
 
+    misfits: ClassVar[str] = "squares"
+    """Which misfits it takes: "squares" only, "smooth" ones of bounded curvature, or "any"."""
+
     scalars: ClassVar[tuple[str, ...]] = ()
     """Names of the fields that hold one number; an array of them is one per trial of a vmap."""
 

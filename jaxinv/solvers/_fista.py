@@ -10,6 +10,7 @@ from jax import Array
 
 from jaxinv._core import checks, numerics, pytree, static, units
 from jaxinv.problems import Problem
+from jaxinv.problems._problem import has_squares
 from jaxinv.prox import Prox
 from jaxinv.solvers._base import Info, Solver
 from jaxinv.solvers._linearized import cotangent, gradient_scale, linear_model
@@ -38,6 +39,7 @@ class Fista(Solver):
 
     patience = 2000
     judged_by_error = True
+    misfits = "smooth"
     scalars = ("step_size",)
     units = units.table(
         step_size=units.STEP,
@@ -101,6 +103,10 @@ def _gradient_ahead(
         prediction_ahead, pullback = jax.vjp(problem.predict, ahead)
     else:
         prediction_ahead = prediction + weight * (prediction - state.previous_prediction)
+    if not has_squares(problem):
+        slope = problem.misfit.gradient(prediction_ahead, problem.y)
+        (gradient,) = pullback(cotangent(slope, prediction))
+        return prediction, problem.misfit._value(prediction, problem.y), jnp.conj(gradient)
     loss = 0.5 * numerics.sum_squares(prediction - problem.y)
     (gradient,) = pullback(cotangent(prediction_ahead - problem.y, prediction))
     return prediction, loss, jnp.conj(gradient)

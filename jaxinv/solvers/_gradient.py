@@ -46,6 +46,7 @@ class Gradient(Solver):
 
     units = units.table(scale=units.GRADIENT)
     takes_trees = True
+    misfits = "any"
     scales_unknown = False  # a transformation has steps, and keeps numbers, of units of its own
 
     def to_units(self, scale: Scale) -> Gradient:

@@ -33,6 +33,7 @@ class Ista(Solver):
 
     patience = 2000
     judged_by_error = True
+    misfits = "smooth"
     scalars = ("step_size",)
     units = units.table(step_size=units.STEP, u=units.UNKNOWN, scale=units.GRADIENT)
 

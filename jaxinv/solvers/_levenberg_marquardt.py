@@ -12,6 +12,7 @@ from jax.scipy.linalg import cho_factor, cho_solve
 
 from jaxinv._core import checks, numerics, pytree, static, units
 from jaxinv.problems import Problem, jacobian
+from jaxinv.problems._problem import has_squares
 from jaxinv.solvers._base import Info, Solver
 from jaxinv.solvers._factor import at_least_single
 from jaxinv.solvers._linearized import data_size
@@ -39,6 +40,7 @@ class LevenbergMarquardt(Solver):
 
     patience = 25
     takes_trees = True
+    misfits = "any"
     scalars = ("damping", "factor")
     units = units.table(u=units.UNKNOWN, size=units.DATA)
 
@@ -52,17 +54,13 @@ class LevenbergMarquardt(Solver):
     ) -> tuple[LevenbergMarquardtState, Info]:
         problem, u, restored = raveled(problem, state.u)
         u = _better_sign(problem, u) if self.negate else u
-        residual = problem.residual(u)
-        loss = 0.5 * numerics.sum_squares(residual)
-        gram, gradient, scale = _normal_equations(problem, u, residual)
+        size = state.size
+        loss, slack, (gram, gradient, scale) = _expansion(problem, u, size)
         columns = jnp.real(jnp.diagonal(gram))
         shift = state.damping * jnp.max(columns)
         damped = gram + shift * jnp.eye(u.size, dtype=gram.dtype)
         move, is_solved = _solved(at_least_single(damped), at_least_single(gradient))
         candidate = u - (move.astype(u.dtype) / scale).reshape(u.shape)
-        # near a solution a good step changes the loss by less than its rounding error
-        size = state.size
-        slack = 4 * jnp.finfo(loss.dtype).eps * size * numerics.safe_norm(residual)
         better = is_solved & (problem.loss(candidate) < loss + slack)
         factor = jnp.asarray(self.factor).astype(state.damping.dtype)
         damping = jnp.where(better, state.damping / factor, state.damping * factor)
@@ -71,6 +69,38 @@ class LevenbergMarquardt(Solver):
         error = jnp.max(slopes) / size
         following = jnp.where(better, candidate, u)
         return LevenbergMarquardtState(restored(following), damping, size), Info(loss, error)
+
+
+def _expansion(problem: Problem, u: Array, size: Array) -> tuple[Array, Array, Any]:
+    """Return the loss, its rounding error, and the normal equations, at ``u``.
+
+    Near a solution a good step changes the loss by less than its rounding error.
+    """
+    if not has_squares(problem):
+        return _expansion_of_misfit(problem, u)
+    residual = problem.residual(u)
+    loss = 0.5 * numerics.sum_squares(residual)
+    slack = 4 * jnp.finfo(loss.dtype).eps * size * numerics.safe_norm(residual)
+    return loss, slack, _normal_equations(problem, u, residual)
+
+
+def _expansion_of_misfit(problem: Problem, u: Array) -> tuple[Array, Array, Any]:
+    """Return the same of another misfit: JᵀHJ with its curvature H, and Jᵀ times its gradient."""
+    misfit, y, prediction = problem.misfit, problem.y, problem.predict(u)
+    loss, slope = misfit._value(prediction, y), misfit.gradient(prediction, y)
+    rounding = loss + numerics.safe_norm(prediction) * numerics.safe_norm(slope)
+    J = jacobian(problem, u).reshape(*prediction.shape, u.size)
+    scale = numerics.order(J)
+    J = J / scale
+
+    def curved(column: Array) -> Array:
+        return misfit.curvature(prediction, y, column)
+
+    HJ = jax.vmap(curved, in_axes=-1, out_axes=-1)(J).reshape(-1, u.size)
+    adjoint = jnp.conj(J.reshape(-1, u.size).T)
+    gram = jnp.real(numerics.matmul(adjoint, HJ))
+    gradient = jnp.real(numerics.matmul(adjoint, slope.reshape(-1)))
+    return loss, 4 * jnp.finfo(loss.dtype).eps * rounding, (gram, gradient, scale)
 
 
 def _normal_equations(problem: Problem, u: Array, residual: Array) -> tuple[Array, Array, Array]:
@@ -140,8 +170,9 @@ def levenberg_marquardt(
     Cost: a step takes one Jacobian (the model applied to k columns), m k² for the normal
         equations, k³/3 for Cholesky; m k numbers of memory.
 
-    Notes: the diagonal is damped by one number, not column by column: columns that padding
-        has set to zero then stay at zero.
+    Notes: with another misfit than squares the system is Jᵀ H J δ = Jᵀ g, of its gradient g and
+        curvature H (generalized Gauss-Newton). The diagonal is damped by one number, not column
+        by column: columns that padding has set to zero then stay at zero.
 
     Example:
         >>> import jax, jaxinv as ji

@@ -11,6 +11,7 @@ from jax import Array
 from jaxinv._core import numerics
 from jaxinv.operators import LinearOperator
 from jaxinv.problems import Problem
+from jaxinv.problems._problem import has_squares
 
 
 def linear_model(problem: Problem) -> LinearOperator | None:
@@ -42,6 +43,10 @@ def gradient_scale(problem: Problem, u: Any) -> Array:
     the prediction at ``u`` takes its place.
     """
     prediction, pullback = jax.vjp(problem.predict, u)
+    if not has_squares(problem):
+        typical = problem.misfit.typical_gradient(prediction, problem.y)
+        size = tree_norm(pullback(cotangent(typical, prediction))[0])
+        return jnp.where(size > 0, size, 1)
     held = jnp.where(jnp.any(problem.y != 0), problem.y, prediction)
     (gradient,) = pullback(cotangent(held, prediction))
     size = tree_norm(gradient)
@@ -50,6 +55,8 @@ def gradient_scale(problem: Problem, u: Any) -> Array:
 
 def data_size(problem: Problem, u: Any) -> Array:
     """Return ‖y‖; where y is 0 the norm of the prediction at ``u``, and 1 where that is 0 too."""
+    if not has_squares(problem):
+        return problem.misfit.size(problem.predict(u), problem.y)
     held = jnp.where(jnp.any(problem.y != 0), problem.y, problem.predict(u))
     size = numerics.safe_norm(held)
     return jnp.where(size > 0, size, 1)
@@ -70,9 +77,11 @@ def is_flat(problem: Problem, u: Any) -> Array:
     if linear_model(problem) is not None:
         return jnp.zeros((), bool)
     prediction, pullback = jax.vjp(problem.predict, u)
-    weights = probe(problem.y)
+    weights = probe(problem.y if has_squares(problem) else prediction)
     pulled = jax.tree.leaves(pullback(cotangent(weights, prediction))[0])
     still = jnp.all(jnp.stack([jnp.all(leaf == 0) for leaf in pulled]))
+    if not has_squares(problem):
+        return still & jnp.any(problem.misfit.gradient(prediction, problem.y) != 0)
     return still & jnp.any(prediction != problem.y)
 
 

@@ -12,10 +12,15 @@ import numpy as np
 from jax import Array, lax
 
 from jaxinv._core import Status, checks, describe, numerics
+from jaxinv.misfits._outer import Outer as OuterMisfit
+from jaxinv.operators import LinearOperator
+from jaxinv.operators._outer import Outer
 from jaxinv.operators._require import fail_function
 from jaxinv.problems import Problem
+from jaxinv.problems._problem import by_vector, has_squares
 from jaxinv.solvers._base import Solver
 from jaxinv.solvers._linearized import is_flat
+from jaxinv.solvers._misfit import check_misfit, half_square, in_domain
 from jaxinv.solvers._normalize import normalized
 from jaxinv.solvers._sharding import automatic
 
@@ -111,17 +116,21 @@ def _solve(solver: Solver, problem: Problem, u0: Any, tol: Any, max_steps: Any) 
     solver, problem, u0, _ = units
     solver = solver.prepare(problem)
     start_loss = solver.objective(problem, solver.one_start(u0))
-    ceiling = _GROWTH * jnp.maximum(start_loss, 0.5 * numerics.sum_squares(problem.y))
+    valid = valid & in_domain(problem, start_loss)
+    typical = half_square(problem, solver.one_start(u0))
+    ceiling = _GROWTH * jnp.maximum(start_loss, typical)
     broken = jnp.isnan(start_loss)  # by a NaN of the operator: a search of the largest misses it
     real = start_loss.dtype
     tol = jnp.asarray(tol, real)
+
+    by_error = solver.judged_by_error or not has_squares(problem)  # the least may be far from 0
 
     def body(carry: _Carry) -> _Carry:
         state, info = solver.step(problem, carry.state)
         loss, error = jnp.asarray(info.loss, real), jnp.asarray(info.error, real)
         progress = loss < (1 - _PROGRESS) * carry.best_loss
         closer = error < (1 - _CLOSER) * carry.best_error
-        moved = progress | closer if solver.judged_by_error else progress
+        moved = progress | closer if by_error else progress
         since = jnp.where(moved, 0, carry.since_progress + 1)
         # a NaN in u need not show in the loss, which is that of the point before
         finite = jnp.isfinite(loss) & jnp.isfinite(error) & _all_finite(state.u) & ~broken
@@ -281,7 +290,7 @@ def step_limit(where: str, argument: str, value: Any) -> int:
 def check_start(where: str, solver: Solver, problem: Any, u0: Any) -> tuple[Problem, Any]:
     """Return the problem and ``u0`` as arrays; raise for what can be seen to be wrong."""
     solver.check(where)
-    problem = check_problem(where, problem)
+    problem = check_problem(where, problem, solver.misfits, _name_of(solver))
     if isinstance(u0, list | tuple) and getattr(_first_map(problem), "in_shape", None) is not None:
         u0 = checks.array(where, "u0", u0)  # the unknown is one array, not a tree
     u0 = automatic(where, "u0", checks.arrays(where, "u0", u0))
@@ -291,7 +300,8 @@ def check_start(where: str, solver: Solver, problem: Any, u0: Any) -> tuple[Prob
         checks.fail(where, "u0", "be one array", got, hint)
     checks.finite(where, "u0", u0)
     if problem.prior is None and isinstance(u0, jax.Array):  # so that no state changes its type
-        u0 = u0.astype(jnp.result_type(u0, numerics.real_dtype(problem.y.dtype)))
+        dtype = jnp.result_type(*jax.tree.leaves(problem.y), u0)
+        u0 = u0.astype(jnp.result_type(u0, numerics.real_dtype(dtype)))
     start = solver.one_start(u0)
     _check_unknown(where, problem, start)
     _check_measurements(where, problem, jax.eval_shape(problem.predict, start))
@@ -304,8 +314,13 @@ def check_start(where: str, solver: Solver, problem: Any, u0: Any) -> tuple[Prob
     return problem, u0
 
 
-def check_problem(where: str, problem: Any) -> Problem:
-    """Return the problem with ``y`` as an array; its maps must be pytrees that can be called."""
+def check_problem(
+    where: str, problem: Any, taken: str = "squares", name: str | None = None
+) -> Problem:
+    """Return the problem with ``y`` as an array; its maps must be pytrees that can be called.
+
+    Its misfit must be one of those that are ``taken`` (``Solver.misfits``) by ``name``.
+    """
     if not isinstance(problem, Problem):
         checks.fail_type(where, "problem", "be a jaxinv.Problem", problem)
     operator, prior = problem.operator, problem.prior
@@ -315,9 +330,22 @@ def check_problem(where: str, problem: Any) -> Problem:
     if prior is not None and not _is_map(prior):
         hint = "Use generators.from_function for a function of (params, z)."
         checks.fail_type(where, "problem.prior", "be a generator or an operator", prior, hint)
-    y = checks.array(where, "problem.y", problem.y)
+    y = problem.y
+    if not isinstance(y, LinearOperator):
+        y = checks.array(where, "problem.y", y)
     checks.finite(where, "problem.y", y, "Remove or replace the broken measurements.")
-    return automatic(where, "problem", problem._replace(y=y))
+    if isinstance(operator, Outer):
+        shape = (*y.out_shape, *y.in_shape) if isinstance(y, LinearOperator) else y.shape
+        if tuple(shape) != operator.out_shape:
+            checks.fail(where, "problem.y", f"have shape {operator.out_shape}", f"{shape}")
+    problem = by_vector(problem._replace(y=y))
+    check_misfit(where, name or where, problem, taken)
+    return automatic(where, "problem", problem)
+
+
+def _name_of(solver: Any) -> str:
+    inner = getattr(solver, "solver", solver)
+    return f"solvers.{type(inner).__module__.rpartition('._')[2]}"
 
 
 def _is_map(value: Any) -> bool:
@@ -339,6 +367,8 @@ def _check_unknown(where: str, problem: Problem, start: Any) -> None:
 
 
 def _check_measurements(where: str, problem: Problem, expected: Any) -> None:
+    if isinstance(problem.misfit, OuterMisfit):
+        return  # held against a vector; its shape is that of ``outer``
     y, hint = problem.y, "That is what the operator returns."
     if y.shape[1:] == expected.shape:
         hint = "It holds a batch; use jax.vmap(..., in_axes=(None, family.axes, 0))."

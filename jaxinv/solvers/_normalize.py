@@ -10,6 +10,7 @@ from jax import Array, lax
 
 from jaxinv._core import numerics, units
 from jaxinv._core.units import Scale
+from jaxinv.misfits._outer import Outer
 from jaxinv.operators import LinearOperator
 from jaxinv.problems import Problem
 from jaxinv.solvers._base import Solver
@@ -61,19 +62,36 @@ def in_units(problem: Problem, point: Any, scales_unknown: bool = True) -> tuple
 
     The unknown keeps its unit where the model is not homogeneous, or where it has to.
     """
-    data = numerics.order(problem.y)
+    data, unit = _orders(problem, point)
     free = scales_unknown and is_homogeneous(problem)
     point = lax.stop_gradient(point)
-    factor = 1 / (_model_scale(problem, point) if free else data)
-    unknown = factor * data if free else jnp.ones_like(data)
+    factor = 1 / (_model_scale(problem, point) if free else unit)
+    unknown = factor * unit if free else jnp.ones_like(unit)
     scale = Scale(unknown, data)
     operator = problem.operator
     if isinstance(operator, LinearOperator):
         operator = factor * operator
     else:
         operator = Rescaled(factor, operator)
-    y = units.to_units(problem.y, units.DATA, scale)
-    return problem._replace(operator=operator, y=y), scale
+    if isinstance(problem.y, LinearOperator):
+        y = (1 / data) * problem.y
+    else:
+        y = units.to_units(problem.y, units.DATA, scale)
+    misfit = None if problem.misfit is None else problem.misfit.to_units(scale)
+    return problem._replace(operator=operator, y=y, misfit=misfit), scale
+
+
+def _orders(problem: Problem, point: Any) -> tuple[Array, Array]:
+    """Return the orders of y and of predictions; of a matrix that is held against a vector's
+    outer product a square, and its root."""
+    if not isinstance(problem.misfit, Outer):
+        data = numerics.order(problem.y)
+        return data, data
+    prediction = lax.stop_gradient(problem.predict(point))
+    matrix = problem.y
+    entries = matrix(probe(prediction)) if isinstance(matrix, LinearOperator) else matrix
+    root = numerics.power_of_two(jnp.sqrt(numerics.order(entries)))
+    return root * root, root
 
 
 def is_homogeneous(problem: Problem) -> bool:
@@ -86,5 +104,6 @@ def _model_scale(problem: Problem, u: Any) -> Array:
     """Return the order of J* w for a w of order 1: not of y, which trials do not share."""
     problem = lax.stop_gradient(problem._replace(truth=None))
     prediction, pullback = jax.vjp(problem.predict, u)
-    pulled = pullback(cotangent(probe(problem.y), prediction))[0]
+    held = prediction if isinstance(problem.misfit, Outer) else problem.y
+    pulled = pullback(cotangent(probe(held), prediction))[0]
     return numerics.order(*jax.tree.leaves(pulled))

@@ -13,6 +13,7 @@ from jaxinv.operators import LinearOperator
 from jaxinv.operators._base import Scaled
 from jaxinv.operators._dense import Dense
 from jaxinv.problems import Problem
+from jaxinv.problems._problem import has_squares
 from jaxinv.prox._base import penalty_weight
 from jaxinv.prox._entrywise import Soft
 from jaxinv.solvers._linearized import linear_model, squared_norm
@@ -82,6 +83,8 @@ def mapping_error(
 def safe_step(problem: Problem, u: Array) -> Array:
     """Return 1/‖J‖², slightly less: ``predict`` itself where it is linear, else at ``u``.
 
+    Divided by the largest curvature of the misfit, which is 1 for squares.
+
     The step is a constant for differentiation: power iteration stops by a test.
     """
     problem = lax.stop_gradient(problem._replace(truth=None))
@@ -90,5 +93,7 @@ def safe_step(problem: Problem, u: Array) -> Array:
         square = squared_norm(problem, u, tol=_NORM_TOL, max_steps=300)
     else:
         square = jnp.square(model.norm(tol=_NORM_TOL))
+    if not has_squares(problem):
+        square = square * jnp.asarray(problem.misfit.smoothness).astype(square.dtype)
     step_size = numerics.safe_divide(1.0, _MARGIN * square, default=1.0)
     return step_size.astype(numerics.real_dtype(u.dtype))

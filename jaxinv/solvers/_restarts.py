@@ -50,6 +50,11 @@ class Restarts(Solver):
         return self.solver.takes_trees
 
     @property
+    def misfits(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """As the solver which is restarted."""
+        return self.solver.misfits
+
+    @property
     def units(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
         """None where the solver which is restarted has none."""
         return None if self.solver.units is None else _UNITS

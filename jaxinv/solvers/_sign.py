@@ -12,6 +12,7 @@ from jax import Array
 
 from jaxinv._core import numerics
 from jaxinv.problems import Problem
+from jaxinv.problems._problem import has_squares
 from jaxinv.solvers._linearized import cotangent
 from jaxinv.solvers._piece import Piece, Tables, negated, tail
 
@@ -24,7 +25,7 @@ def better_sign_gradient(
     Three passes over the weights: forward at both points, backward at the one that is kept.
     With ``threshold``, ``u`` is kept while its loss is below.
     """
-    forward = partial(_forward, problem.predict, problem.y)
+    forward = partial(_forward, problem.predict, problem)
     flip, loss, gradient = _better(forward, u, -u, threshold)
     return jnp.where(flip, -u, u), loss, jnp.conj(gradient)
 
@@ -36,7 +37,7 @@ def better_sign_gradient_in_piece(
 
     The first two layers cost products with two (k, n_2) maps in place of their weights.
     """
-    forward = partial(_forward, partial(tail, problem), problem.y)
+    forward = partial(_forward, partial(tail, problem), problem)
     here = numerics.matmul(u, piece.map)
     there = here - numerics.matmul(u, table.product)
     flip, loss, slope = _better(forward, here, there, threshold)
@@ -49,7 +50,7 @@ def better_sign_gradient_in_piece(
 def gradient_in_piece(problem: Problem, piece: Piece, u: Array) -> tuple[Array, Array]:
     """Return the loss and gradient at ``u`` from its linear piece."""
     second = numerics.matmul(u, piece.map)
-    loss, residual, pullback = _forward(partial(tail, problem), problem.y, second)
+    loss, residual, pullback = _forward(partial(tail, problem), problem, second)
     (slope,) = pullback(residual)
     return loss, numerics.matmul(piece.map, slope)
 
@@ -68,10 +69,14 @@ def _better(
     return flip, loss, gradient
 
 
-def _forward(function: Callable, y: Array, point: Array) -> tuple[Array, Array, Callable]:
-    """Return the loss, the cotangent of the residual, and the pullback at a point."""
+def _forward(function: Callable, problem: Problem, point: Array) -> tuple[Array, Array, Callable]:
+    """Return the loss, the cotangent of the misfit, and the pullback at a point."""
     prediction, pullback = jax.vjp(function, point)
-    residual = prediction - y
+    if not has_squares(problem):
+        misfit, y = problem.misfit, problem.y
+        slope = cotangent(misfit.gradient(prediction, y), prediction)
+        return misfit._value(prediction, y), slope, pullback
+    residual = prediction - problem.y
     loss = 0.5 * numerics.sum_squares(residual)
     return loss, cotangent(residual, prediction), pullback
 

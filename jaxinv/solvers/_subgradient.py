@@ -57,6 +57,7 @@ class Subgradient(Solver):
     incremental: bool = static(default=False)
 
     takes_trees = True
+    misfits = "any"
     scalars = ("step_size",)
     units = units.table(
         step_size=units.STEP, u=units.UNKNOWN, tested_loss=units.LOSS, scale=units.GRADIENT

@@ -223,7 +223,7 @@ def unfold(layers: Layers, problem: Problem, u0: Any = None, *, all_layers: bool
     if not isinstance(layers, Layers):
         hint = "Make it with Layers.repeat(solver, num_layers)."
         checks.fail_type("unfold", "layers", "be a jaxinv.Layers", layers, hint)
-    problem = check_problem("unfold", problem)
+    problem = check_problem("unfold", problem, layers.solver.misfits)
     u0 = _zero_unknown(problem) if u0 is None else u0
     all_layers = checks.boolean("unfold", "all_layers", all_layers)
     problem, u0 = check_start("unfold", layers.layer(0), problem, u0)

@@ -13,6 +13,7 @@ from jaxinv._core import checks
 from jaxinv._core.functions import as_function
 from jaxinv.operators._require import fail_function
 from jaxinv.problems import Problem
+from jaxinv.problems._problem import has_squares, misfit_name
 from jaxinv.solvers._loop import check_problem
 from jaxinv.untrained._stopping import StoppingRule, Unstopped, held_out
 
@@ -37,7 +38,7 @@ def problem(prior: Any, problem: Any, axes: Any, num_fits: int) -> tuple[Problem
     if not hasattr(prior, "draw") or not hasattr(prior, "num_parameters"):
         hint = "Such as generators.deep_decoder(shape), or generator.untrained(z)."
         checks.fail_type(_WHERE, "prior", "be an untrained prior", prior, hint)
-    problem = check_problem(_WHERE, problem)._replace(prior=None, truth=None)
+    problem = check_problem(_WHERE, problem, "any")._replace(prior=None, truth=None)
     single = problem if axes is None else _first(problem, axes, num_fits)
     expected = getattr(single.operator, "in_shape", None)
     if expected is not None and tuple(expected) != tuple(prior.out_shape):
@@ -70,7 +71,8 @@ def _first(problem: Problem, axes: Any, num_fits: int) -> Problem:
                 checks.fail(_WHERE, f"problem.{name}", expected, leaf)
         return value if axis is None else jax.tree.map(lambda part: part[0], value)
 
-    return Problem(one("operator", axes.operator, problem.operator), one("y", axes.y, problem.y))
+    single = Problem(one("operator", axes.operator, problem.operator), one("y", axes.y, problem.y))
+    return single._replace(misfit=one("misfit", axes.misfit, problem.misfit))
 
 
 def rule(num_steps: Any, stop: Any, done: int) -> tuple[int, StoppingRule]:
@@ -89,6 +91,13 @@ def rule(num_steps: Any, stop: Any, done: int) -> tuple[int, StoppingRule]:
         return checks.count(_WHERE, "stop", stop), Unstopped()
     hint = "Such as untrained.windowed_variance(), or None for no rule."
     return checks.fail_type(_WHERE, "stop", "be 'auto', a rule, an int or None", stop, hint)
+
+
+def rule_of_misfit(problem: Problem, rule: StoppingRule) -> None:
+    """Refuse a rule that watches squares, where they are not what is made small."""
+    if not (has_squares(problem) or isinstance(rule, Unstopped)):
+        got = f"a rule that watches squares, with misfits.{misfit_name(problem)}"
+        checks.fail(_WHERE, "stop", "be None or a number of steps", got)
 
 
 def spike(spike: Any) -> Any:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxinv._core import numerics, pytree, static
+from jaxinv._core.units import Scale
 from jaxinv.problems import Problem
 
 if TYPE_CHECKING:
@@ -124,9 +125,11 @@ def unit_of(y: Array, has_penalties: bool) -> Array:
 
 def measured_in(problem: Problem, unit: Array) -> Problem:
     """Return the problem with its measurements in this unit."""
-    return problem._replace(
-        operator=Rescaled(problem.operator, unit), y=in_unit(problem.y, unit), prior=None
-    )
+    misfit = problem.misfit
+    if misfit is not None:
+        misfit = misfit.to_units(Scale(jnp.ones_like(unit), 1 / unit))
+    operator, y = Rescaled(problem.operator, unit), in_unit(problem.y, unit)
+    return problem._replace(operator=operator, y=y, prior=None, misfit=misfit)
 
 
 def split(prior: Any, params: Any) -> tuple[Any, Any]:

@@ -131,7 +131,8 @@ def fit(
             ``generator.untrained(z)`` of any generator or Flax module. Those that cannot draw
             parameters (``from_function``, nnx) start at their own, or as
             ``untrained(z, init=)`` says; ``params=prior.params`` starts at trained ones.
-        problem: operator and y; its prior and truth are not read.
+        problem: operator, y and misfit; its prior and truth are not read. With a misfit other
+            than squares ``stop`` is None or a number of steps: rules watch squares.
         optimizer: an optax transformation, made once (it is static); default Adam, rate 0.01.
         num_steps: most steps, after those of ``resume``; not read where ``stop`` is an int.
         stop: ``"auto"`` (``held_out()`` with its own patience; in fewer than 500 steps it cannot
@@ -197,6 +198,7 @@ def fit(
     problem, single = _arguments.problem(prior, problem, axes, num_fits)
     done = 0 if resume is None else _resuming.steps_done(resume)
     num_steps, rule = _arguments.rule(num_steps, stop, done)
+    _arguments.rule_of_misfit(problem, rule)
     rule.check(_WHERE, single)
     needed_steps = rule.min_steps + (rule.patience or 0)
     if needed_steps > done + num_steps:

@@ -1,0 +1,69 @@
+"""The misfit of outer products, by the vector: no n x n array but the measurements."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jaxinv._core import checks, numerics, pytree
+from jaxinv.misfits._base import Misfit, number
+
+_PROBES = 8
+
+
+@pytree
+class Outer(Misfit):
+    """¼‖x xᵀ − M‖² of a signal x; what squares are for the operator ``outer``.
+
+    ``squared_norm`` is ‖M‖², or None: of an array its own, of an operator estimated by probes,
+    which moves the value by a constant.
+    """
+
+    squared_norm: Any = None
+
+    takes_complex = False
+
+    def check(self, where: str, argument: str, y: Any) -> None:
+        super().check(where, argument, y)
+        if checks.is_concrete(y) and isinstance(y, jax.Array):
+            with jax.ensure_compile_time_eval():
+                gap, size = numerics.largest(y - y.T), numerics.largest(y)
+                if bool(gap > 1e-3 * size):
+                    hint = "Only the symmetric part counts: (M + M.T) / 2."
+                    checks.fail(where, argument, "be symmetric for operators.outer", y, hint)
+
+    def _value(self, prediction: Array, y: Any) -> Array:
+        x = prediction
+        square = numerics.sum_squares(x)
+        return 0.25 * (square * square - 2 * jnp.vdot(x, _product(y, x)) + self._total(x, y))
+
+    def gradient(self, prediction: Array, y: Any) -> Array:
+        return numerics.sum_squares(prediction) * prediction - _product(y, prediction)
+
+    def curvature(self, prediction: Array, y: Any, direction: Array) -> Array:
+        along = jnp.vdot(prediction, direction)
+        return numerics.sum_squares(prediction) * direction + along * prediction
+
+    def size(self, prediction: Array, y: Any) -> Array:
+        total = self._total(prediction, y)
+        return jnp.where(total > 0, numerics.safe_sqrt(total / 2), 1)
+
+    def typical_gradient(self, prediction: Array, y: Any) -> Array:
+        direction = prediction / jnp.maximum(numerics.safe_norm(prediction), 1e-30)
+        pulled = _product(y, direction)
+        return pulled * numerics.safe_sqrt(numerics.safe_norm(pulled))
+
+    def _total(self, x: Array, y: Any) -> Array:
+        if self.squared_norm is not None:
+            return number(self.squared_norm, x)
+        if isinstance(y, jax.Array):
+            return numerics.sum_squares(y)
+        probes = jax.random.rademacher(jax.random.key(0), (_PROBES, x.size), x.dtype)
+        return numerics.sum_squares(jax.vmap(lambda v: y(v))(probes)) / _PROBES
+
+
+def _product(y: Any, x: Array) -> Array:
+    return numerics.matmul(y, x) if isinstance(y, jax.Array) else y(x)
