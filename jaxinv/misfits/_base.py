@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float, Inexact
 
 from jaxinv._core import checks, numerics, replace, units
 from jaxinv._core.units import Scale, Unit
@@ -36,7 +37,7 @@ class Misfit:
         """The name of the constructor, for messages."""
         return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).lower()
 
-    def __call__(self, prediction: Any, y: Any) -> Array:
+    def __call__(self, prediction: Any, y: Any) -> Float[Array, ""]:
         """Return the misfit of a prediction, a real scalar."""
         prediction = checks.array(self.name, "prediction", prediction)
         y = checks.array(self.name, "y", y)
@@ -44,11 +45,13 @@ class Misfit:
         self.check(self.name, "y", y)
         return self._value(prediction, y)
 
-    def gradient(self, prediction: Array, y: Array) -> Array:
+    def gradient(self, prediction: Inexact[Array, "*shape"], y: Any) -> Inexact[Array, "*shape"]:
         """Return the gradient in the prediction; of complex ones the direction of ascent."""
         return jnp.conj(jax.grad(self._value)(prediction, y))
 
-    def curvature(self, prediction: Array, y: Array, direction: Array) -> Array:
+    def curvature(
+        self, prediction: Inexact[Array, "*shape"], y: Any, direction: Inexact[Array, "*shape"]
+    ) -> Inexact[Array, "*shape"]:
         """Return the product of a direction with the curvature, which is symmetric and >= 0."""
         weights = self._weights(prediction, y)
         return weights.astype(numerics.real_dtype(direction.dtype)) * direction

@@ -29,7 +29,7 @@ def slope(misfit, y, prediction, direction, size):
 @pytest.mark.parametrize("is_complex", [False, True])
 def test_gradient_against_differences(case, is_complex):
     misfit, y, prediction, direction = drawn(case)
-    if is_complex and case.data != "reals":
+    if is_complex and not misfit.takes_complex:
         with pytest.raises(ValueError, match=f"y must be real for misfits.{case.name}"):
             misfit(prediction + 1j, y + 1j)
         return
@@ -161,3 +161,10 @@ def test_traced_measurements_outside_the_domain_are_a_status(name):
     status = jax.vmap(lambda y: ji.solve(LM, linear(y, misfit), jnp.ones(3)).status)(ys)
     assert int(status[0]) != ji.Status.INVALID_START
     assert int(status[1]) == ji.Status.INVALID_START
+
+
+def test_labels_and_counts_alone_are_real():
+    real = {case.name for case in MISFITS if not case.make().takes_complex}
+    assert real >= {"logistic", "poisson"}
+    sizes = {"squared", "weighted", "huber", "absolute", "student_t", "median_of_means"}
+    assert not real & sizes
