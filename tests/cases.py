@@ -131,7 +131,7 @@ def _fixed_generator() -> Any:
 
 
 def _own_arrays() -> Any:
-    signals = normal(jax.random.key(7), (5, 24))
+    signals = normal(jax.random.key(7), (50, 24))
     return ji.problems.from_arrays(_shared_operator(), signals, noise_std=0.1)
 
 
