@@ -73,7 +73,8 @@ class Problem(NamedTuple):
         Args:
             u: the unknown, a tree of real arrays.
             noise_std: σ > 0 of the Gaussian noise of each measurement; for complex ones
-                E|η_i|² = σ², as the families draw it, so that the loss counts twice.
+                E|η_i|² = σ², as the families draw it, so that squares count twice. 1 for a
+                misfit that is a negative log-likelihood already, such as that of counts.
 
         Raises:
             TypeError: a prior without an ``energy(u)``: it is no distribution of the unknown.
@@ -94,8 +95,8 @@ class Problem(NamedTuple):
         if value.shape != () or not jnp.issubdtype(value.dtype, jnp.floating):
             checks.fail("log_density", "problem.prior.energy", "return one real number", value)
         if not has_squares(by_vector(self)):
-            hint = "Other misfits are no logarithms of a density."
-            checks.fail("log_density", "problem.misfit", "be squares", misfit_name(self), hint)
+            loss = self.loss(u)
+            return -loss / jnp.square(jnp.asarray(noise_std).astype(loss.dtype)) - value
         residual = self.residual(u)
         noise_std = jnp.asarray(noise_std).astype(numerics.real_dtype(residual.dtype))
         share = 1.0 if jnp.iscomplexobj(residual) else 0.5

@@ -113,7 +113,7 @@ def sample(
         checks.fail(where, "thin", expected, thin)
     if kept < _LEAST_DRAWS:
         checks.fail(where, "num_steps", f"leave {_LEAST_DRAWS} draws of each chain", kept)
-    problem = check_problem(where, problem)._replace(truth=None)
+    problem = check_problem(where, problem, "any")._replace(truth=None)
     u0s = _starts(where, u0s)
     _check_density(where, sampler, problem, u0s)
     return _run(sampler, problem, u0s, key, (burn_in, kept, thin))

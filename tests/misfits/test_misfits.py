@@ -106,7 +106,7 @@ def test_who_takes_which(case):
                 ji.solve(solver, held, u0)
 
 
-@pytest.mark.parametrize("run", ["debias", "oracle", "largest_penalty", "lasso_path", "log"])
+@pytest.mark.parametrize("run", ["debias", "oracle", "largest_penalty", "lasso_path"])
 def test_functions_that_need_squares_refuse_the_others(run):
     family = ji.problems.sparse(12, 24, num_nonzeros=3, dtype=floats())
     problem = family.sample(jax.random.key(0))._replace(misfit=ji.misfits.huber(1.0))
@@ -116,18 +116,9 @@ def test_functions_that_need_squares_refuse_the_others(run):
         "oracle": lambda: ji.solvers.oracle(problem),
         "largest_penalty": lambda: ji.solvers.largest_penalty(problem),
         "lasso_path": lambda: ji.solvers.lasso_path(problem),
-        "log": lambda: problem._replace(prior=_Normal()).log_density(u, 1.0),
     }
     with pytest.raises(ValueError, match=r"problem\.misfit must be .*got .*huber"):
         calls[run]()
-
-
-class _Normal:
-    def energy(self, u):
-        return 0.5 * jnp.sum(u * u)
-
-    def __call__(self, u):
-        return u
 
 
 def linear(y, misfit):

@@ -225,6 +225,20 @@ def test_complex_noise_has_its_level_in_both_parts_together():
     np.testing.assert_allclose(whole, real, rtol=1e-5)
 
 
+def test_a_misfit_is_the_likelihood_of_the_density():
+    G = ji.generators.from_function(jnp.multiply, jnp.ones(3, DTYPE), in_shape=3)
+    A, y, z = normal(1, (5, 3)), np.array([1.0, -1, 1, 1, -1]), normal(5, (3,))
+    problem = ji.Problem(ji.operators.dense(A), jnp.asarray(y, DTYPE), G)
+    problem = problem._replace(misfit=ji.misfits.logistic())
+    likelihood = np.sum(np.log1p(np.exp(-y * (np.asarray(A, float) @ np.asarray(z, float)))))
+    expected = -likelihood / 1.5**2 - 0.5 * np.sum(np.square(np.asarray(z, float)))
+    np.testing.assert_allclose(problem.log_density(z, 1.5), expected, rtol=1e-5)
+    draws = ji.sample(
+        langevin(0.3, 1.0), problem, normal(6, (8, 3)), key=KEY, num_steps=4200, burn_in=200, thin=4
+    )
+    assert statuses(draws) == {ji.Status.SAMPLED}
+
+
 @ji.pytree
 class Wide(ji.generators.Generator):
     """A generator whose energy is one number per latent."""
