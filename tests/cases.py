@@ -118,7 +118,7 @@ def _shared_operator() -> Any:
 
 def _patches() -> Any:
     images = normal(jax.random.key(4), (3, 9, 11))
-    dictionary = ji.problems.dct_dictionary(4, dtype=floats())
+    dictionary = ji.operators.dct_dictionary(4, dtype=floats())
     operator = O.gaussian(jax.random.key(5), 10, 16, dtype=floats())
     return ji.problems.patches(images, 4, operator, dictionary, snr_db=20)
 

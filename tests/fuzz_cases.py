@@ -142,7 +142,7 @@ PROX = [
 
 PROBLEMS = [
     row(
-        "problems.dct_dictionary",
+        "operators.dct_dictionary",
         lambda: {"block_shape": 4, "num_frequencies": 5, "dtype": floats()},
     ),
     row("problems.from_arrays", lambda: {"operator": A(), "x": ones(4, 10)}),
@@ -156,7 +156,7 @@ PROBLEMS = [
         lambda: {"problem": sparse_problem(), "u": ones(10)},
         passes=("problem", "u"),
     ),
-    row("problems.join_blocks", lambda: {"blocks": ones(4, 4, 4), "image_shape": (8, 8)},
+    row("operators.join_blocks", lambda: {"blocks": ones(4, 4, 4), "image_shape": (8, 8)},
         passes=("blocks",)),
     row(
         "problems.loss_and_gradient",
@@ -168,7 +168,7 @@ PROBLEMS = [
         "problems.sparse",
         lambda: {"num_measurements": 6, "signal_size": 10, "sparsity": 0.2, "snr_db": 20.0},
     ),
-    row("problems.split_blocks", lambda: {"image": IMAGE, "block_shape": 4}, passes=("image",)),
+    row("operators.split_blocks", lambda: {"image": IMAGE, "block_shape": 4}, passes=("image",)),
 ]  # fmt: skip
 
 SOLVERS = [

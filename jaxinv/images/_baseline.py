@@ -13,11 +13,11 @@ from jax import Array
 
 from jaxinv import operators
 from jaxinv._core import Status, checks, numerics, replace
-from jaxinv.images._measuring import Window
 from jaxinv.images._path import MARGIN, STEPS, follow, signal_of, silent
 from jaxinv.images._shrinking import CycleSpin, Shrinking, make_prior
 from jaxinv.operators import LinearOperator
 from jaxinv.operators._mri import MRI
+from jaxinv.operators._window import Window
 from jaxinv.problems import Problem
 from jaxinv.solvers import damp, fista, solve
 

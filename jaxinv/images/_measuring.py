@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxinv import operators, problems
-from jaxinv._core import Status, checks, numerics, pytree, static
+from jaxinv import operators
+from jaxinv._core import checks
 from jaxinv.operators import LinearOperator
-from jaxinv.problems import Problem
+from jaxinv.operators._pixels import Real
 
 OPERATORS = (
     "hadamard",
@@ -32,95 +30,6 @@ _CENTER = 0.08  # share of the columns of k-space about frequency 0, down to a r
 _CENTER_OF_KEPT = 0.32  # below: 0.04 at 1/8, as published
 _LARGEST_GAUSSIAN = 2 * 2**30  # bytes; larger ones take minutes, where they fit at all
 _WHERE = "reconstruct"
-
-
-@pytree
-class Window(LinearOperator):
-    """The top left part of a canvas, in any shape of the same size.
-
-    As the prior of a problem it lets the unknown be larger than the image, up to a size that a
-    transform accepts; the pixels outside are free.
-    """
-
-    canvas: tuple[int, ...] = static()
-    shape: tuple[int, ...] = static()
-    signal_shape: tuple[int, ...] = static()
-
-    @property
-    def in_shape(self) -> tuple[int, ...]:
-        return self.canvas
-
-    @property
-    def out_shape(self) -> tuple[int, ...]:
-        return self.signal_shape
-
-    def _apply(self, x: Array) -> Array:
-        return x[: self.shape[0], : self.shape[1]].reshape(self.signal_shape)
-
-    def _adjoint(self, y: Array) -> Array:
-        widths = [(0, size - n) for size, n in zip(self.canvas, self.shape, strict=True)]
-        return jnp.pad(y.reshape(self.shape), widths)
-
-    def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Array:
-        return jnp.ones((), self.in_dtype)
-
-
-@pytree
-class Real(LinearOperator):
-    """An operator on complex signals, as one on real signals."""
-
-    operator: LinearOperator
-
-    @property
-    def in_shape(self) -> tuple[int, ...]:
-        return self.operator.in_shape
-
-    @property
-    def out_shape(self) -> tuple[int, ...]:
-        return self.operator.out_shape
-
-    @property
-    def in_dtype(self) -> Any:
-        return numerics.real_dtype(self.operator.in_dtype)
-
-    def _apply(self, x: Array) -> Array:
-        return self.operator._apply(jnp.real(x))
-
-    def _adjoint(self, y: Array) -> Array:
-        return jnp.real(self.operator._adjoint(y))
-
-
-@pytree
-class Channelwise(LinearOperator):
-    """An operator for one channel, on an image (h, w) or on each channel of (h, w, c) at once."""
-
-    operator: LinearOperator
-    shape: tuple[int, ...] = static()
-
-    @property
-    def in_shape(self) -> tuple[int, ...]:
-        return self.shape
-
-    @property
-    def out_shape(self) -> tuple[int, ...]:
-        return (*self.operator.out_shape, *self.shape[2:])
-
-    @property
-    def in_dtype(self) -> Any:
-        return self.operator.in_dtype
-
-    def _apply(self, x: Array) -> Array:
-        x = x.reshape(*self.operator.in_shape, *self.shape[2:])
-        return self._each(self.operator._apply)(x)
-
-    def _adjoint(self, y: Array) -> Array:
-        return self._each(self.operator._adjoint)(y).reshape(self.shape)
-
-    def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Array:
-        return self.operator.norm(tol=tol, max_steps=max_steps)
-
-    def _each(self, function: Callable[[Array], Array]) -> Callable[[Array], Array]:
-        return jax.vmap(function, -1, -1) if len(self.shape) == 3 else function
 
 
 class Measuring(NamedTuple):
@@ -141,25 +50,6 @@ class Measuring(NamedTuple):
     text: str
     shows_image: bool = False
     is_scan: bool = False
-
-
-class Noise(NamedTuple):
-    """How much noise the measurements get; at most one is not None."""
-
-    db: float | None
-    std: float | None
-
-
-class Found(NamedTuple):
-    """What a prior made of the measurements; ``seeds`` has one image per fit of a network."""
-
-    estimate: np.ndarray
-    baseline: np.ndarray
-    num_steps: int
-    status: Status
-    settings: dict[str, Any]
-    seeds: Array | None = None
-    rivals: tuple[tuple[str, np.ndarray], ...] = ()
 
 
 def make_operator(name: str, shape: tuple[int, int], ratio: float, key: Array) -> Measuring:
@@ -230,30 +120,3 @@ def _gaussian_kernel(width: float, largest: int) -> Array:
     profile = np.exp(-(offsets**2) / (2 * width**2))
     kernel = np.outer(profile, profile)
     return jnp.asarray(kernel / kernel.sum(), jnp.float32)
-
-
-@jax.jit
-def measure(
-    signal: Array, operator: LinearOperator, noise: Noise, key: Array, prior: Any = None
-) -> tuple[Problem, Array]:
-    """Return the problem without its truth, and σ√m."""
-    family = problems.images(signal, operator, snr_db=noise.db, noise_std=noise.std, prior=prior)
-    problem = family.sample(key)._replace(truth=None)
-    if noise.db is not None:
-        # the energy of the noisy measurements is that of the signal and of the noise
-        energy = numerics.sum_squares(jnp.where(family.measured, problem.y, 0))
-        return problem, jnp.sqrt(energy / (1 + 10 ** (noise.db / 10)))
-    if noise.std is not None:
-        return problem, noise.std * jnp.sqrt(jnp.sum(family.measured).astype(jnp.float32))
-    return problem, jnp.zeros((), jnp.float32)
-
-
-@jax.jit
-def minimum_norm(operator: LinearOperator, y: Any) -> Array:
-    """Return the least-squares solution of least norm: what the measurements say by themselves.
-
-    Conjugate gradients from zero, which stay orthogonal to what the operator does not see; one
-    step where its rows are orthogonal.
-    """
-    target = operator.adjoint(y)
-    return jax.scipy.sparse.linalg.cg(operator.gram, target, tol=1e-3, maxiter=50)[0]

@@ -16,18 +16,11 @@ from jaxinv import data, metrics
 from jaxinv._core import Status, checks
 from jaxinv.data._images import to_unit
 from jaxinv.images import _untrained
-from jaxinv.images._measuring import (
-    OPERATORS,
-    Found,
-    Measuring,
-    Noise,
-    Window,
-    make_operator,
-    measure,
-    minimum_norm,
-)
+from jaxinv.images._measured import Found, Noise, measure, minimum_norm
+from jaxinv.images._measuring import OPERATORS, Measuring, make_operator
 from jaxinv.images._path import MARGIN, STEPS, Progress, follow, signal_of, silent
 from jaxinv.images._shrinking import PRIORS, Shrinking, make_prior
+from jaxinv.operators._window import Window
 from jaxinv.problems import Problem
 from jaxinv.prox import Prox
 from jaxinv.solvers import fista

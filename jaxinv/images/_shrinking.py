@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxinv import operators, prox
-from jaxinv._core import numerics, pytree, static
+from jaxinv._core import pytree, static
 from jaxinv.operators import LinearOperator
+from jaxinv.operators._blocks import BlockTransform
 from jaxinv.prox._entrywise import Soft
 
 PRIORS = ("wavelet", "dct", "tv")
@@ -19,31 +20,6 @@ _WAVELET = "sym4"
 _MOST_LEVELS = 5
 _BLOCK = 8
 _TV_STEPS = 5  # a step of the solver; each starts at the last dual point
-
-
-@pytree
-class BlockDCT(LinearOperator):
-    """The orthonormal cosine transform of each block of 8 x 8 pixels, as JPEG has it."""
-
-    matrix: Array
-    shape: tuple[int, int] = static()
-
-    @property
-    def in_shape(self) -> tuple[int, ...]:
-        return self.shape
-
-    def _apply(self, x: Array) -> Array:
-        return self._on_blocks(self.matrix, x)
-
-    def _adjoint(self, y: Array) -> Array:
-        return self._on_blocks(self.matrix.T, y)
-
-    def _on_blocks(self, matrix: Array, x: Array) -> Array:
-        height, width = self.shape
-        matrix = matrix.astype(x.dtype)
-        rows = numerics.matmul(matrix, x.reshape(-1, _BLOCK, width))
-        blocks = rows.reshape(height, -1, _BLOCK)
-        return numerics.matmul(blocks, matrix.T).reshape(self.shape)
 
 
 @pytree
@@ -97,7 +73,7 @@ def make_prior(name: str, shape: tuple[int, int], key: Array) -> Shrinking:
         return Shrinking(prox.tv(0.0, num_steps=_TV_STEPS), shape, "total variation")
     if name == "dct":
         canvas = _multiple(shape, _BLOCK)
-        transform = BlockDCT(operators.dct(_BLOCK).todense(), canvas)
+        transform = BlockTransform(operators.dct(_BLOCK).todense(), canvas)
         # the mean of a block is not penalized
         weights = jnp.ones(canvas, jnp.float32).at[::_BLOCK, ::_BLOCK].set(0)
         shrink = CycleSpin(0.0, transform, weights, key, _BLOCK)

@@ -15,16 +15,11 @@ from jax import Array
 from jaxinv import denoisers, generators, operators
 from jaxinv._core import Status, checks
 from jaxinv.generators import UntrainedPrior
-from jaxinv.images._measuring import (
-    Channelwise,
-    Found,
-    Measuring,
-    Noise,
-    measure,
-    minimum_norm,
-)
+from jaxinv.images._measured import Found, Noise, measure, minimum_norm
+from jaxinv.images._measuring import Measuring
 from jaxinv.images._path import Progress
 from jaxinv.operators._mask import Identity
+from jaxinv.operators._pixels import Channelwise
 from jaxinv.problems import Problem
 from jaxinv.untrained import FitProgress, fit, total_variation
 

@@ -6,6 +6,9 @@ from ._base import Product as Product
 from ._base import Scaled as Scaled
 from ._base import Sum as Sum
 from ._base import Transpose as Transpose
+from ._blocks import dct_dictionary as dct_dictionary
+from ._blocks import join_blocks as join_blocks
+from ._blocks import split_blocks as split_blocks
 from ._consistency import data_consistency as data_consistency
 from ._consistency import measured_scale as measured_scale
 from ._contract import Operator as Operator

@@ -1,9 +1,6 @@
 """Problems and the families that draw them."""
 
 from ._arrays import from_arrays as from_arrays
-from ._blocks import dct_dictionary as dct_dictionary
-from ._blocks import join_blocks as join_blocks
-from ._blocks import split_blocks as split_blocks
 from ._family import Family as Family
 from ._generative import generative as generative
 from ._images import images as images

@@ -12,7 +12,7 @@ from jax import Array
 
 from jaxinv._core import checks, numerics, pytree, replace, static
 from jaxinv.operators import LinearOperator, dense, identity
-from jaxinv.problems._blocks import block_sides
+from jaxinv.operators._blocks import block_sides
 from jaxinv.problems._crops import Crops, packed
 from jaxinv.problems._family import Family
 from jaxinv.problems._padding import num_starts, require_scalars
@@ -239,7 +239,7 @@ def patches(
         >>> import jax, jaxinv as ji
         >>> train = [ji.data.image(name, gray=True) for name in ("brick", "coins")]
         >>> Phi = ji.operators.gaussian(jax.random.key(0), 16, 64)
-        >>> family = patches(train, 8, Phi, ji.problems.dct_dictionary(8))
+        >>> family = patches(train, 8, Phi, ji.operators.dct_dictionary(8))
         >>> problem = family.sample(jax.random.key(1))
         >>> problem.y.shape, problem.truth.u.shape
         ((16,), (63,))
@@ -247,7 +247,7 @@ def patches(
         Test on another image, block by block:
 
         >>> camera = ji.data.image("camera")
-        >>> blocks = ji.problems.split_blocks(camera, 8)
+        >>> blocks = ji.operators.split_blocks(camera, 8)
         >>> problem, mean, scale = family.measure(blocks[0])
         >>> back = family.restore(problem.truth.u, mean, scale)
         >>> bool(jax.numpy.allclose(back, blocks[0], atol=1e-5))

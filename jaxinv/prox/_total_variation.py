@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxinv._core import checks, numerics, pytree, static, units
+from jaxinv.operators._differences import FiniteDifference
 from jaxinv.prox._base import Prox, scaled_penalty
 
 
@@ -25,7 +26,7 @@ class TotalVariation(Prox):
     def value(self, w: Any) -> Array:
         w = checks.array("tv", "w", w)
         penalty = self._scalar().astype(numerics.real_dtype(w.dtype))
-        return penalty * jnp.sum(self._sizes(_differences(w)))
+        return penalty * jnp.sum(self._sizes(FiniteDifference(w.shape)._apply(w)))
 
     def start(self, v: Array) -> Array:
         if v.ndim not in (1, 2):
@@ -54,11 +55,12 @@ class TotalVariation(Prox):
 
 @jax.jit
 def _dual_steps(prox: TotalVariation, v: Array, radius: Array, dual: Array) -> tuple[Array, Array]:
+    differences = FiniteDifference(v.shape)
     rate = 1 / (4 * v.ndim)  # 1/‖D‖²
 
     def body(carry: tuple[Array, Array, Array], _: None) -> tuple[Any, None]:
         dual, ahead, momentum = carry
-        slopes = _differences(v - _divergence(ahead))
+        slopes = differences._apply(v - differences._adjoint(ahead))
         following = prox._project(ahead + rate * slopes, radius)
         grown = (1 + jnp.sqrt(1 + 4 * momentum**2)) / 2
         ahead = following + (momentum - 1) / grown * (following - dual)
@@ -67,26 +69,7 @@ def _dual_steps(prox: TotalVariation, v: Array, radius: Array, dual: Array) -> t
     dual = prox._project(dual, radius)
     first = (dual, dual, jnp.ones((), radius.dtype))
     (dual, _, _), _ = lax.scan(body, first, None, length=prox.num_steps)
-    return v - _divergence(dual), dual
-
-
-def _differences(w: Array) -> Array:
-    """Return forward differences along every axis, 0 at the far edge; shape (ndim, *w.shape)."""
-    return jnp.stack([jnp.diff(w, axis=a, append=_edge(w, a, -1)) for a in range(w.ndim)])
-
-
-def _divergence(dual: Array) -> Array:
-    """Return the adjoint of ``_differences``."""
-    total = jnp.zeros(dual.shape[1:], dual.dtype)
-    for axis, part in enumerate(dual):
-        inner = lax.slice_in_dim(part, 0, part.shape[axis] - 1, axis=axis)
-        zero = jnp.zeros_like(_edge(part, axis, 0))
-        total -= jnp.diff(inner, axis=axis, prepend=zero, append=zero)
-    return total
-
-
-def _edge(w: Array, axis: int, index: int) -> Array:
-    return jnp.take(w, jnp.array([index]), axis=axis)
+    return v - differences._adjoint(dual), dual
 
 
 def tv(penalty: Any, *, isotropic: bool = True, num_steps: int = 20) -> TotalVariation:

@@ -15,14 +15,8 @@ from jax import Array
 from jaxinv import data, operators, unfolded
 from jaxinv._core import numerics
 from jaxinv.metrics import psnr
-from jaxinv.problems import (
-    PatchFamily,
-    PatchMeasurement,
-    dct_dictionary,
-    join_blocks,
-    patches,
-    split_blocks,
-)
+from jaxinv.operators import dct_dictionary, join_blocks, split_blocks
+from jaxinv.problems import PatchFamily, PatchMeasurement, patches
 from jaxinv.reproductions._registry import (
     Claim,
     Outcome,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jaxinv import Status, data, operators
-from jaxinv.images import _measuring, _shrinking
+from jaxinv.images import _measured, _shrinking
 from jaxinv.images._reconstruct import reconstruct
 from jaxinv.viz import plot_reconstruction
 
@@ -53,7 +53,7 @@ def test_baseline_is_the_solution_of_least_norm(found):
     A = operators.gaussian(jax.random.key(0), 30, 50)
     y = np.random.default_rng(0).normal(size=30).astype(np.float32)
     expected = np.linalg.lstsq(np.asarray(A.todense(), np.float64), y, rcond=None)[0]
-    error = np.linalg.norm(_measuring.minimum_norm(A, y) - expected)
+    error = np.linalg.norm(_measured.minimum_norm(A, y) - expected)
     assert error < 1e-2 * np.linalg.norm(expected)
     # a quarter of the rows of an orthogonal matrix: the part of the image in their span
     operator_key, _, _ = jax.random.split(jax.random.key(0), 3)
@@ -147,16 +147,6 @@ def test_sizes_that_no_transform_divides():
     assert np.array_equal(cut.truth, photo[:30, :28])
 
 
-def test_block_cosines_are_those_of_scipy():
-    from scipy.fft import dctn
-
-    x = np.random.default_rng(0).normal(size=(16, 24)).astype(np.float32)
-    shrinking = _shrinking.make_prior("dct", (16, 24), jax.random.key(0))
-    found = np.asarray(apply(shrinking.prox.transform, x))
-    assert np.allclose(found[8:, 8:16], dctn(x[8:, 8:16], norm="ortho"), atol=1e-5)
-    assert np.allclose(pull(shrinking.prox.transform, found), x, atol=1e-5)
-
-
 @pytest.mark.parametrize("prior", ["wavelet", "dct"])
 def test_cycle_spinning_is_an_exact_prox_under_each_shift(prior):
     shrinking = _shrinking.make_prior(prior, (32, 32), jax.random.key(0))
@@ -178,14 +168,6 @@ def test_cycle_spinning_is_an_exact_prox_under_each_shift(prior):
         assert np.allclose(w, expected, atol=1e-5)
         results.append(np.asarray(w))
     assert not np.allclose(results[0], results[1], atol=1e-3)
-
-
-def test_window_is_adjoint_to_padding():
-    window = _measuring.Window((8, 16), (6, 11), (66,))
-    rng = np.random.default_rng(0)
-    u, y = rng.normal(size=(8, 16)), rng.normal(size=66)
-    assert np.allclose(window(u), u[:6, :11].ravel())
-    assert np.isclose(np.vdot(window(u), y), np.vdot(u, window.adjoint(y)), rtol=1e-5)
 
 
 def test_figure(found, tmp_path):

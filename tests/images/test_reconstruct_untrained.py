@@ -9,8 +9,10 @@ import pytest
 
 from jaxinv import Problem, Status, cli, data, operators
 from jaxinv.images import _untrained
-from jaxinv.images._measuring import Channelwise, Noise, Real, make_operator, measure
+from jaxinv.images._measured import Noise, measure
+from jaxinv.images._measuring import make_operator
 from jaxinv.images._reconstruct import reconstruct
+from jaxinv.operators._pixels import Channelwise, Real
 
 KEY = jax.random.key(0)
 SIDE = 16

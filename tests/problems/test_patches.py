@@ -4,16 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import scipy.fft
 
 import jaxinv as ji
-from jaxinv.problems import (
-    PatchMeasurement,
-    dct_dictionary,
-    join_blocks,
-    patches,
-    split_blocks,
-)
+from jaxinv.operators import dct_dictionary, join_blocks, split_blocks
+from jaxinv.problems import PatchMeasurement, patches
 
 EPS = float(jnp.finfo(jnp.result_type(float)).eps)
 KEYS = jax.random.split(jax.random.key(3), 300)
@@ -66,18 +60,6 @@ def test_default_scale_makes_patches_of_unit_size():
     kept = patches(camera, 8, remove_mean=False, scale=2.0).measure(camera[:8, :8])
     np.testing.assert_allclose(kept.problem.truth.x, 2 * camera[:8, :8].reshape(-1), rtol=1e-6)
     assert float(kept.mean) == 0
-
-
-def test_dct_dictionary_is_that_of_scipy():
-    matrix = np.asarray(dct_dictionary((3, 4), constant=True).matrix, float)
-    patch = np.random.default_rng(0).normal(size=(3, 4))
-    expected = scipy.fft.dctn(patch, norm="ortho").reshape(-1)
-    np.testing.assert_allclose(matrix.T @ patch.reshape(-1), expected, atol=1e-6)
-    np.testing.assert_allclose(dct_dictionary((3, 4)).matrix, matrix[:, 1:], atol=1e-6)
-    wide = np.asarray(dct_dictionary(8, 11).matrix)
-    assert wide.shape == (64, 120)
-    np.testing.assert_allclose(np.linalg.norm(wide, axis=0), 1, rtol=1e-6)
-    np.testing.assert_allclose(wide.sum(axis=0), 0, atol=1e-5)
 
 
 @pytest.mark.parametrize("stretched", [False, True])
@@ -135,15 +117,6 @@ def test_a_flat_patch_gives_zero_and_never_nan():
         np.testing.assert_array_equal(family.restore(found, mean, scale), flat)
 
 
-@pytest.mark.parametrize("shape", [(8, 12), (7, 11), (4, 4)])
-def test_blocks_cover_the_image_and_join_again(shape):
-    image = np.arange(np.prod(shape), dtype=float).reshape(shape)
-    blocks = split_blocks(image, (4, 3))
-    assert blocks.shape == (-(-shape[0] // 4) * -(-shape[1] // 3), 4, 3)
-    np.testing.assert_array_equal(blocks[0], image[:4, :3])
-    np.testing.assert_array_equal(join_blocks(blocks, shape), image)
-
-
 def test_measuring_all_blocks_of_an_image():
     camera = ji.data.image("camera", size=64)
     family = patches(camera, 8, None, dct_dictionary(8))
@@ -176,14 +149,8 @@ def test_bad_input_is_named(arguments, options, message):
         patches(*arguments, **options)
 
 
-def test_bad_blocks_and_patches_are_named():
+def test_bad_patches_and_operators_are_named():
     with pytest.raises(ValueError, match=r"patch must have shape \(3, 3\)"):
         patches(np.eye(9), 3).measure(np.ones((2, 3)))
     with pytest.raises(ValueError, match="operator must map a vector"):
         patches(np.eye(9), 3, operator(12))
-    with pytest.raises(ValueError, match="blocks must be 4 of 2 x 2"):
-        join_blocks(np.ones((3, 2, 2)), (4, 4))
-    with pytest.raises(ValueError, match="num_frequencies must be at least 8"):
-        dct_dictionary(8, 7)
-    with pytest.raises(ValueError, match="block_shape must have more than one pixel"):
-        dct_dictionary(1)

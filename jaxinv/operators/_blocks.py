@@ -1,4 +1,4 @@
-"""Images cut into blocks, and dictionaries for them."""
+"""Images cut into blocks: transforms of each, and dictionaries for them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxinv._core import checks
-from jaxinv.operators import dense
-from jaxinv.operators._dense import Dense
+from jaxinv._core import checks, numerics, pytree, static
+from jaxinv.operators._base import LinearOperator
+from jaxinv.operators._dense import Dense, dense
 
 
 def split_blocks(image: Any, block_shape: Any = 8) -> Array:
@@ -142,3 +142,29 @@ def block_sides(where: str, block_shape: Any, argument: str = "block_shape") -> 
     if len(sides) not in (1, 2):
         checks.fail(where, argument, "be an int or (height, width)", str(sides))
     return (sides[0], sides[-1])
+
+
+@pytree
+class BlockTransform(LinearOperator):
+    """An orthonormal transform of the rows and of the columns of each block, as JPEG has it."""
+
+    matrix: Array
+    shape: tuple[int, int] = static()
+
+    @property
+    def in_shape(self) -> tuple[int, ...]:
+        return self.shape
+
+    def _apply(self, x: Array) -> Array:
+        return self._on_blocks(self.matrix, x)
+
+    def _adjoint(self, y: Array) -> Array:
+        return self._on_blocks(self.matrix.T, y)
+
+    def _on_blocks(self, matrix: Array, x: Array) -> Array:
+        height, width = self.shape
+        side = len(matrix)
+        matrix = matrix.astype(x.dtype)
+        rows = numerics.matmul(matrix, x.reshape(-1, side, width))
+        blocks = rows.reshape(height, -1, side)
+        return numerics.matmul(blocks, matrix.T).reshape(self.shape)

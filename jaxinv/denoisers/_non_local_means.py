@@ -1,8 +1,4 @@
-"""Image denoisers: functions of a noisy image and its noise level, for plug-and-play solvers.
-
-Each is a pytree that is called as ``denoiser(x_noisy, noise_std) -> x``. ``solvers.damp`` takes
-these, and any function of that form.
-"""
+"""Averages over places with similar surroundings."""
 
 from __future__ import annotations
 
@@ -14,9 +10,7 @@ import numpy as np
 from jax import Array
 
 from jaxinv._core import checks, pytree, static
-from jaxinv.prox._total_variation import TotalVariation as ProximalTotalVariation
-
-__all__ = ["NonLocalMeans", "TotalVariation", "non_local_means", "total_variation"]
+from jaxinv.denoisers._arguments import image_and_level
 
 
 @pytree
@@ -29,7 +23,7 @@ class NonLocalMeans:
 
     def __call__(self, x_noisy: Any, noise_std: Any) -> Array:
         """Return the denoised image, in the shape and type of ``x_noisy``."""
-        x, noise_std = _arguments("non_local_means", x_noisy, noise_std)
+        x, noise_std = image_and_level("non_local_means", x_noisy, noise_std)
         strength = jnp.asarray(self.strength).astype(x.dtype)
         sizes = (np.int32(self.patch_size), np.int32(self.patch_distance))
         kind = jax.ShapeDtypeStruct(x.shape, x.dtype)
@@ -102,54 +96,3 @@ def non_local_means(
         checks.count(where, "patch_size", patch_size),
         checks.count(where, "patch_distance", patch_distance),
     )
-
-
-@pytree
-class TotalVariation:
-    """See ``total_variation``."""
-
-    strength: Any
-    num_steps: int = static(default=50)
-
-    def __call__(self, x_noisy: Any, noise_std: Any) -> Array:
-        """Return the denoised image, in the shape and type of ``x_noisy``."""
-        x, noise_std = _arguments("total_variation", x_noisy, noise_std)
-        strength = jnp.asarray(self.strength).astype(x.dtype)
-        return ProximalTotalVariation(1.0, num_steps=self.num_steps)(x, strength * noise_std)
-
-
-def total_variation(strength: Any = 1.0, *, num_steps: int = 50) -> TotalVariation:
-    r"""Denoise by the proximal operator of total variation: quick, and it runs on any device.
-
-    .. math:: \hat x = \arg\min_w \tfrac12 \|w - x\|^2 + c\, \sigma\, \mathrm{TV}(w)
-
-    Args:
-        strength: c >= 0; more smooths more.
-        num_steps: dual steps a call, >= 1.
-
-    Returns:
-        A denoiser for real images (h, w).
-
-    Raises:
-        ValueError: a negative strength, no step; at the call, another number of axes, complex
-            images.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> total_variation()(jnp.eye(3), 10.0).round(3)[0]
-        Array([0.333, 0.333, 0.333], dtype=float32)
-
-    Source: Rudin, Osher, Fatemi (1992); see ``prox.tv``.
-    """
-    where = "total_variation"
-    strength = checks.nonnegative(where, "strength", strength)
-    return TotalVariation(strength, checks.count(where, "num_steps", num_steps))
-
-
-def _arguments(where: str, x_noisy: Any, noise_std: Any) -> tuple[Array, Array]:
-    x = checks.array(where, "x_noisy", x_noisy, ndim=2)
-    if jnp.iscomplexobj(x):
-        hint = "Denoise the real and the imaginary part."
-        checks.fail(where, "x_noisy", "be real", x, hint)
-    noise_std = checks.nonnegative(where, "noise_std", noise_std)
-    return x, jnp.asarray(noise_std).astype(x.dtype)
