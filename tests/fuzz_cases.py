@@ -75,6 +75,11 @@ OPERATORS = [
     row("operators.wavelet", lambda: {"shape": 16, "name": "db2", "levels": 2}),
 ]
 
+
+def _relu() -> Any:
+    return ji.generators.relu(KEY, (3, 8, 6), dtype=floats())
+
+
 GENERATORS = [
     row(
         "generators.convdecoder",
@@ -96,6 +101,7 @@ GENERATORS = [
         lambda: {"apply": _apply, "params": ones(5, 3), "in_shape": 3},
         passes=("params",),
     ),
+    row("generators.product", lambda: {"first": _relu(), "second": _relu()}),
     row("generators.relu", lambda: {"key": KEY, "widths": (3, 8, 6)}),
     row("generators.two_layer", lambda: {"kernel": ones(8), "num_channels": 4, "key": KEY}),
     row("generators.two_layer_decoder", lambda: {"size": 8, "num_channels": 2, "key": KEY}),

@@ -58,6 +58,34 @@ def shape_is(where: str, argument: str, value: Any, shape: Sequence[int], hint: 
         fail(where, argument, f"have shape {tuple(shape)}", value, hint)
 
 
+def tree_is(where: str, argument: str, value: Any, like: Any, hint: str = "") -> None:
+    """Require the structure and the shapes of another tree; the first place that differs is named.
+
+    A first axis more than that at every place is that of a batch.
+    """
+    found, expected = (
+        {jax.tree_util.keystr(place): jnp.shape(leaf) for place, leaf in _places(tree)}
+        for tree in (value, like)
+    )
+    for place in expected:
+        if place not in found:
+            got = f"arrays at {', '.join(found) or 'no place'}" if "" not in found else "one array"
+            fail(where, argument, f"have an array at {argument}{place}", got[:200], hint)
+    for place in found:
+        if place not in expected:
+            there = "one array" if "" in expected else f"arrays at {', '.join(expected)}"
+            fail(where, argument, f"be {there}"[:200], f"another at {argument}{place}", hint)
+    for place, shape in expected.items():
+        if found[place] != shape:
+            if found[place][1:] == shape:
+                hint = "It holds a batch; use jax.vmap."
+            fail(where, f"{argument}{place}", f"have shape {shape}", f"shape {found[place]}", hint)
+
+
+def _places(tree: Any) -> list[Any]:
+    return jax.tree_util.tree_flatten_with_path(tree)[0]
+
+
 def finite(where: str, argument: str, value: Any, hint: str = "") -> None:
     """Require finite numbers, when they can be looked at."""
     for leaf in jax.tree.leaves(value):

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from jax import Array
+from jaxtyping import Float
 
 from jaxinv._core import checks, pytree, static
 from jaxinv._core.functions import as_function
-from jaxinv.generators._base import Generator
+from jaxinv.generators._base import Generator, gaussian_energy, scalar_energy
 
 
 @pytree
@@ -19,6 +20,7 @@ class FromFunction(Generator):
     params: Any
     apply: Any
     shape: tuple[int, ...] | None = static(default=None)
+    density: Any = None
 
     @property
     def in_shape(self) -> tuple[int, ...] | None:
@@ -27,9 +29,19 @@ class FromFunction(Generator):
     def _apply(self, z: Array) -> Array:
         return self.apply(self.params, z)
 
+    def energy(self, z: Any) -> Float[Array, ""]:
+        """Return −log of the prior density: that of the maker's, or that of N(0, I)."""
+        if self.density is None:
+            return gaussian_energy(z)
+        return scalar_energy("from_function", self.density, z)
+
 
 def from_function(
-    apply: Callable[[Any, Any], Array], params: Any, *, in_shape: Any = None
+    apply: Callable[[Any, Any], Array],
+    params: Any,
+    *,
+    in_shape: Any = None,
+    energy: Callable[[Any], Any] | None = None,
 ) -> FromFunction:
     """Wrap ``apply(params, z) -> x`` as a generator.
 
@@ -39,12 +51,15 @@ def from_function(
         params: any pytree of arrays.
         in_shape: shape of ``z``; when given, it is checked at each call, and ``unfold`` can
             start at zero.
+        energy: ``energy(z)``, −log of the prior density of the latent up to a constant; None:
+            ½‖z‖², that of N(0, I). Used by samplers and by ``latent_penalty``.
 
     Returns:
         A generator whose leaves are ``params``, and what is bound to ``apply``.
 
     Raises:
-        TypeError: ``apply`` is not callable.
+        TypeError: ``apply``, or ``energy``, is not callable.
+        ValueError: where it is used, an ``energy`` that is not one real number.
 
     Example:
         >>> import jax.numpy as jnp
@@ -55,4 +70,6 @@ def from_function(
     """
     apply = as_function("from_function", "apply", apply, "apply(params, z)")
     shape = None if in_shape is None else checks.shape("from_function", "in_shape", in_shape)
-    return FromFunction(params, apply, shape)
+    if energy is not None:
+        energy = as_function("from_function", "energy", energy, "energy(z)")
+    return FromFunction(params, apply, shape, energy)

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float
 
 from jaxinv._core import checks, numerics, pytree, replace
 from jaxinv._core.functions import as_function
@@ -52,10 +53,22 @@ class Generator:
             checks.shape_is(where, "z", z, self.in_shape, "Use jax.vmap for a batch of latents.")
         return z
 
-    def energy(self, z: Any) -> Array:
+    def energy(self, z: Any) -> Float[Array, ""]:
         """Return −log of the prior density of the latent, up to a constant: ½‖z‖² of N(0, I)."""
-        squares = [numerics.sum_squares(leaf) for leaf in jax.tree.leaves(z)]
-        return 0.5 * sum(squares[1:], squares[0])
+        return gaussian_energy(z)
+
+    def reflections(self, z: Any) -> tuple[Any, ...]:
+        """Return the points where the landscape at ``z`` may have a lower twin, ``z`` first.
+
+        The solvers that test signs go to the best of them by measured loss: z and −z, where
+        the expected loss of a random ReLU network has its basins (Hand, Voroninski, 2018).
+        """
+        return z, jax.tree.map(jnp.negative, z)
+
+    @property
+    def unknown_like(self) -> Any:
+        """A tree with the shapes that the unknown must have, or None where any may do."""
+        return None if self.in_shape is None else jax.ShapeDtypeStruct(self.in_shape, jnp.float32)
 
     def jacobian(self, z: Any) -> Array:
         """Return the latent Jacobian Λ_z of shape ``(*x.shape, *z.shape)``."""
@@ -99,6 +112,20 @@ class Generator:
         return with_params(self, self.join(params, carried))(z), carried
 
 
+def gaussian_energy(z: Any) -> Float[Array, ""]:
+    """Return ½‖z‖² of any tree."""
+    squares = [numerics.sum_squares(leaf) for leaf in jax.tree.leaves(z)]
+    return 0.5 * sum(squares[1:], squares[0])
+
+
+def scalar_energy(where: str, energy: Any, z: Any) -> Float[Array, ""]:
+    """Return the energy that a user's function gives, which must be one real number."""
+    value = jnp.asarray(energy(z))
+    if value.shape != () or not jnp.issubdtype(value.dtype, jnp.floating):
+        checks.fail(where, "energy", "return one real number", value)
+    return value
+
+
 @pytree
 class Untrained:
     """The map ``params -> G(z; params)`` for a fixed ``z``; see ``Generator.untrained``."""
@@ -111,6 +138,11 @@ class Untrained:
     def in_shape(self) -> None:
         """The unknown is a tree of parameters, not one array."""
         return None
+
+    @property
+    def unknown_like(self) -> Any:
+        """The tree of parameters."""
+        return self.generator.params
 
     @property
     def zero_is_fixed(self) -> bool:

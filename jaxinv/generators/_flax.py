@@ -9,9 +9,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float
 
-from jaxinv._core import checks, pytree, static
-from jaxinv.generators._base import Generator
+from jaxinv._core import checks, pytree, replace, static
+from jaxinv._core.functions import as_function
+from jaxinv.generators._base import Generator, gaussian_energy, scalar_energy
 
 _TRAINS = ("train", "training", "is_training")  # arguments of modules that say so
 _TESTS = ("deterministic", "use_running_average")
@@ -31,6 +33,13 @@ class FromFlax(Generator):
     module: Any = static()
     shape: tuple[int, ...] | None = static(default=None)
     signal_shape: tuple[int, ...] | None = static(default=None)
+    density: Any = None
+
+    def energy(self, z: Any) -> Float[Array, ""]:
+        """Return −log of the prior density: that of the maker's, or that of N(0, I)."""
+        if self.density is None:
+            return gaussian_energy(z)
+        return scalar_energy("from_flax", self.density, z)
 
     @property
     def in_shape(self) -> tuple[int, ...] | None:
@@ -142,7 +151,12 @@ def _reseeded(rest: Any, key: Array) -> Any:
 
 
 def from_flax(
-    module: Any, params: Any = None, *, in_shape: Any = None, out_shape: Any = None
+    module: Any,
+    params: Any = None,
+    *,
+    in_shape: Any = None,
+    out_shape: Any = None,
+    energy: Any = None,
 ) -> FromFlax:
     """Wrap a Flax module, linen or nnx, as a generator.
 
@@ -160,6 +174,7 @@ def from_flax(
         in_shape: shape of ``z``, as in ``from_function``.
         out_shape: shape of the signal, where the module's output has axes of length one more:
             (h, w) for a U-net that makes (1, h, w, 1).
+        energy: −log of the prior density of ``z``, as in ``from_function``.
 
     Returns:
         A generator whose leaves are the variables.
@@ -178,6 +193,8 @@ def from_flax(
     from flax import linen
 
     where = "from_flax"
+    if energy is not None:
+        energy = as_function(where, "energy", energy, "energy(z)")
     shape = None if in_shape is None else checks.shape(where, "in_shape", in_shape)
     signal = None if out_shape is None else checks.shape(where, "out_shape", out_shape)
     if isinstance(module, linen.Module):
@@ -187,7 +204,7 @@ def from_flax(
         if not isinstance(params, Mapping):
             hint = "Pass module.init(key, z)."
             checks.fail_type(where, "params", "be the module's variables", params, hint)
-        return FromFlax(params, None, module, shape, signal)
+        return FromFlax(params, None, module, shape, signal, energy)
     from flax import nnx
 
     if not isinstance(module, nnx.Module):
@@ -196,5 +213,5 @@ def from_flax(
         hint = "Pass nnx.state(module, nnx.Param), or nothing for the module's own."
         checks.fail_type(where, "params", "be a state of nnx.Param", params, hint)
     graph, rest, own = nnx.split(module, nnx.RngState, ...)
-    made = FromFlax(own, rest, graph, shape, signal)
-    return made if params is None else FromFlax(made.completed(params), rest, graph, shape, signal)
+    made = FromFlax(own, rest, graph, shape, signal, energy)
+    return made if params is None else replace(made, params=made.completed(params))

@@ -11,13 +11,14 @@ from jax import Array, lax
 from jax.scipy.linalg import cho_factor, cho_solve
 
 from jaxinv._core import checks, numerics, pytree, static, units
+from jaxinv._core.units import Unit
 from jaxinv.problems import Problem, jacobian
 from jaxinv.problems._problem import has_squares
 from jaxinv.solvers._base import Info, Solver
 from jaxinv.solvers._factor import at_least_single
 from jaxinv.solvers._linearized import data_size
 from jaxinv.solvers._restarts import Restarts, with_restarts
-from jaxinv.solvers._tree import raveled
+from jaxinv.solvers._tree import energy, is_gaussian, raveled, reflections
 
 _SMALLEST, _LARGEST = 1e-7, 1e7
 
@@ -37,12 +38,24 @@ class LevenbergMarquardt(Solver):
     damping: Any
     factor: Any
     negate: bool = static(default=True)
+    latent_penalty: Any = None
 
     patience = 25
     takes_trees = True
     misfits = "any"
-    scalars = ("damping", "factor")
-    units = units.table(u=units.UNKNOWN, size=units.DATA)
+    scalars = ("damping", "factor", "latent_penalty")
+    units = units.table(latent_penalty=Unit(-2, 2), u=units.UNKNOWN, size=units.DATA)
+
+    @property
+    def judged_by_error(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """With a penalty the objective tends to a positive value."""
+        return self.latent_penalty is not None
+
+    def objective(self, problem: Problem, u: Any) -> Array:
+        loss = problem.loss(u)
+        if self.latent_penalty is None:
+            return loss
+        return loss + jnp.asarray(self.latent_penalty).astype(loss.dtype) * energy(problem.prior, u)
 
     def init(self, problem: Problem, u0: Array) -> LevenbergMarquardtState:
         real = numerics.real_dtype(jnp.result_type(*jax.tree.leaves(u0)))
@@ -53,15 +66,19 @@ class LevenbergMarquardt(Solver):
         self, problem: Problem, state: LevenbergMarquardtState
     ) -> tuple[LevenbergMarquardtState, Info]:
         problem, u, restored = raveled(problem, state.u)
-        u = _better_sign(problem, u) if self.negate else u
+        u = _best_reflection(problem, u) if self.negate else u
         size = state.size
         loss, slack, (gram, gradient, scale) = _expansion(problem, u, size)
+        if self.latent_penalty is not None:
+            penalty = jnp.asarray(self.latent_penalty).astype(loss.dtype)
+            value, gram, gradient = _with_energy(problem, u, penalty, gram, gradient, scale)
+            loss = loss + value
         columns = jnp.real(jnp.diagonal(gram))
         shift = state.damping * jnp.max(columns)
         damped = gram + shift * jnp.eye(u.size, dtype=gram.dtype)
         move, is_solved = _solved(at_least_single(damped), at_least_single(gradient))
         candidate = u - (move.astype(u.dtype) / scale).reshape(u.shape)
-        better = is_solved & (problem.loss(candidate) < loss + slack)
+        better = is_solved & (self.objective(problem, candidate) < loss + slack)
         factor = jnp.asarray(self.factor).astype(state.damping.dtype)
         damping = jnp.where(better, state.damping / factor, state.damping * factor)
         damping = jnp.clip(damping, _SMALLEST, _LARGEST)
@@ -114,6 +131,25 @@ def _normal_equations(problem: Problem, u: Array, residual: Array) -> tuple[Arra
     return jnp.real(gram), jnp.real(gradient), scale
 
 
+def _with_energy(
+    problem: Problem, u: Array, penalty: Array, gram: Array, gradient: Array, scale: Array
+) -> tuple[Array, Array, Array]:
+    """Return λ times the energy, and the normal equations with it, which J's order divides.
+
+    Its own curvature is the identity for ½‖u‖², which is what rows √λ I of J would add, else its
+    Hessian: where that is indefinite the damping makes up for it.
+    """
+    prior = problem.prior
+    value, slope = jax.value_and_grad(lambda v: energy(prior, v))(u)
+    if is_gaussian(prior):
+        curvature = jnp.eye(u.size, dtype=gram.dtype)
+    else:
+        curvature = jax.hessian(lambda v: energy(prior, v))(u).reshape(u.size, u.size)
+    weight = penalty / scale
+    gram = gram + (weight / scale) * curvature
+    return penalty * value, gram, gradient + weight * slope.reshape(-1)
+
+
 def _solved(matrix: Array, b: Array) -> tuple[Array, Array]:
     """Solve by Cholesky, and say whether that could be done; what could not has derivatives 0.
 
@@ -130,9 +166,14 @@ def _solved(matrix: Array, b: Array) -> tuple[Array, Array]:
     return x, is_solved
 
 
-def _better_sign(problem: Problem, u: Array) -> Array:
-    losses = jax.vmap(problem.loss)(jnp.stack([u, -u]))
-    return jnp.where(losses[1] < losses[0], -u, u)
+def _best_reflection(problem: Problem, u: Array) -> Array:
+    points = reflections(problem.prior, u)
+    losses = jax.vmap(problem.loss)(jnp.stack(points))
+    best, least = points[0], losses[0]
+    for point, loss in zip(points[1:], losses[1:], strict=True):
+        best = jnp.where(loss < least, point, best)
+        least = jnp.minimum(loss, least)
+    return best
 
 
 def levenberg_marquardt(
@@ -141,11 +182,13 @@ def levenberg_marquardt(
     factor: Any = 4.0,
     negate: bool = True,
     num_restarts: int = 1,
+    latent_penalty: Any = 0.0,
 ) -> LevenbergMarquardt | Restarts:
     r"""Levenberg-Marquardt on the Jacobian J = A Λ_u of measurements in the unknown.
 
     .. math::
-        (J^* J + \mu \max_j (J^* J)_{jj} I)\, \delta = J^* r, \qquad u \leftarrow u - \delta
+        (J^* J + \lambda I + \mu \max_j (J^* J + \lambda I)_{jj} I)\, \delta
+        = J^* r + \lambda u, \qquad u \leftarrow u - \delta
 
     A step that lowers the loss is kept and μ divided by ``factor``; one that does not is
     dropped and μ multiplied. Within a linear piece of a ReLU network the loss is quadratic, so
@@ -155,9 +198,13 @@ def levenberg_marquardt(
     Args:
         damping: first μ > 0, relative to the largest squared column norm of J.
         factor: > 1.
-        negate: first test −u at each step, and keep the better by measured loss.
+        negate: first test at each step the other points where the landscape may be lower, −u
+            unless ``prior.reflections`` says more, and keep the best by measured loss.
         num_restarts: R > 1 runs R starts in one batch, the best by measured loss kept (see
             ``with_restarts``); ``u0`` then has a first axis of R.
+        latent_penalty: λ >= 0 of the objective ½‖r‖² + λ E(u), E the prior's ``energy``: ½‖u‖²,
+            unless the prior has another, whose Hessian then takes the place of I. For noise of
+            standard deviation σ and λ = σ², the maximum of the posterior density.
 
     Returns:
         A solver; ``info.error`` is max_j |J_jᴴ r| / (‖J_j‖ ‖y‖), the largest share of the
@@ -185,8 +232,12 @@ def levenberg_marquardt(
     Source: Marquardt (1963); sign test of Huang, Hand, Heckel, Voroninski (2021).
     """
     where = "levenberg_marquardt"
+    latent_penalty = checks.nonnegative(where, "latent_penalty", latent_penalty)
+    if checks.is_concrete(latent_penalty) and latent_penalty == 0:
+        latent_penalty = None
     damping = checks.positive(where, "damping", damping)
     factor = checks.scalar(where, "factor", factor, low=1.0, open_low=True)
-    solver = LevenbergMarquardt(damping, factor, checks.boolean(where, "negate", negate))
+    negate = checks.boolean(where, "negate", negate)
+    solver = LevenbergMarquardt(damping, factor, negate, latent_penalty)
     num_restarts = checks.count(where, "num_restarts", num_restarts)
     return solver if num_restarts == 1 else with_restarts(solver, num_restarts)

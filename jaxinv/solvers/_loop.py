@@ -358,12 +358,13 @@ def _first_map(problem: Problem) -> Any:
 
 
 def _check_unknown(where: str, problem: Problem, start: Any) -> None:
-    expected = getattr(_first_map(problem), "in_shape", None)
-    if expected is not None and isinstance(start, jax.Array | jax.ShapeDtypeStruct):
-        hint = "That is what the operator, or the prior, takes."
-        if start.shape[1:] == tuple(expected):
-            hint = "It holds a batch; use jax.vmap."
-        checks.shape_is(where, "u0", start, expected, hint)
+    first = _first_map(problem)
+    shape = getattr(first, "in_shape", None)
+    like = getattr(first, "unknown_like", None)
+    if like is None and shape is not None:
+        like = jax.ShapeDtypeStruct(shape, jnp.float32)
+    if like is not None:
+        checks.tree_is(where, "u0", start, like, "That is what the operator, or the prior, takes.")
 
 
 def _check_measurements(where: str, problem: Problem, expected: Any) -> None:

@@ -15,6 +15,7 @@ from jaxinv.problems import Problem
 from jaxinv.problems._problem import has_squares
 from jaxinv.solvers._linearized import cotangent
 from jaxinv.solvers._piece import Piece, Tables, negated, tail
+from jaxinv.solvers._tree import reflections
 
 
 def better_sign_gradient(
@@ -26,8 +27,15 @@ def better_sign_gradient(
     With ``threshold``, ``u`` is kept while its loss is below.
     """
     forward = partial(_forward, problem.predict, problem)
-    flip, loss, gradient = _better(forward, u, -u, threshold)
-    return jnp.where(flip, -u, u), loss, jnp.conj(gradient)
+    _, *others = reflections(problem.prior, u)
+    kept = u
+    for other in others[:-1]:  # two points are all that most priors have
+        loss = forward(kept)[0]
+        better = forward(other)[0] < loss
+        better = better if threshold is None else better & (loss >= threshold)
+        kept = jnp.where(better, other, kept)
+    flip, loss, gradient = _better(forward, kept, others[-1], threshold)
+    return jnp.where(flip, others[-1], kept), loss, jnp.conj(gradient)
 
 
 def better_sign_gradient_in_piece(
