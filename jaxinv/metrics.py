@@ -28,6 +28,16 @@ def _pair(where: str, estimate: Any, truth: Any) -> tuple[Array, Array]:
 def relative_error(estimate: Any, truth: Any) -> Array:
     """Return ‖x̂ − x‖ / ‖x‖; infinite when only the truth is 0, and 0 when both are.
 
+    Args:
+        estimate: x̂, any shape.
+        truth: x, of the same shape.
+
+    Returns:
+        The error >= 0, shape ().
+
+    Raises:
+        ValueError: other shapes.
+
     Example:
         >>> import jax.numpy as jnp
         >>> float(relative_error(jnp.array([3.0, 0.0]), jnp.array([2.0, 0.0])))
@@ -53,6 +63,16 @@ def _decibels(size: Array) -> Array:
 def nmse(estimate: Any, truth: Any) -> Array:
     """Return the normalized squared error ‖x̂ − x‖² / ‖x‖².
 
+    Args:
+        estimate: x̂, any shape.
+        truth: x, of the same shape.
+
+    Returns:
+        The error >= 0; infinite when only the truth is 0, shape ().
+
+    Raises:
+        ValueError: other shapes.
+
     Example:
         >>> import jax.numpy as jnp
         >>> float(nmse(jnp.array([3.0, 0.0]), jnp.array([2.0, 0.0])))
@@ -63,6 +83,16 @@ def nmse(estimate: Any, truth: Any) -> Array:
 
 def nmse_db(estimate: Any, truth: Any) -> Array:
     """Return the normalized squared error in decibels, 10 log₁₀ of ``nmse``.
+
+    Args:
+        estimate: x̂, any shape.
+        truth: x, of the same shape.
+
+    Returns:
+        Decibels; −∞ for an exact estimate, shape ().
+
+    Raises:
+        ValueError: other shapes.
 
     Example:
         >>> import jax.numpy as jnp
@@ -80,6 +110,9 @@ def psnr(estimate: Any, truth: Any, *, data_range: Any = None) -> Array:
         truth: x, of the same shape.
         data_range: distance between the smallest and the largest possible value; default 1 for
             floating-point and Boolean images, 255 and 65535 where both are uint8 or uint16.
+
+    Returns:
+        Decibels, shape (); ∞ for an exact estimate.
 
     Raises:
         ValueError: other shapes; no ``data_range`` for other integers, for images of two
@@ -142,6 +175,9 @@ def ssim(estimate: Any, truth: Any, *, data_range: Any = None) -> Array:
         data_range: R, distance between the smallest and the largest possible value; default as
             for ``psnr``.
 
+    Returns:
+        A number of at most 1, shape ().
+
     Raises:
         ValueError: other shapes, complex images; no ``data_range`` where ``psnr`` asks for it.
 
@@ -191,6 +227,12 @@ def support_recall(estimate: Any, truth: Any, *, threshold: Any = 0.0) -> Array:
         estimate: x̂, any shape.
         truth: x, of the same shape; its support is where it is not 0.
         threshold: entries with ``|x̂| > threshold`` count as found.
+
+    Returns:
+        A share in [0, 1], shape ().
+
+    Raises:
+        ValueError: other shapes, a negative threshold.
 
     Example:
         >>> import jax.numpy as jnp

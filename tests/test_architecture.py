@@ -4,8 +4,10 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -58,7 +60,10 @@ NAMESPACES = (
     "ntk",
     "unfolded",
     "untrained",
+    "viz",
 )
+WITHOUT_EXAMPLES = ("viz",)  # they write files
+OF_PAPERS = ("shrinkage", "ntk", "solvers", "samplers", "theory", "unfolded", "untrained")
 
 
 def part(path):
@@ -126,6 +131,9 @@ def test_files_and_functions_are_small(path):
 def test_every_module_says_what_it_is():
     for path in FILES:
         assert ast.get_docstring(ast.parse(path.read_text())), path
+        assert not re.search(r"[\x00-\x09\x0b-\x1f]", path.read_text()), (
+            f"{path}: a control character"
+        )
 
 
 @pytest.mark.parametrize("namespace", NAMESPACES)
@@ -135,13 +143,45 @@ def test_public_names_are_documented(namespace):
     assert names
     for name in names:
         value = getattr(module, name)
-        doc = inspect.getdoc(value)
-        assert doc, f"jaxinv.{namespace}.{name} has no docstring"
+        assert inspect.getdoc(value), f"jaxinv.{namespace}.{name} has no docstring"
         if inspect.isfunction(value):
-            assert ">>>" in doc or name in ("raise_if_failed",) or len(doc) > 40, name
-            hints = value.__annotations__
-            missing = set(inspect.signature(value).parameters) - set(hints)
+            lacking = lacking_sections(namespace, value)
+            assert not lacking, f"jaxinv.{namespace}.{name} says nothing of {lacking}"
+            missing = set(inspect.signature(value).parameters) - set(value.__annotations__)
             assert not missing, f"jaxinv.{namespace}.{name}: {missing} not annotated"
+
+
+def lacking_sections(namespace, function):
+    """Return the sections that the docstring of a public function should have and has not."""
+    signature, doc = inspect.signature(function), inspect.getdoc(function)
+    source = textwrap.dedent(inspect.getsource(inspect.unwrap(function)))
+    code = "\n".join(ast.unparse(line) for line in ast.parse(source).body[0].body[1:])
+    wanted = {
+        "Args:": bool(signature.parameters),
+        "Returns:": signature.return_annotation not in ("None", None),
+        "Raises:": bool(re.search(r"\bchecks\.\w+\(|\braise\b", code)),
+        "Example": namespace not in WITHOUT_EXAMPLES,
+        # what is only a definition needs no source
+        "Source:": namespace in OF_PAPERS and ".. math::" in doc,
+    }
+    return [name for name, needed in wanted.items() if needed and f"\n{name}" not in doc]
+
+
+@pytest.mark.parametrize("namespace", NAMESPACES)
+def test_names_are_exported_once_one_a_line_and_hide_no_module(namespace):
+    path = ROOT / namespace / "__init__.py"
+    if not path.exists():
+        return  # a module
+    names = []
+    for node in ast.parse(path.read_text()).body[1:]:
+        assert isinstance(node, ast.ImportFrom), f"{path}:{node.lineno}"
+        (alias,) = node.names
+        assert node.level == 1, f"{path}:{node.lineno}: from ._x import f as f"
+        assert alias.asname == alias.name, f"{path}:{node.lineno}: from ._x import f as f"
+        names.append(alias.name)
+    assert len(names) == len(set(names))
+    modules = {other.stem for other in path.parent.iterdir() if not other.stem.startswith("_")}
+    assert not modules & set(names)
 
 
 def test_every_solver_has_a_row_in_the_docs():

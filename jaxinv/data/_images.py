@@ -20,6 +20,9 @@ _SMALLEST_SIDE = 2
 def image_names() -> tuple[str, ...]:
     """Return the names of the images that ``image`` finds in installed packages.
 
+    Returns:
+        Names, sorted.
+
     Example:
         >>> "camera" in image_names()
         True

@@ -130,8 +130,22 @@ def loss_and_gradient(problem: Problem, u: Any) -> tuple[Array, Any]:
 
     For complex unknowns the gradient is the direction of steepest ascent, Jᴴ r.
 
+    Args:
+        problem: whose loss to take.
+        u: the unknown.
+
+    Returns:
+        The loss, shape (), and a tree like ``u``.
+
     Raises:
         TypeError: a ``problem`` that is none, an unknown that is no tree of arrays of numbers.
+
+    Example:
+        >>> import jax.numpy as jnp, jaxinv as ji
+        >>> problem = ji.Problem(ji.operators.identity(2), jnp.zeros(2))
+        >>> loss, gradient = loss_and_gradient(problem, jnp.array([3.0, 4.0]))
+        >>> float(loss), gradient.tolist()
+        (12.5, [3.0, 4.0])
     """
     u = _unknown("loss_and_gradient", problem, u)
     loss, gradient = jax.value_and_grad(problem.loss)(u)
@@ -144,8 +158,21 @@ def jacobian(problem: Problem, u: Array) -> Array:
     Generators that know their Jacobian as a product provide it; the operator is then applied
     to its columns, one product for all when the operator is a matrix.
 
+    Args:
+        problem: whose model to differentiate.
+        u: where, shape (k,), real.
+
+    Returns:
+        J, shape (m, k).
+
     Raises:
         ValueError: a complex ``u``: the model need not be differentiable over the complex numbers.
+
+    Example:
+        >>> import jax.numpy as jnp, jaxinv as ji
+        >>> problem = ji.Problem(ji.operators.mask([True, False]), jnp.zeros(2))
+        >>> jacobian(problem, jnp.ones(2)).tolist()
+        [[1.0, 0.0], [0.0, 0.0]]
     """
     u = _unknown("jacobian", problem, u)
     if not isinstance(u, jax.Array):

@@ -3,7 +3,7 @@ r"""Proximal operators: pytrees that solvers such as ``ista`` and ``fista`` call
 For a penalty R each is an object with
 
 .. math::
-    \mathtt{prox(v, step\_size)} = rg\min_w \;         frac12 \|w - v\|^2 + \eta\, R(w), \qquad
+    \mathtt{prox(v, step\_size)} = \arg\min_w \; \tfrac12 \|w - v\|^2 + \eta\, R(w), \qquad
     \mathtt{prox.value(w)} = R(w)
 
 where η is the step size. Weights of the penalty are leaves, so they can be batched by ``vmap``,

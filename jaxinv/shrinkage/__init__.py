@@ -2,9 +2,9 @@ r"""Shrinkage functions: entrywise estimators of a signal seen in Gaussian noise
 
 Approximate message passing hands each a vector that behaves as
 
-.. math:: v = x +       au z, \qquad z \sim N(0, I), \qquad
-    \mathtt{shrink(v,   au)} = \eta(v,  au), \qquad
-    \mathtt{shrink.derivative(v,        au)}_i = \eta'(v_i,     au)
+.. math:: v = x + \tau z, \qquad z \sim N(0, I), \qquad
+    \mathtt{shrink(v, \tau)} = \eta(v, \tau), \qquad
+    \mathtt{shrink.derivative(v, \tau)}_i = \eta'(v_i, \tau)
 
 A proximal operator takes a step size; a shrinkage takes the standard deviation of the noise.
 Parameters are leaves, so they can be batched by ``vmap``, differentiated and trained."""

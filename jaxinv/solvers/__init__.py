@@ -11,6 +11,7 @@ from ._duality import DualityGap as DualityGap
 from ._duality import duality_gap as duality_gap
 from ._duality import kkt_residual as kkt_residual
 from ._duality import largest_penalty as largest_penalty
+from ._failed import raise_if_failed as raise_if_failed
 from ._fista import fista as fista
 from ._gradient import gradient as gradient
 from ._iht import iht as iht
@@ -22,7 +23,6 @@ from ._least_squares import debias as debias
 from ._least_squares import oracle as oracle
 from ._levenberg_marquardt import levenberg_marquardt as levenberg_marquardt
 from ._loop import Solution as Solution
-from ._loop import raise_if_failed as raise_if_failed
 from ._loop import solve as solve
 from ._loop import trace as trace
 from ._omp import omp as omp

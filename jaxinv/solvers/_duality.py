@@ -101,6 +101,9 @@ def kkt_residual(problem: Problem, u: Any, penalty: Any) -> Array:
         >>> penalty = largest_penalty(problem)
         >>> round(float(kkt_residual(problem, jax.numpy.zeros(100), 0.25 * penalty)), 6)
         0.75
+
+    Source: Fuchs (2004), "On sparse representations in arbitrary redundant bases", for complex
+    unknowns too.
     """
     model, problem, u, penalty = _checked("kkt_residual", problem, u, penalty)
     return _kkt(model, problem.y, u, penalty)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from jaxinv._core import Status, checks, describe, numerics
+from jaxinv._core import Status, checks, numerics
 from jaxinv.misfits._outer import Outer as OuterMisfit
 from jaxinv.operators import LinearOperator
 from jaxinv.operators._outer import Outer
@@ -244,31 +244,6 @@ def _measured(measure: Any, problem: Problem, state: Any) -> Any:
         if not isinstance(leaf, jax.Array | np.ndarray | np.number | int | float | complex):
             checks.fail_type("trace", "measure", "return arrays or numbers", leaf)
     return found
-
-
-def raise_if_failed(solution: Any) -> Any:
-    """Raise RuntimeError when any trial of a solution did not end well, on the host.
-
-    CONVERGED, STALLED, STOPPED, MAX_STEPS, SAMPLED and UNMIXED pass: their estimates are usable.
-
-    Args:
-        solution: what ``jaxinv.solve``, ``untrained.fit`` or ``sample`` returned.
-
-    Returns:
-        The solution itself.
-    """
-    if not hasattr(solution, "status"):
-        hint = "Pass what jaxinv.solve, untrained.fit or sample returned."
-        got = type(solution).__name__
-        checks.fail_type("raise_if_failed", "solution", "be a solution", got, hint)
-    failed = (
-        Status.DIVERGED, Status.NONFINITE, Status.INVALID_START, Status.FLAT, Status.LONG_STEP,
-    )  # fmt: skip
-    status = np.asarray(solution.status)
-    bad = status[np.isin(status, failed)]
-    if bad.size:
-        raise RuntimeError(describe(bad if status.ndim else status))
-    return solution
 
 
 def _check_solver(where: str, solver: Any) -> None:

@@ -41,6 +41,9 @@ def local_workers(num_workers: int) -> Iterator[Any]:
     Args:
         num_workers: processes >= 1; more than the cores share them.
 
+    Returns:
+        A context manager that gives a ``distributed.Client`` and closes it at the end.
+
     Raises:
         ValueError, TypeError: a number of workers that is none.
         ModuleNotFoundError: Dask is not installed.
@@ -89,9 +92,18 @@ def connect(address: str) -> Any:
     Args:
         address: as ``tcp://host:8786``, or ``tls://host:8786`` with Dask's own TLS settings.
 
+    Returns:
+        A ``distributed.Client``.
+
     Raises:
         ValueError: nothing answers there within 5 seconds.
         ModuleNotFoundError: Dask is not installed.
+
+    Example:
+        >>> from jaxinv.sweeps import connect, sweep
+        >>> def run(trial, grid, key):
+        ...     with connect("tcp://host:8786") as client:
+        ...         return sweep(trial, grid, key=key, executor=client)
     """
     distributed = _distributed()
     hint = "Start one: dask scheduler, and dask worker ADDRESS --nthreads 1."

@@ -89,6 +89,13 @@ def success_rate(success: xr.DataArray, *, confidence: float = 0.95) -> xr.Datas
     Every trial counts, the failed ones too: a trial whose error is NaN is no success. Only those
     that were not run (coordinate ``ran``) do not: a cell without trials has rate NaN in [0, 1].
 
+    Args:
+        success: booleans with a dimension ``trial``.
+        confidence: of Wilson's interval, in (0, 1).
+
+    Returns:
+        A Dataset of the other dimensions.
+
     Example:
         >>> import numpy as np, xarray as xr
         >>> error = xr.DataArray(np.array([[1e-6, 1e-7, 0.3, np.nan]]), dims=("k", "trial"))
@@ -117,6 +124,12 @@ def quartiles(values: xr.DataArray) -> xr.Dataset:
 
     Each is one of the samples (no interpolation). NaN counts as the largest value: a failed
     trial can raise a median, never hide. Trials that were not run are left out.
+
+    Args:
+        values: numbers with a dimension ``trial``.
+
+    Returns:
+        A Dataset of the other dimensions.
 
     Example:
         >>> import numpy as np, xarray as xr

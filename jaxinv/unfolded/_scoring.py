@@ -136,6 +136,15 @@ def failure_threshold(snr_db: float | None) -> float:
 
     Ten times the noise's own share of the measurements; −30 dB without noise.
 
+    Args:
+        snr_db: signal-to-noise ratio of the measurements in decibels; None: no noise.
+
+    Returns:
+        Decibels.
+
+    Raises:
+        ValueError: a ratio that is not one real number.
+
     Example:
         >>> failure_threshold(None), failure_threshold(40.0), failure_threshold(20.0)
         (-30.0, -30.0, -10.0)

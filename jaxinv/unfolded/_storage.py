@@ -109,7 +109,26 @@ def load(
 
 
 def load_notes(path: Any, *, max_bytes: int = files.BUDGET) -> dict[str, Any]:
-    """Return the notes that were saved with a network; raises as ``load``."""
+    """Return the notes that were saved with a network.
+
+    Args:
+        path: file that ``save`` wrote.
+        max_bytes: memory that its arrays may take.
+
+    Returns:
+        The notes, plain values of JSON.
+
+    Raises:
+        ValueError: as ``load``.
+
+    Example:
+        >>> import tempfile, jaxinv as ji
+        >>> layers = ji.unfolded.step_lista(jnp.eye(3), 4)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = ji.unfolded.save(f"{folder}/network.npz", layers, notes={"seed": 1})
+        ...     load_notes(path)
+        {'seed': 1}
+    """
     path, header, _ = _read(path, max_bytes)
     if not isinstance(header.get("notes"), dict):
         _damaged(path, "its notes are missing")

@@ -24,6 +24,9 @@ def total_variation(weight: Any, *, isotropic: bool = False, first_axis: int = 0
     Returns:
         A function of the signal; λ is an argument, so that a new one compiles nothing.
 
+    Raises:
+        ValueError: a negative weight, a negative axis.
+
     Example:
         >>> float(total_variation(2.0)(jnp.asarray([[0.0, 1.0], [0.0, 1.0]])))
         4.0

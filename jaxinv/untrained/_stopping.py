@@ -109,6 +109,8 @@ def least_residual(patience: int | None = None) -> LeastResidual:
     Returns:
         A rule for ``fit(stop=...)``.
 
+    Raises: ValueError: a patience below 1.
+
     Example:
         >>> least_residual().patience is None
         True
@@ -157,6 +159,8 @@ def windowed_variance(window: int = 100, patience: int = 1000) -> WindowedVarian
 
     Returns:
         A rule for ``fit(stop=...)``.
+
+    Raises: ValueError: a window below 2, no patience.
 
     Example:
         >>> windowed_variance(50, 500).min_steps
@@ -210,8 +214,9 @@ def exponential_variance(weight: float = 0.1, patience: int = 1000) -> Exponenti
         weight: a in (0, 1); the first 10 / a steps are not judged.
         patience: steps without a new minimum before the fit stops.
 
-    Returns:
-        A rule for ``fit(stop=...)``.
+    Returns: A rule for ``fit(stop=...)``.
+
+    Raises: ValueError: a weight outside (0, 1), no patience.
 
     Example:
         >>> exponential_variance().min_steps
@@ -312,6 +317,8 @@ def held_out(fraction: float = 0.05, patience: int = 500) -> HeldOut:
     Returns:
         A rule for ``fit(stop=...)``.
 
+    Raises: ValueError: a share outside (0, 1/2], no patience.
+
     Example:
         >>> held_out(0.1).fraction
         0.1
@@ -380,6 +387,8 @@ def sure(noise_std: Any, patience: int = 500) -> Sure:
 
     Returns:
         A rule for ``fit(stop=...)``, for denoising only: the operator must be the identity.
+
+    Raises: ValueError: a level that is not positive, no patience.
 
     Example:
         >>> sure(0.1).has_twin

@@ -24,6 +24,15 @@ def plot_means(
 ) -> str:
     """Draw measured means with bars of two standard errors, a law, and published points.
 
+    Args:
+        path: where to write; the suffix sets the format (png, pdf, svg).
+        values: of the horizontal axis, one a mean.
+        means, errors: what was measured, and its standard errors.
+        curve, curve_label: the law at the same values, and what the legend calls it.
+        points: published means, by value.
+        xlabel, ylabel: texts of the axes.
+        title: text above.
+
     Returns:
         The path as text.
     """

@@ -36,6 +36,9 @@ def plot_success_rates(
 
     Returns:
         The path as text.
+
+    Raises:
+        ValueError: rates over more or less than one dimension, another suffix.
     """
     drawing, axes = figure(6.4, 4.2)
     for color, (name, table) in zip(MEASURED, rates.items(), strict=False):
@@ -82,6 +85,9 @@ def plot_phase_diagram(
 
     Returns:
         The path as text.
+
+    Raises:
+        ValueError: rates over more or less than two dimensions, another suffix.
     """
     rate = rates["rate"]
     if rate.ndim != 2:

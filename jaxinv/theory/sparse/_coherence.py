@@ -104,6 +104,9 @@ def welch_bound(num_rows: int, num_columns: int) -> float:
     Returns:
         The bound; 0 for n <= m.
 
+    Raises:
+        ValueError: a size below 1.
+
     Example:
         >>> round(welch_bound(2, 3), 6)
         0.5
