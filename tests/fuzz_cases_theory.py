@@ -61,16 +61,20 @@ def _trained(**options: Any) -> dict[str, Any]:
 
 UNFOLDED = [
     *(
-        row(f"unfolded.{name}", lambda: {"A": A(), "num_layers": 2})
+        row(f"unfolded.{name}", lambda: {"operator": A(), "num_layers": 2})
         for name in ("aglista", "alamp", "alista", "alista_at", "gated_lista", "hyperlista")
     ),
-    row("unfolded.iht_network", lambda: {"A": A(), "num_layers": 2, "num_nonzeros": 2}),
+    row("unfolded.iht_network", lambda: {"operator": A(), "num_layers": 2, "num_nonzeros": 2}),
     *(
-        row(f"unfolded.{name}", lambda: {"A": A(), "num_layers": 2})
+        row(f"unfolded.{name}", lambda: {"operator": A(), "num_layers": 2})
         for name in ("lamp", "lista", "lista_cp", "lista_cpss", "lista_ss", "step_lista", "tilista")
     ),
-    row("unfolded.na_alista", lambda: {"key": KEY, "A": A(), "num_layers": 2, "num_units": 3}),
-    row("unfolded.orthogonal_network", lambda: {"A": A(), "num_layers": 2, "threshold": 0.1}),
+    row(
+        "unfolded.na_alista", lambda: {"key": KEY, "operator": A(), "num_layers": 2, "num_units": 3}
+    ),
+    row(
+        "unfolded.orthogonal_network", lambda: {"operator": A(), "num_layers": 2, "threshold": 0.1}
+    ),
     row("unfolded.analytic_weights", lambda: {"matrix": unit_matrix()}),
     row("unfolded.convolutional_analytic_weights", lambda: {"kernels": _kernels()}),
     row("unfolded.failure_threshold", lambda: {"snr_db": 20.0}),

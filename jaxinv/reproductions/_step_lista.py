@@ -99,7 +99,7 @@ def _network(name: str, family: Codes, depth: int, penalty: float) -> Layers:
     step, threshold, weight = (
         jnp.asarray(value, matrix.dtype) for value in (step_size, step_size * penalty, penalty)
     )
-    solver = CoupledLasso(weights, step, threshold, None, None, operator, prox=Soft(weight))
+    solver = CoupledLasso(weights, step, threshold, operator, prox=Soft(weight))
     trained = ("weights",) if name == LISTA else ()
     return Layers.repeat(
         solver,

@@ -137,7 +137,7 @@ def _training_images(names: Sequence[str], size: int | None) -> list[np.ndarray]
 def _block_networks(family: PatchFamily, num_layers: int) -> dict[str, Any]:
     operator = family.operator
     return {
-        "LISTA-CPSS": unfolded.lista_cpss(operator, num_layers, start="adjoint"),
+        "LISTA-CPSS": unfolded.lista_cpss(operator, num_layers, initial_weights="adjoint"),
         "LISTA": unfolded.lista(operator, num_layers),
     }
 

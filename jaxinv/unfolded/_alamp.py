@@ -12,7 +12,7 @@ from jaxinv import shrinkage as shrinkages
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.problems import Problem
 from jaxinv.solvers import Info, Layers, Solver
-from jaxinv.unfolded._matrix import Measurement, measurement
+from jaxinv.unfolded._shared import Measurement, measurement
 
 Array = jax.Array
 
@@ -92,7 +92,7 @@ class Alamp(Solver):
 
 
 def alamp(
-    A: Any,
+    operator: Any,
     num_layers: int,
     *,
     shrinkage: shrinkages.Shrinkage | None = None,
@@ -107,7 +107,7 @@ def alamp(
     distribution of the signal is known: prefer ``hyperlista`` when it is not.
 
     Args:
-        A: the measurement matrix, real, shape (m, n), or a linear operator on vectors.
+        operator: A, the measurement matrix, real, shape (m, n), or a linear operator on vectors.
         num_layers: T >= 1.
         shrinkage: η, trained from here; default ``shrinkage.posterior_mean(0.1)``.
         ridge: ρ > 0 of all layers at first. 0.1 suits signals without noise, 8 an SNR from 20 to
@@ -133,9 +133,9 @@ def alamp(
         (orthogonal message passing) and Liu, Chen, Wang, Yin (2019) (computed weights).
     """
     where = "alamp"
-    given = measurement(where, A)
+    given = measurement(where, operator)
     if jnp.iscomplexobj(given.matrix):
-        checks.fail(where, "A", "be real", given.matrix)
+        checks.fail(where, "operator", "be real", given.matrix)
     num_layers = checks.count(where, "num_layers", num_layers)
     ridge = checks.positive(where, "ridge", ridge)
     shrinkage = shrinkages.posterior_mean(0.1) if shrinkage is None else shrinkage

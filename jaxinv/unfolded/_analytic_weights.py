@@ -18,7 +18,7 @@ _SYMMETRIC = "allow W = M A with M semi-definite and diag(WᵀA) = 1"
 _UNIT_HINT = "Scale the columns to norm 1: W = A is then one."
 
 
-def analytic_weights(matrix: Any, symmetric: bool = False, *, noise: Any = 0.0) -> Array:
+def analytic_weights(matrix: Any, *, symmetric: bool = False, noise: Any = 0.0) -> Array:
     r"""Return the weights W of least interference, the fixed matrix of ALISTA and HyperLISTA.
 
     A layer x ← soft(x + Wᵀ(y - A x), θ) confuses entry i with entry j by w_iᵀa_j. The weights

@@ -9,15 +9,16 @@ from typing import Any, NamedTuple
 from jaxinv import shrinkage
 from jaxinv._core import checks
 from jaxinv.solvers import Layers
-from jaxinv.unfolded._adaptive import alista_at
 from jaxinv.unfolded._alamp import alamp
-from jaxinv.unfolded._coupled_networks import alista, lista_cp, lista_cpss, tilista
-from jaxinv.unfolded._gated_networks import aglista, gated_lista
-from jaxinv.unfolded._hyperlista_network import hyperlista
+from jaxinv.unfolded._alista_at import alista_at
+from jaxinv.unfolded._coupled import alista
+from jaxinv.unfolded._gated import aglista, gated_lista
+from jaxinv.unfolded._hyperlista import hyperlista
 from jaxinv.unfolded._iht_network import iht_network
 from jaxinv.unfolded._lamp import lamp
-from jaxinv.unfolded._lista_networks import lista, lista_ss
-from jaxinv.unfolded._neural_network import na_alista
+from jaxinv.unfolded._lista import lista, lista_ss
+from jaxinv.unfolded._lista_cp import lista_cp, lista_cpss, tilista
+from jaxinv.unfolded._na_alista import na_alista
 from jaxinv.unfolded._stagewise import fit_stagewise
 from jaxinv.unfolded._step_lista import step_lista
 from jaxinv.unfolded._training import Fit, fit
@@ -129,10 +130,12 @@ def noise_ratio(snr_db: float | None) -> float:
 
 NETWORKS: dict[str, Network] = {
     "lista": Network(
-        "LISTA: two matrices trained", partial(_plain, lista, start="analytic"), _MATRICES
+        "LISTA: two matrices trained", partial(_plain, lista, initial_weights="analytic"), _MATRICES
     ),
     "lista-ss": Network(
-        "LISTA with support selection", partial(_selecting, lista_ss, start="analytic"), _MATRICES
+        "LISTA with support selection",
+        partial(_selecting, lista_ss, initial_weights="analytic"),
+        _MATRICES,
     ),
     "lista-cp": Network("LISTA-CP: one matrix a layer", partial(_plain, lista_cp), _MATRICES),
     "lista-cpss": Network(

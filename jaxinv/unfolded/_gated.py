@@ -1,113 +1,158 @@
-"""Gated layers: a gain before the residual, an overshoot after the threshold."""
+"""Gated LISTA and AGLISTA: a gain before the residual, an overshoot after the threshold."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
 import jax.numpy as jnp
 
-from jaxinv._core import numerics, pytree, static
-from jaxinv.problems import Problem
-from jaxinv.solvers import Info, Solver
-from jaxinv.unfolded._layer import correlate, relative_change
-from jaxinv.unfolded._shrink import soft_with_bypass
+from jaxinv._core import checks
+from jaxinv.solvers import Layers
+from jaxinv.unfolded._analytic_weights import weights_for
+from jaxinv.unfolded._coupled import GATES, coupled_layers
+from jaxinv.unfolded._shared import (
+    BYPASS_LIMIT,
+    BYPASS_RATE,
+    THRESHOLDS,
+    bypass_schedule,
+    first_weights,
+    measurement,
+    threshold_schedule,
+)
 
-Array = jax.Array
-
-GATES = ("relu", "exp", "inv", "sigmoid")
-_INVERSE_SIZE, _INVERSE_FLOOR = 0.2, 1e-3  # as published
+_NONE = "none"
+_GATES_SHUT = {"gain": 0.0, "decay": 1.0, "overshoot": 0.0}
 
 
-class GatedState(NamedTuple):
-    """State of ``Gated``: the estimate."""
-
-    u: Array
-
-
-@pytree
-class Gated(Solver):
-    r"""A layer of gated LISTA and of AGLISTA.
+def gated_lista(
+    operator: Any,
+    num_layers: int,
+    gain: str = "relu",
+    *,
+    overshoot: bool = True,
+    tied: bool = False,
+    initial_weights: str = "analytic",
+    bypass_rate: Any = BYPASS_RATE,
+    bypass_limit: Any = BYPASS_LIMIT,
+) -> Layers:
+    r"""Make gated LISTA: LISTA-CPSS with gates against estimates that are too small.
 
     .. math::
-        g_t &= 1 + a_t \, \kappa(d_t |x_t|) \\
-        z_t &= S^{p_t}_{\theta_t}\bigl(g_t x_t + \gamma_t W_t^* (y - A (g_t x_t))\bigr) \\
+        z_t &= S^{p_t}_{\theta_t}\bigl(g_t x_t + W_t^* (y - A (g_t x_t))\bigr), \qquad
+        g_t = 1 + a_t \kappa(d_t |x_t|) \\
         x_{t+1} &= o_t z_t + (1 - o_t) x_t, \qquad
-        o_t = 1 + \frac{b_t}{|z_t - x_t| + \epsilon}
+        o_t = 1 + \frac{b_t \theta_t}{|z_t - x_t| + 0.1}
 
-    Products are entry by entry. The gain undoes what thresholds took from entries that are too
-    small; the overshoot moves further where a step was short. κ(s) is (1 − s)₊ (``"relu"``),
-    exp(−s), 0.2 / (0.001 + s) (``"inv"``) or 1 / (1 + exp(s)) (``"sigmoid"``). ``info.error`` is
-    ‖x_{t+1} − x_t‖ / ‖x_{t+1}‖.
+    Args:
+        operator: A, the measurement matrix, shape (m, n), or a linear operator on vectors.
+        num_layers: T >= 1.
+        gain: κ: ``"relu"``, ``"exp"``, ``"inv"``, ``"sigmoid"`` (see ``Coupled``), or ``"none"``.
+        overshoot: whether there is an overshoot gate.
+        tied, initial_weights, bypass_rate, bypass_limit: as in ``lista_cpss``.
 
-    Attributes:
-        weights: W, shape (m, n).
-        step_size: γ.
-        threshold: θ >= 0, a scalar, or one per entry.
-        bypass: p, the share of entries that pass unchanged (support selection); None for none.
-        gain: a; None for no gain.
-        decay: d > 0, a scalar, or one per entry; None for no gain.
-        overshoot: b; None for no overshoot.
-        operator: the A that the weights were made for; the problem's own is the one applied.
-        gate: the name of κ.
-        scaled: which of ``gain`` and ``overshoot`` are in units of θ.
-        margin: ε.
-        positive: names of fields that training keeps positive.
+    Returns:
+        ``Layers``; untrained (a = b = 0, d = 1) they are LISTA-CPSS. Trained are ``weights``,
+        ``threshold``, ``gain`` and ``decay`` (a, d), and ``overshoot`` (b).
+
+    Raises:
+        ValueError: as ``lista_cpss``; another ``gain``.
+
+    Notes: the gates have the scale of signals with entries of size 1. Numbers are one a layer,
+        where the authors have one per entry; b may take either sign in training.
+
+    Example:
+        >>> import jax, jaxinv as ji
+        >>> A = ji.operators.gaussian(jax.random.key(0), 50, 100)
+        >>> layers = gated_lista(A.matrix / jnp.linalg.norm(A.matrix, axis=0), 8, "exp")
+        >>> layers.trainable
+        ('weights', 'threshold', 'gain', 'decay', 'overshoot')
+
+    Source: Wu, Guo, Li, Zhang (2020), gain and overshoot gates.
     """
-
-    weights: Array
-    step_size: Any
-    threshold: Any
-    bypass: Any
-    gain: Any
-    decay: Any
-    overshoot: Any
-    operator: Any
-    gate: str = static(default="relu")
-    scaled: tuple[str, ...] = static(default=("overshoot",))
-    margin: float = static(default=0.1)
-    positive: tuple[str, ...] = static(default=("threshold", "decay"))
-
-    made_for = "operator"
-
-    def init(self, problem: Problem, u0: Array) -> GatedState:
-        return GatedState(u0)
-
-    def step(self, problem: Problem, state: GatedState) -> tuple[GatedState, Info]:
-        u = state.u
-        gained = u if self.gain is None else self._gain(u) * u
-        residual = -problem.residual(gained)
-        direction = correlate(self.weights, residual)
-        following = gained + jnp.asarray(self.step_size).astype(u.dtype) * direction
-        following = soft_with_bypass(following, self.threshold, self.bypass)
-        if self.overshoot is not None:
-            move = following - u
-            excess = self._strength("overshoot", u) / (jnp.abs(move) + self.margin)
-            following += excess.astype(u.dtype) * move
-        error = relative_change(following, u)
-        return GatedState(following), Info(problem.loss(u), error)
-
-    def _gain(self, u: Array) -> Array:
-        real = numerics.real_dtype(u.dtype)
-        distance = jnp.asarray(self.decay).astype(real) * jnp.abs(u)
-        opening = gate(self.gate, distance)
-        return (1 + self._strength("gain", u) * opening).astype(u.dtype)
-
-    def _strength(self, name: str, u: Array) -> Array:
-        """Return a gate's number, times θ where it is in units of that."""
-        real = numerics.real_dtype(u.dtype)
-        strength = jnp.asarray(getattr(self, name)).astype(real)
-        if name in self.scaled:
-            strength *= jnp.maximum(jnp.asarray(self.threshold), 0).astype(real)
-        return strength
+    where = "gated_lista"
+    given = measurement(where, operator)
+    weights, thresholds = first_weights(where, given, num_layers, initial_weights)
+    checks.choice(where, "gain", gain, (*GATES, _NONE))
+    overshoot = checks.boolean(where, "overshoot", overshoot)
+    shares = bypass_schedule(where, len(thresholds), bypass_rate, bypass_limit)
+    with_gain = gain != _NONE
+    trained = ("weights", "threshold")
+    trained += ("gain", "decay") if with_gain else ()
+    trained += ("overshoot",) if overshoot else ()
+    shared = ("weights",) if checks.boolean(where, "tied", tied) else ()
+    return coupled_layers(
+        given,
+        weights,
+        thresholds,
+        shares,
+        shared=(*shared, "step_size"),
+        trainable=trained,
+        gate=gain,
+        **_shut(weights.dtype, with_gain, overshoot),
+    )
 
 
-def gate(name: str, distance: Array) -> Array:
-    """Return κ of d |x| >= 0: largest at 0, falling to 0."""
-    if name == "relu":
-        return jnp.maximum(1 - distance, 0)
-    if name == "exp":
-        return jnp.exp(-distance)
-    if name == "inv":
-        return _INVERSE_SIZE / (_INVERSE_FLOOR + distance)
-    return jax.nn.sigmoid(-distance)
+def aglista(
+    operator: Any,
+    num_layers: int,
+    *,
+    bypass_rate: Any = BYPASS_RATE,
+    bypass_limit: Any = BYPASS_LIMIT,
+) -> Layers:
+    r"""Make AGLISTA: ALISTA with gain and overshoot gates, five numbers a layer.
+
+    .. math::
+        z_t &= S^{p_t}_{\theta_t}\bigl(g_t x_t + \gamma_t W^* (y - A (g_t x_t))\bigr), \qquad
+        g_t = 1 + a_t \theta_t e^{-d_t |x_t|} \\
+        x_{t+1} &= o_t z_t + (1 - o_t) x_t, \qquad
+        o_t = 1 + \frac{b_t}{|z_t - x_t| + 0.01}
+
+    Args:
+        operator: A, the measurement matrix, shape (m, n), or a linear operator on vectors.
+        num_layers: T >= 1.
+        bypass_rate, bypass_limit: as in ``alista``.
+
+    Returns:
+        ``Layers``; untrained (a = b = 0) they are ``alista`` with ``adaptive=False``. Trained are
+        ``step_size``, ``threshold``, ``gain`` (a), ``decay`` (d) and ``overshoot`` (b).
+
+    Raises:
+        ValueError: as ``alista``.
+
+    Notes: the gates have the scale of signals with entries of size 1. The gain is in units of
+        the layer's own θ, the authors' in those of the layer before: the same set of networks.
+
+    Example:
+        >>> import jax, jaxinv as ji
+        >>> A = ji.operators.gaussian(jax.random.key(0), 50, 100)
+        >>> layers = aglista(A.matrix / jnp.linalg.norm(A.matrix, axis=0), 8)
+        >>> layers.trainable
+        ('step_size', 'threshold', 'gain', 'decay', 'overshoot')
+
+    Source: Wu, Guo, Li, Zhang (2020); with the constants of Behrens, Sauder, Jung (2021).
+    """
+    where = "aglista"
+    given = measurement(where, operator)
+    num_layers = checks.count(where, "num_layers", num_layers)
+    weights = weights_for(where, "operator", given.matrix)
+    thresholds = threshold_schedule(num_layers, *THRESHOLDS)
+    shares = bypass_schedule(where, num_layers, bypass_rate, bypass_limit)
+    return coupled_layers(
+        given,
+        weights,
+        thresholds,
+        shares,
+        shared=("weights",),
+        trainable=("step_size", "threshold", "gain", "decay", "overshoot"),
+        gate="exp",
+        scaled=("gain",),
+        margin=0.01,
+        **_shut(weights.dtype, True, True),
+    )
+
+
+def _shut(dtype: Any, gain: bool, overshoot: bool) -> dict[str, Any]:
+    """Return the numbers of gates that do nothing yet, of those that there are."""
+    kept = {"gain": gain, "decay": gain, "overshoot": overshoot}
+    real = jnp.finfo(dtype).dtype
+    return {k: jnp.asarray(v, real) for k, v in _GATES_SHUT.items() if kept[k]}

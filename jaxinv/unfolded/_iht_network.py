@@ -12,10 +12,14 @@ from jaxinv._core import checks, numerics, pytree, static
 from jaxinv._core.selection import largest_mask
 from jaxinv.problems import Problem
 from jaxinv.solvers import Info, Layers, Solver
-from jaxinv.unfolded._layer import correlate, relative_change
-from jaxinv.unfolded._matrix import measurement
-from jaxinv.unfolded._shrink import bypass_count, threshold_schedule
-from jaxinv.unfolded._start import first_weights
+from jaxinv.unfolded._shared import (
+    bypass_count,
+    correlate,
+    first_weights,
+    measurement,
+    relative_change,
+    threshold_schedule,
+)
 
 Array = jax.Array
 
@@ -90,13 +94,13 @@ def ramp_threshold(v: Array, threshold: Any, width: Any) -> Array:
 
 
 def iht_network(
-    A: Any,
+    operator: Any,
     num_layers: int,
     num_nonzeros: Any = None,
     *,
     ramp: Any = None,
     tied: bool = False,
-    start: str = "analytic",
+    initial_weights: str = "analytic",
 ) -> Layers:
     r"""Make unfolded IHT: iterative hard thresholding with a trained matrix a layer.
 
@@ -107,7 +111,7 @@ def iht_network(
     no bias, and for that mistakes of an early layer weigh more than with ``lista_cpss``.
 
     Args:
-        A: the measurement matrix, shape (m, n), or a linear operator on vectors.
+        operator: A, the measurement matrix, shape (m, n), or a linear operator on vectors.
         num_layers: T >= 1.
         num_nonzeros: an integer k in [1, n], or a float: the share k/n in (0, 1], which may be
             traced. Rather too large than too small; default 0.15, for signals a tenth of
@@ -116,14 +120,14 @@ def iht_network(
             τ and σ have a gradient. Small is close to hard, 1 is no threshold at all; 0.6 suits.
             The first τ are meant for entries of size 1.
         tied: one W for all layers.
-        start: first weights, ``"analytic"`` or ``"adjoint"``, as in ``lista_cp``.
+        initial_weights: first weights, ``"analytic"`` or ``"adjoint"``, as in ``lista_cp``.
 
     Returns:
         ``Layers``; trained are ``weights``, and for ``ramp`` ``threshold`` and ``width``.
 
     Raises:
         ValueError: A with a zero column or more rows than columns; both of
-            ``num_nonzeros`` and ``ramp``, or one out of its range; another ``start``.
+            ``num_nonzeros`` and ``ramp``, or one out of its range; other ``initial_weights``.
 
     Example:
         >>> import jax, jaxinv as ji
@@ -142,9 +146,9 @@ def iht_network(
         num_nonzeros = _SHARE
     if num_nonzeros is not None and ramp is not None:
         checks.fail(where, "num_nonzeros or ramp", "be left out, one of the two", "both")
-    given = measurement(where, A)
-    weights, thresholds = first_weights(where, given, num_layers, start)
-    if start == "analytic":
+    given = measurement(where, operator)
+    weights, thresholds = first_weights(where, given, num_layers, initial_weights)
+    if initial_weights == "analytic":
         thresholds = threshold_schedule(len(thresholds), *_THRESHOLDS)
     real = jnp.finfo(weights.dtype).dtype
     share = width = None

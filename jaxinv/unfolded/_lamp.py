@@ -13,8 +13,7 @@ from jaxinv.problems import Problem
 from jaxinv.shrinkage import Shrinkage
 from jaxinv.solvers import Info, Layers, Solver
 from jaxinv.solvers._message_passing import MessageState, first_state, message_step
-from jaxinv.unfolded._layer import relative_change
-from jaxinv.unfolded._matrix import measurement
+from jaxinv.unfolded._shared import measurement, relative_change
 
 Array = jax.Array
 
@@ -58,7 +57,7 @@ class Lamp(Solver):
 
 
 def lamp(
-    A: Any,
+    operator: Any,
     num_layers: int,
     *,
     shrinkage: Shrinkage | None = None,
@@ -77,8 +76,8 @@ def lamp(
     Bayes error.
 
     Args:
-        A: the measurement matrix, shape (m, n), m <= n, or a linear operator on vectors; real.
-            Columns of norm 1 are best; others give a warning, and W starts at a_i / ‖a_i‖².
+        operator: A, the measurement matrix, real, shape (m, n), m <= n, or a linear operator on
+            vectors. Columns of norm 1 are best; others give a warning. W starts at a_i / ‖a_i‖².
         num_layers: T >= 1.
         shrinkage: η, the same in all layers at first; default ``shrinkage.soft()``.
         tied: one W for all layers.
@@ -111,9 +110,9 @@ def lamp(
     shrinkage = shrinkages.soft() if shrinkage is None else shrinkage
     if not isinstance(shrinkage, Shrinkage):
         checks.fail_type(where, "shrinkage", "be a shrinkage", shrinkage, "See ji.shrinkage.")
-    given = measurement(where, A)
+    given = measurement(where, operator)
     if jnp.iscomplexobj(given.matrix):
-        checks.fail(where, "A", "be real", given.matrix)
+        checks.fail(where, "operator", "be real", given.matrix)
     weights = given.matrix / jnp.sum(jnp.square(given.matrix), axis=0)
     numbers: Any = jax.tree.map(lambda leaf: jnp.asarray(leaf, weights.dtype), shrinkage)
     return Layers.repeat(

@@ -14,8 +14,7 @@ from jaxinv.operators import LinearOperator, dense
 from jaxinv.problems import Problem
 from jaxinv.solvers import Info, Layers, Solver
 from jaxinv.solvers._linearized import linear_model
-from jaxinv.unfolded._layer import relative_change
-from jaxinv.unfolded._shrink import soft
+from jaxinv.unfolded._shared import relative_change, soft
 
 Array = jax.Array
 
@@ -146,7 +145,7 @@ class Orthogonal(Solver):
 
 
 def orthogonal_network(
-    A: Any,
+    operator: Any,
     num_layers: int,
     *,
     threshold: Any,
@@ -171,7 +170,7 @@ def orthogonal_network(
     .maps`` holds Φ, Ψ and A Φ.
 
     Args:
-        A: the measurement matrix, real, shape (n, N), or a linear operator on vectors.
+        operator: A, the measurement matrix, real, shape (n, N), or a linear operator on vectors.
         num_layers: L >= 1.
         threshold: θ = τ λ >= 0; a scalar, or one per layer, shape (L,).
         step_size: τ in (0, 1/‖A‖²]; default 1/‖A‖².
@@ -212,7 +211,7 @@ def orthogonal_network(
     """
     where = "orthogonal_network"
     num_layers = checks.count(where, "num_layers", num_layers)
-    operator = _operator(where, A)
+    operator = _operator(where, operator)
     real = operator.in_dtype
     tied = checks.boolean(where, "tied", tied)
     separate = checks.boolean(where, "separate_readout", separate_readout)
@@ -238,18 +237,19 @@ def orthogonal_network(
     return Layers.stack(solvers, shared=shared, trainable=trained)
 
 
-def _operator(where: str, A: Any) -> LinearOperator:
-    if not isinstance(A, LinearOperator):
-        A = checks.array(where, "A", A, ndim=2)
-        if not A.size:
-            checks.fail(where, "A", "have at least one row and one column", A)
-    checks.finite(where, "A", A)
-    operator = A if isinstance(A, LinearOperator) else dense(A)
+def _operator(where: str, operator: Any) -> LinearOperator:
+    if not isinstance(operator, LinearOperator):
+        operator = checks.array(where, "operator", operator, ndim=2)
+        if not operator.size:
+            checks.fail(where, "operator", "have at least one row and one column", operator)
+    checks.finite(where, "operator", operator)
+    operator = operator if isinstance(operator, LinearOperator) else dense(operator)
     if len(operator.in_shape) != 1 or len(operator.out_shape) != 1:
+        expected = "map a vector (N,) to a vector (n,)"
         got = f"one from {operator.in_shape} to {operator.out_shape}"
-        checks.fail(where, "A", "map a vector (N,) to a vector (n,)", got, "Flatten the signal.")
+        checks.fail(where, "operator", expected, got, "Flatten the signal.")
     if not jnp.issubdtype(operator.out_dtype, jnp.floating):
-        checks.fail(where, "A", "be real", f"{operator.out_dtype}")
+        checks.fail(where, "operator", "be real", f"{operator.out_dtype}")
     return operator
 
 

@@ -1,4 +1,4 @@
-"""How good a network is: its error on fresh problems, layer by layer."""
+"""How good a network is: losses over a batch, and errors on fresh problems, layer by layer."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from jaxinv._core import checks, numerics
-from jaxinv.problems import Family
+from jaxinv.operators._require import fail_function
+from jaxinv.problems import Family, Problem
+from jaxinv.problems._family import require_family
 from jaxinv.solvers import Layers, unfold
-from jaxinv.unfolded._family import check_family
-from jaxinv.unfolded._training import check_callable
+from jaxinv.solvers._same_model import same_model
 
-Array = jax.Array
+LOGARITHMIC = ("log_nmse", "log_error", "balanced", "mean_log_nmse")
+_TRUTHFUL = (*LOGARITHMIC, "mse")
+_LOSSES = (*_TRUTHFUL, "lasso")
 
 _CHUNK = 1000  # problems that are solved at once
 _FAILURE_DB = -30.0
@@ -221,3 +226,112 @@ def ratio(errors: np.ndarray, energies: np.ndarray) -> np.ndarray:
 def _db(ratio: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore"):
         return 10 * np.log10(ratio)
+
+
+def check_callable(where: str, argument: str, value: Any) -> None:
+    """Refuse a report that cannot be called, before any work."""
+    if value is not None and not callable(value):
+        checks.fail_type(where, argument, "be a function, or None", value)
+
+
+def check_loss(where: str, loss: Any, layers: Any, family: Any) -> Any:
+    """Return a loss by name, or a function of one sample, tried on the shapes of the family."""
+    check_family(where, layers, family, truth=isinstance(loss, str) and loss in _TRUTHFUL)
+    if callable(loss):
+        _try(where, loss, family)
+        return loss
+    checks.choice(where, "loss", loss, _LOSSES)
+    if loss == "lasso" and not hasattr(layers.solver, "prox"):
+        hint = "Use it with unfolded.step_lista, or give a function loss(u, problem)."
+        expected = "have a penalty for loss='lasso'"
+        checks.fail(where, "layers", expected, type(layers.solver).__name__, hint)
+    return loss
+
+
+def _try(where: str, loss: Any, family: Any) -> None:
+    def one(key: Array) -> Any:
+        return loss(family.initial(key), family.sample(key))
+
+    try:
+        value = jax.eval_shape(one, jax.random.key(0))
+    except (TypeError, ValueError) as error:
+        fail_function(where, "loss", "(u, problem)", error)
+    if getattr(value, "shape", None) != ():
+        checks.fail(where, "loss", "return a scalar", f"{value}")
+
+
+def batch_loss(
+    loss: str | Callable[[Any, Problem], Array],
+    solver: Any,
+    axes: Problem,
+    outputs: Any,
+    problems: Problem,
+) -> Array:
+    """Return the loss of a batch of outputs (B, ...), a scalar."""
+    if callable(loss):
+        return jnp.mean(jax.vmap(loss, in_axes=(0, axes))(outputs, problems))
+    if loss == "lasso":
+        value = jax.vmap(solver.objective, in_axes=(axes, 0))(problems, outputs)
+        return jnp.mean(value)
+    errors, energies = _energies(outputs, problems)
+    if loss == "mse":
+        return jnp.mean(errors)
+    tiny = jnp.finfo(errors.dtype).tiny
+    sums = jnp.log(jnp.sum(errors) + tiny) - jnp.log(jnp.sum(energies) + tiny)
+    if loss == "log_nmse":
+        return sums
+    ratio = numerics.safe_divide(errors, energies, default=1.0) + jnp.finfo(errors.dtype).eps ** 2
+    if loss == "mean_log_nmse":
+        return jnp.mean(jnp.log(ratio))
+    means = 2 * jnp.log(jnp.mean(jnp.sqrt(ratio)))
+    return means if loss == "log_error" else (3 * sums + means) / 4
+
+
+def _energies(outputs: Any, problems: Problem) -> tuple[Array, Array]:
+    truth = problems.truth.u
+    return (
+        jax.vmap(numerics.sum_squares)(outputs - truth),
+        jax.vmap(numerics.sum_squares)(truth),
+    )
+
+
+def check_family(where: str, layers: Layers, family: Any, *, truth: bool) -> None:
+    """Refuse a family that draws another operator than the network was made for.
+
+    Args:
+        where: the function that asks.
+        layers: the network.
+        family: where problems come from.
+        truth: whether the problems must hold their truth.
+    """
+    require_family(where, family)
+    drawn = jax.eval_shape(family.sample, jax.random.key(0))
+    if truth and drawn.truth is None:
+        hint = 'Use loss="lasso", or a function of u and the problem.'
+        checks.fail(where, "family", "draw problems with their truth", "problems without", hint)
+    made_for = layers.operator
+    if made_for is None:
+        return
+    hint = "Give the family the network's operator: problems.sparse(..., operator=A)."
+    for name in ("operator", "prior"):
+        if jax.tree.leaves(getattr(family.axes, name)) and getattr(drawn, name) is not None:
+            expected = "share one operator, the network's"
+            got = f"one that draws an {name} for each trial".replace("an prior", "a prior")
+            checks.fail(where, "family", expected, got, hint)
+    shapes = (made_for.in_shape, made_for.out_shape)
+    first = drawn.operator if drawn.prior is None else drawn.prior
+    theirs = (getattr(first, "in_shape", None), drawn.operator.out_shape)
+    if shapes != theirs:
+        expected = f"measure as the network, from {shapes[0]} to {shapes[1]}"
+        checks.fail(where, "family", expected, f"from {theirs[0]} to {theirs[1]}", hint)
+    if not same_model(made_for, _shared(family, drawn)):
+        got = "another operator" if drawn.prior is None else "another operator, with its prior"
+        checks.fail(where, "family", "share the network's operator", got, hint)
+
+
+def _shared(family: Any, drawn: Problem) -> Problem:
+    """Return a problem of the family, with the operator and the prior of all."""
+    given = getattr(family, "operator", None)
+    if drawn.prior is None and jax.tree.structure(given) == jax.tree.structure(drawn.operator):
+        return drawn._replace(operator=given)  # it need not be drawn
+    return family.sample(jax.random.key(0))

@@ -15,15 +15,15 @@ from jax import lax
 from jaxinv._core import checks
 from jaxinv.problems import Family, Problem
 from jaxinv.solvers import Layers, unfold
-from jaxinv.unfolded._losses import batch_loss, check_loss
-from jaxinv.unfolded._parameters import from_free, to_free
+from jaxinv.unfolded._scoring import batch_loss, check_callable, check_loss
 from jaxinv.unfolded._training import (
     Fit,
     History,
     TrainingProgress,
-    check_callable,
     draw,
+    from_free,
     require_trainable,
+    to_free,
 )
 
 Array = jax.Array

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxinv._core import checks, pytree
 from jaxinv.solvers import Layers, ista
 from jaxinv.solvers._ista import Ista
-from jaxinv.unfolded._matrix import measurement, squared_norm
+from jaxinv.unfolded._shared import measurement, squared_norm
 
 
 @pytree
@@ -21,7 +21,7 @@ class StepLista(Ista):
     made_for = "operator"
 
 
-def step_lista(A: Any, num_layers: int, penalty: Any = 0.1) -> Layers:
+def step_lista(operator: Any, num_layers: int, penalty: Any = 0.1) -> Layers:
     r"""Make Step-LISTA: steps of ISTA, each with its own trained step size.
 
     .. math:: x_{t+1} = S_{\gamma_t \lambda}\bigl(x_t - \gamma_t A^* (A x_t - y)\bigr)
@@ -30,7 +30,7 @@ def step_lista(A: Any, num_layers: int, penalty: Any = 0.1) -> Layers:
     ``fit(..., loss="lasso")``. It is ``solvers.ista``, one step size per layer.
 
     Args:
-        A: the matrix, shape (m, n), or a linear operator on vectors.
+        operator: A, the matrix, shape (m, n), or a linear operator on vectors.
         num_layers: T >= 1.
         penalty: λ >= 0, of ½‖A x − y‖² + λ‖x‖₁.
 
@@ -51,7 +51,7 @@ def step_lista(A: Any, num_layers: int, penalty: Any = 0.1) -> Layers:
     """
     where = "step_lista"
     penalty = checks.nonnegative(where, "penalty", penalty, single=True)
-    given = measurement(where, A)
+    given = measurement(where, operator)
     num_layers = checks.count(where, "num_layers", num_layers)
     real = jnp.finfo(given.matrix.dtype).dtype
     step_size = jnp.asarray(1 / squared_norm(given.matrix), real)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,7 +16,6 @@ import numpy as np
 from jaxinv._core import archive, checks, files, numerics
 from jaxinv.operators import LinearOperator
 from jaxinv.solvers import Layers, Solver
-from jaxinv.unfolded import _registry
 
 _FORMAT = 2
 _NUMBERS = bool | int | float | complex
@@ -255,7 +256,7 @@ def _encode(value: Any, arrays: dict[str, np.ndarray]) -> Any:
         return {"tuple": [_encode(entry, arrays) for entry in value]}
     if type(value) is list:
         return [_encode(entry, arrays) for entry in value]
-    registered = _registry.names().get(type(value))
+    registered = _names().get(type(value))
     if registered is None:
         raise _UnregisteredError(type(value).__name__)
     held = {f.name: _encode(getattr(value, f.name), arrays) for f in fields(value)}
@@ -268,7 +269,7 @@ def _decode(tree: Any, arrays: Mapping[str, np.ndarray]) -> Any:
     if isinstance(tree, list):
         return [_decode(entry, arrays) for entry in tree]
     if "class" in tree:
-        found = _registry.classes()[tree["class"]]
+        found = _classes()[tree["class"]]
         if {f.name for f in fields(found)} != set(tree["fields"]):  # pyright: ignore[reportArgumentType]
             raise ValueError(f"fields of {tree['class']}")
         held = {name: _decode(entry, arrays) for name, entry in tree["fields"].items()}
@@ -284,3 +285,24 @@ def _decode(tree: Any, arrays: Mapping[str, np.ndarray]) -> Any:
     if kind == "tuple":
         return tuple(_decode(entry, arrays) for entry in content)
     raise ValueError(f"a {kind}")
+
+
+@functools.cache
+def _classes() -> dict[str, type]:
+    """Return the class of every name."""
+    from jaxinv import operators, prox, shrinkage, solvers, unfolded
+
+    return {
+        f"{folder.__name__.rpartition('.')[2]}.{name}": value
+        for folder in (operators, prox, shrinkage, solvers, unfolded)
+        for module in list(vars(folder).values())
+        if inspect.ismodule(module) and module.__name__.startswith(f"{folder.__name__}.")
+        for name, value in vars(module).items()
+        if inspect.isclass(value) and is_dataclass(value) and value.__module__ == module.__name__
+    }
+
+
+@functools.cache
+def _names() -> dict[type, str]:
+    """Return the name of every class."""
+    return {value: name for name, value in _classes().items()}

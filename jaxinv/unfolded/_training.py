@@ -10,21 +10,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax import lax
+from jax import Array, lax
 
 from jaxinv._core import checks
 from jaxinv.problems import Family
 from jaxinv.solvers import Layers, unfold
-from jaxinv.unfolded._losses import LOGARITHMIC, batch_loss, check_loss
-from jaxinv.unfolded._parameters import from_free, to_free
-
-Array = jax.Array
+from jaxinv.unfolded._scoring import LOGARITHMIC, batch_loss, check_callable, check_loss
 
 _GROWTH = 10.0  # of a logarithmic loss above its start: 43 dB; of any other, this many times
 _SCALAR_RATE, _MATRIX_RATE = 2e-2, 5e-4
 _MEMORY = 0.95  # of the running average of the weights
 _SETBACK = 1.0  # of a logarithmic loss above its best, 4.3 dB, after which training goes back
 _SETBACKS = 3  # from the start, one after the other, are a divergence
+_FLOOR = 1e-10  # a positive field of 0 starts here
 
 
 class History(NamedTuple):
@@ -201,12 +199,6 @@ def fit(
     return _result(layers, carry, losses, values, steps)
 
 
-def check_callable(where: str, argument: str, value: Any) -> None:
-    """Refuse a report that cannot be called, before any work."""
-    if value is not None and not callable(value):
-        checks.fail_type(where, argument, "be a function, or None", value)
-
-
 def require_trainable(where: str, layers: Any) -> None:
     """Refuse what is not a network, or has nothing to train."""
     if not isinstance(layers, Layers):
@@ -366,3 +358,27 @@ def _require_finite(setting: _Setting, result: Fit, step: int) -> None:
     if not np.isfinite(values[0]):
         hint = "The untrained network has no finite loss: look at its output."
     raise TrainingDivergedError(f"fit: training diverged by step {step}: {reason}. {hint}", result)
+
+
+def to_free(solver: Any, trainable: dict[str, Any]) -> dict[str, Any]:
+    """Return the trainable fields without constraint."""
+    return {
+        name: jax.tree.map(_log, value) if name in _positive(solver) else value
+        for name, value in trainable.items()
+    }
+
+
+def from_free(solver: Any, free: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields that unconstrained numbers stand for."""
+    return {
+        name: jax.tree.map(jnp.exp, value) if name in _positive(solver) else value
+        for name, value in free.items()
+    }
+
+
+def _positive(solver: Any) -> tuple[str, ...]:
+    return getattr(solver, "positive", ())
+
+
+def _log(leaf: Any) -> Any:
+    return jnp.log(jnp.maximum(leaf, _FLOOR))

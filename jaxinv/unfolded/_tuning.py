@@ -14,7 +14,7 @@ from jax import lax
 from jaxinv._core import checks
 from jaxinv.problems import Family
 from jaxinv.solvers import Layers
-from jaxinv.unfolded._losses import check_loss
+from jaxinv.unfolded._scoring import check_loss
 from jaxinv.unfolded._training import network_loss, require_trainable
 
 Array = jax.Array

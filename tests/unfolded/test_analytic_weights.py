@@ -147,7 +147,7 @@ def test_hardly_feasible_symmetric_weights_stay_feasible():
 def test_noise_trades_interference_for_a_lower_gain():
     A = gaussian(30, 60)
     for symmetric in (False, True):
-        found = [analytic_weights(A, symmetric, noise=rho) for rho in (0.0, 0.3, 3.0)]
+        found = [analytic_weights(A, symmetric=symmetric, noise=rho) for rho in (0.0, 0.3, 3.0)]
         spread = [interference(W, A)[0] for W in found]
         gain = [float(np.sum(np.asarray(W) ** 2)) for W in found]
         assert spread == sorted(spread)
@@ -169,12 +169,13 @@ def test_float32_input_is_as_exact_as_its_type_allows():
 @pytest.mark.parametrize("symmetric", [False, True])
 def test_traced_batched_and_operator_input(symmetric):
     matrices = jnp.asarray(np.stack([gaussian(8, 12, seed) for seed in range(3)]))
-    batch = jax.vmap(lambda A: analytic_weights(A, symmetric))(matrices)
+    batch = jax.vmap(lambda A: analytic_weights(A, symmetric=symmetric))(matrices)
     for A, W in zip(matrices, batch, strict=True):
-        np.testing.assert_allclose(W, analytic_weights(A, symmetric), atol=1e-10 if X64 else 1e-4)
-        wrapped = analytic_weights(ji.operators.dense(A), symmetric)
-        np.testing.assert_array_equal(wrapped, analytic_weights(A, symmetric))
-    slope = jax.grad(lambda A: jnp.sum(analytic_weights(A, symmetric)))(matrices[0])
+        alone = analytic_weights(A, symmetric=symmetric)
+        np.testing.assert_allclose(W, alone, atol=1e-10 if X64 else 1e-4)
+        wrapped = analytic_weights(ji.operators.dense(A), symmetric=symmetric)
+        np.testing.assert_array_equal(wrapped, analytic_weights(A, symmetric=symmetric))
+    slope = jax.grad(lambda A: jnp.sum(analytic_weights(A, symmetric=symmetric)))(matrices[0])
     assert bool(jnp.all(jnp.isfinite(slope)))
 
 

@@ -77,7 +77,8 @@ def numpy_network(layers, problem, gate, counts, published):
 @pytest.mark.parametrize("gate", [*GATES, "none"])
 @pytest.mark.parametrize("overshoot", [True, False])
 def test_gated_lista_equals_a_numpy_loop(gate, overshoot):
-    layers = opened(ji.unfolded.gated_lista(drawn()[0].operator, T, gate, overshoot, **SHARES))
+    made = ji.unfolded.gated_lista(drawn()[0].operator, T, gate, overshoot=overshoot, **SHARES)
+    layers = opened(made)
 
     def published(layer):
         gain = 0.0 if gate == "none" else float(layer.gain)
@@ -176,7 +177,7 @@ def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="gated_lista: gain must be one of relu, exp, inv"):
         ji.unfolded.gated_lista(A, T, "elu")
     with pytest.raises(TypeError, match="overshoot must be True or False"):
-        ji.unfolded.gated_lista(A, T, "relu", 0.1)
+        ji.unfolded.gated_lista(A, T, "relu", overshoot=0.1)
     with pytest.raises(ValueError, match="aglista: num_layers must be >= 1"):
         ji.unfolded.aglista(A, 0)
     with pytest.raises(ValueError, match=r"aglista: bypass_limit must be in \[0, 1\]"):

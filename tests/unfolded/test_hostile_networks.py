@@ -100,7 +100,7 @@ def _changed(header, arrays):
 
 
 NETWORKS = [
-    *_of("jaxinv.__main__:X", "os:system", "jaxinv.unfolded.coupled:Coupled", "solvers.Nothing",
+    *_of("jaxinv.__main__:X", "os:system", "jaxinv.unfolded._coupled:Coupled", "solvers.Nothing",
          "__import__('os').system('touch harmed')", "solvers.Ista.__init__", "", None, 3, [], {}),
     _structure({"class": "operators.Dense", "fields": {}}),
     _structure({"class": "operators.Dense"}),

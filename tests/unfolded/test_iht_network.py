@@ -69,7 +69,7 @@ def perturbed(layers, size=0.02):
 @pytest.mark.parametrize("start", ["analytic", "adjoint"])
 def test_the_largest_entries_are_kept_as_in_a_numpy_loop(tied, start):
     A = drawn()[0].operator
-    layers = perturbed(ji.unfolded.iht_network(A, T, 5, tied=tied, start=start))
+    layers = perturbed(ji.unfolded.iht_network(A, T, 5, tied=tied, initial_weights=start))
     assert layers.solver.weights.shape == ((M, N) if tied else (T, M, N))
     got = ji.unfold(layers, one(), all_layers=True)
     expected = numpy_network(layers, one(), lambda _, v: numpy_largest(v, 5))
@@ -180,7 +180,7 @@ def test_bad_input_is_refused():
         ((41,), {}, "num_nonzeros must be at most n = 40, got 41"),
         ((1.5,), {}, r"num_nonzeros must be in \(0, 1\]"),
         ((), {"ramp": 0.0}, r"ramp must be in \(0, 1\]"),
-        ((3,), {"start": "random"}, "start must be one of analytic, adjoint"),
+        ((3,), {"initial_weights": "no"}, "initial_weights must be one of analytic, adjoint"),
     ]:
         with pytest.raises(ValueError, match=f"iht_network: {message}"):
             ji.unfolded.iht_network(A, T, *arguments, **options)

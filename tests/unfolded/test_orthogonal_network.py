@@ -247,5 +247,5 @@ def test_bad_input_is_refused_in_one_line(changes, message):
 
 def test_complex_matrices_are_refused():
     A = ji.operators.gaussian(jax.random.key(0), n, N, dtype=jnp.complex64)
-    with pytest.raises(ValueError, match="A must be real"):
+    with pytest.raises(ValueError, match="operator must be real"):
         orthogonal_network(A, T, threshold=0.1)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 import jaxinv as ji
-from jaxinv.unfolded._family import check_family
+from jaxinv.unfolded._scoring import check_family
 
 DTYPE = jnp.float64 if jax.config.jax_enable_x64 else jnp.float32
 M, N = 20, 40

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import jaxinv as ji
-from jaxinv.unfolded._shrink import soft_with_bypass
+from jaxinv.unfolded._shared import soft_with_bypass
 
 X64 = jax.config.jax_enable_x64
 DTYPE = jnp.float64 if X64 else jnp.float32
@@ -108,7 +108,7 @@ def test_lista_equals_a_loop_and_untrained_is_ista(selects):
         x = selected(v, 0.4 / scale, share)
     close(ji.unfold(layers, problem), x)
     assert layers.solver.recurrent.shape == (T, N, N)
-    assert make(A, T, True).solver.recurrent.shape == (N, N)
+    assert make(A, T, tied=True).solver.recurrent.shape == (N, N)
 
 
 def test_step_lista_is_ista():
@@ -125,7 +125,7 @@ def test_hyperlista_equals_a_loop(symmetric):
     constants = (0.15, 0.04, 0.3)
     layers = ji.unfolded.hyperlista(A, T, constants, symmetric=symmetric)
     matrix, y = numbers()
-    weights = np.asarray(ji.unfolded.analytic_weights(A.matrix, symmetric), np.float64)
+    weights = np.asarray(ji.unfolded.analytic_weights(A.matrix, symmetric=symmetric), np.float64)
     inverse = np.linalg.pinv(matrix)
     x = previous = np.zeros(N)
     start = np.abs(inverse @ y).sum()
@@ -172,7 +172,7 @@ NETWORKS = {
     "lista": ji.unfolded.lista,
     "lista_ss": ji.unfolded.lista_ss,
     "lista_cp": ji.unfolded.lista_cp,
-    "lista_cpss": functools.partial(ji.unfolded.lista_cpss, start="adjoint"),
+    "lista_cpss": functools.partial(ji.unfolded.lista_cpss, initial_weights="adjoint"),
     "tilista": ji.unfolded.tilista,
     "alista": functools.partial(ji.unfolded.alista, momentum=True, symmetric=True),
     "hyperlista": ji.unfolded.hyperlista,
@@ -246,7 +246,7 @@ def test_support_selection_with_static_and_with_traced_shares():
 
 
 def test_the_published_counts_of_support_selection():
-    from jaxinv.unfolded._shrink import bypass_count, bypass_schedule
+    from jaxinv.unfolded._shared import bypass_count, bypass_schedule
 
     shares = bypass_schedule("test", 16, 0.012, 0.13)
     counts = [int(bypass_count(share, 500)) for share in shares]
@@ -257,9 +257,17 @@ def test_the_published_counts_of_support_selection():
     ("make", "error", "words"),
     [
         (lambda A: ji.unfolded.alista(A, 0), ValueError, "num_layers must be >= 1"),
-        (lambda A: ji.unfolded.alista(A, 3, "yes"), TypeError, "momentum must be True or False"),
+        (
+            lambda A: ji.unfolded.alista(A, 3, momentum="yes"),
+            TypeError,
+            "momentum must be True or False",
+        ),
         (lambda A: ji.unfolded.alista(A, 3, bypass_rate=1.2), ValueError, "bypass_rate must be in"),
-        (lambda A: ji.unfolded.lista_cp(A, 3, start="zeros"), ValueError, "start must be one of"),
+        (
+            lambda A: ji.unfolded.lista_cp(A, 3, initial_weights="zeros"),
+            ValueError,
+            "must be one of",
+        ),
         (lambda A: ji.unfolded.lista(A[:, :10], 3), ValueError, "as many rows as columns"),
         (lambda A: ji.unfolded.lista(A.at[:, 7].set(0), 3), ValueError, "column 7 zero"),
         (lambda A: ji.unfolded.alista(A.at[0, 0].set(np.nan), 3), ValueError, "must be finite"),
@@ -278,7 +286,7 @@ def test_bad_input_is_one_clear_line(make, error, words):
 
 def test_columns_that_are_not_of_norm_one_warn():
     matrix = 3 * drawn()[0].matrix
-    with pytest.warns(UserWarning, match="columns of A have norms from 3 to 3, not 1"):
+    with pytest.warns(UserWarning, match="columns have norms from 3 to 3, not 1"):
         layers = ji.unfolded.alista(matrix, 2)
     diagonal = np.sum(np.asarray(layers.solver.weights) * np.asarray(matrix), axis=0)
     np.testing.assert_allclose(diagonal, 1, atol=100 * EPS)

@@ -12,7 +12,7 @@ import pytest
 
 import jaxinv as ji
 from jaxinv._core import pytree
-from jaxinv.unfolded import _registry
+from jaxinv.unfolded import _storage
 
 M, N, T = 6, 12, 3
 MATRIX = np.random.default_rng(0).normal(size=(M, N)).astype(np.float32)
@@ -73,7 +73,7 @@ def test_every_network_comes_back(tmp_path, name):
 
 
 def test_every_class_that_a_network_can_be_made_of_has_a_name():
-    registered = set(_registry.classes().values())
+    registered = set(_storage._classes().values())
     for folder in ("operators", "prox", "shrinkage", "solvers", "unfolded"):
         package = importlib.import_module(f"jaxinv.{folder}")
         public = (i for i in pkgutil.iter_modules(package.__path__) if not i.name.startswith("_"))
@@ -86,7 +86,7 @@ def test_every_class_that_a_network_can_be_made_of_has_a_name():
                     and is_dataclass(value)
                 ):
                     assert value in registered, value
-    assert len(_registry.names()) == len(_registry.classes())
+    assert len(_storage._names()) == len(_storage._classes())
 
 
 @pytest.mark.parametrize("make", [own, lambda i: ji.Layers.stack([own(i), own(i + 1)])])

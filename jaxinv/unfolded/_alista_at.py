@@ -11,10 +11,17 @@ from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.problems import Problem
 from jaxinv.solvers import Info, Layers, Solver
 from jaxinv.unfolded._analytic_weights import weights_for
-from jaxinv.unfolded._layer import correlate, relative_change
-from jaxinv.unfolded._matrix import measurement
-from jaxinv.unfolded._shrink import bypass_schedule, soft_with_bypass, threshold_schedule
-from jaxinv.unfolded._start import BYPASS_LIMIT, BYPASS_RATE, THRESHOLDS
+from jaxinv.unfolded._shared import (
+    BYPASS_LIMIT,
+    BYPASS_RATE,
+    THRESHOLDS,
+    bypass_schedule,
+    correlate,
+    measurement,
+    relative_change,
+    soft_with_bypass,
+    threshold_schedule,
+)
 
 Array = jax.Array
 
@@ -77,7 +84,7 @@ class AdaptiveThreshold(Solver):
 
 
 def alista_at(
-    A: Any,
+    operator: Any,
     num_layers: int,
     *,
     bypass_rate: Any = BYPASS_RATE,
@@ -93,7 +100,7 @@ def alista_at(
     sample instead, which is more accurate, at any scale of the signal.
 
     Args:
-        A: the measurement matrix, shape (m, n), or a linear operator on vectors.
+        operator: A, the measurement matrix, shape (m, n), or a linear operator on vectors.
         num_layers: T >= 1.
         bypass_rate, bypass_limit: as in ``alista``.
 
@@ -113,10 +120,10 @@ def alista_at(
     Source: Kim, Park (2020), as stated by Behrens, Sauder, Jung (2021).
     """
     where = "alista_at"
-    given = measurement(where, A)
+    given = measurement(where, operator)
     num_layers = checks.count(where, "num_layers", num_layers)
     shares = bypass_schedule(where, num_layers, bypass_rate, bypass_limit)
-    weights = weights_for(where, "A", given.matrix)
+    weights = weights_for(where, "operator", given.matrix)
     real = jnp.finfo(weights.dtype).dtype
     solvers = [
         AdaptiveThreshold(
