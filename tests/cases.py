@@ -266,6 +266,10 @@ def _relu_family() -> Any:
     return ji.problems.generative((3, 20, 24), 18, dtype=floats())
 
 
+def _wide_relu_family() -> Any:
+    return ji.problems.generative((2, 20, 24), 18, dtype=floats())
+
+
 def _sparse_family() -> Any:
     return ji.problems.sparse(16, 24, num_nonzeros=3, dtype=floats())
 
@@ -303,10 +307,10 @@ SOLVERS = [
         misfits="any",
     ),
     SolverCase(
-        "subgradient-incremental",
-        lambda step: ji.solvers.subgradient(step, incremental=True),
+        "subgradient-kept-piece",
+        lambda step: ji.solvers.subgradient(step),
         (0.3, 0.15),
-        _relu_family,
+        _wide_relu_family,
         unit=STEP,
         misfits="any",
     ),

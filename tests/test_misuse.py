@@ -143,7 +143,6 @@ def itself(u):
     (lambda: ji.solve(S.gradient(optax.sgd(0.1), itself), *sparse()), "return a real scalar"),
     (lambda: S.fista(0.1, 0.1, restart="no"), "restart must be True or False"),
     (lambda: S.levenberg_marquardt(negate="no"), "negate must be True or False"),
-    (lambda: S.subgradient(incremental=3), "incremental must be True or False"),
     (lambda: S.with_restarts(None, 3), "solver must be a solver"),
     (lambda: P.tv(0.1, isotropic=3), "isotropic must be True or False"),
     (lambda: P.tv(ones(3))(ones(3)), "tv: penalty must be a scalar"),

@@ -27,7 +27,7 @@ _STAGNANT = 0.01
 
 
 class SubgradientState(NamedTuple):
-    """State of ``subgradient``; ``piece`` is None unless it is incremental."""
+    """State of ``subgradient``; ``piece`` is None where it does not pay to keep it."""
 
     u: Array
     step_size: Array
@@ -54,7 +54,6 @@ class Subgradient(Solver):
     step_size: Any
     tables: _piece.Tables | None = None
     negate: str = static(default="always")
-    incremental: bool = static(default=False)
 
     takes_trees = True
     misfits = "any"
@@ -64,7 +63,7 @@ class Subgradient(Solver):
     )
 
     def prepare(self, problem: Problem) -> Subgradient:
-        return replace(self, tables=_piece.tables(problem)) if self.incremental else self
+        return replace(self, tables=_piece.tables(problem)) if _piece.pays(problem) else self
 
     def init(self, problem: Problem, u0: Array) -> SubgradientState:
         real = numerics.real_dtype(jnp.result_type(*jax.tree.leaves(u0)))
@@ -106,7 +105,7 @@ class Subgradient(Solver):
 
     def _tables(self, problem: Problem) -> _piece.Tables | None:
         """Return the tables: those that ``prepare`` left, or new ones for a step by hand."""
-        if not self.incremental:
+        if not _piece.pays(problem):
             return None
         return _piece.tables(problem) if self.tables is None else self.tables
 
@@ -150,9 +149,7 @@ def _estimated_step(problem: Problem, u: Array) -> Array:
     return numerics.safe_divide(1.0, squared_norm(problem, u, tol=0.05, max_steps=30))
 
 
-def subgradient(
-    step_size: Any = None, negate: bool | str = True, *, incremental: bool = False
-) -> Subgradient:
+def subgradient(step_size: Any = None, negate: bool | str = True) -> Subgradient:
     r"""Subgradient descent with the negation test.
 
     .. math::
@@ -171,10 +168,6 @@ def subgradient(
             first 20 steps, then every 100 steps where the loss fell by less than 1 % since
             the last test (in ``trace``, and in an unbatched ``solve``, the other steps skip
             one pass of three); False or ``"never"``.
-        incremental: keep the product W_2 D_1 W_1 of a ReLU prior's first two layers, which
-            changes by a rank-one update when a unit of the first layer switches, in place of
-            multiplying by both. The same iterates up to rounding, several times faster on
-            CPUs where k is much smaller than the widths.
 
     Returns:
         A solver; ``info.error`` is ‖Jᵀ(A G(ũ_t) − y)‖ / ‖Jᵀy‖, the gradient relative to the one
@@ -185,8 +178,10 @@ def subgradient(
         ValueError: a step that is not positive, an unknown ``negate``.
 
     Cost: three passes over the weights a step: forward at ±u, and backward; two without the
-        sign test. Incremental: n_1 k + 2 n_2 k for the first two layers, and n_2 k for every
-        unit that switches.
+        sign test. On CPUs, for a ReLU network whose first layer has ten times as many units as
+        the latent entries, the product W_2 D_1 W_1 is kept instead, which changes by a rank-one
+        update when a unit of the first layer switches: n_1 k + 2 n_2 k for the first two layers,
+        and n_2 k for every unit that switches; the same iterates up to rounding.
 
     Notes: the papers stop at ‖v‖ < 1e-10, which float32 never reaches.
 
@@ -205,6 +200,4 @@ def subgradient(
     if isinstance(negate, bool):
         negate = "always" if negate else "never"
     checks.choice("subgradient", "negate", negate, ("always", "stagnation", "never"))
-    return Subgradient(
-        step_size, None, negate, checks.boolean("subgradient", "incremental", incremental)
-    )
+    return Subgradient(step_size, None, negate)

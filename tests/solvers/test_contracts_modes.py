@@ -97,7 +97,7 @@ def test_a_tree_is_ravelled_or_refused_in_one_line(case):
     half = u0.shape[-1] // 2
     tree = {"a": u0[..., :half], "b": u0[..., half:]}
     joined = problem._replace(prior=Joined(problem.prior))
-    if not solver.takes_trees or case.name == "subgradient-incremental":
+    if not solver.takes_trees:
         with pytest.raises(ValueError, match=r"^\w+: (u0 must be one array, got a dict|problem)"):
             ji.trace(solver, joined, tree, 2)
         return

@@ -10,6 +10,7 @@ import pytest
 from scipy import optimize
 
 import jaxinv as ji
+from jaxinv.solvers import _piece
 
 X64 = jax.config.jax_enable_x64
 DTYPE = jnp.float64 if X64 else jnp.float32
@@ -238,11 +239,12 @@ def unknown(problem, state):
 
 @pytest.mark.parametrize("negate", [True, False, "stagnation"])
 @pytest.mark.parametrize("sign", [1, -1])
-@pytest.mark.parametrize("incremental", [False, True])
-def test_subgradient_is_algorithm_1(negate, sign, incremental):
+@pytest.mark.parametrize("kept", [False, True])
+def test_subgradient_is_algorithm_1(negate, sign, kept, monkeypatch):
+    monkeypatch.setattr(_piece, "pays", lambda problem: kept)
     problem, u0 = generative_problem(noise_norm=0.02)
     expected = subgradient_loop(0.3, 20, negate is not False, sign * numpy_model()[3])
-    solver = ji.solvers.subgradient(0.3, negate, incremental=incremental)
+    solver = ji.solvers.subgradient(0.3, negate)
     _, (_, u) = ji.trace(solver, problem, sign * u0, 20, measure=unknown)
     np.testing.assert_allclose(u, expected, atol=2000 * EPS)
 
@@ -255,27 +257,23 @@ def test_the_sign_test_makes_both_starts_one():
 
 
 @pytest.mark.parametrize("widths", [(3, 20, 24), (3, 12, 16, 24)])
-def test_incremental_subgradient_stays_on_the_dense_path(widths):
+def test_a_kept_piece_stays_on_the_dense_path(widths, monkeypatch):
     """Over 300 steps: past many switches of units, flips of the sign, and three renewals."""
     family = ji.problems.generative(widths, 18)
     key = jax.random.key(2)
     problem, u0 = family.sample(key), 3 * family.initial(key)
-    dense, incremental = (
-        ji.trace(ji.solvers.subgradient(0.2, incremental=way), problem, u0, 300, measure=unknown)
-        for way in (False, True)
-    )
-    np.testing.assert_allclose(incremental[1][1], dense[1][1], atol=2e-4)
-    by_hand = ji.solvers.subgradient(0.2, incremental=True)
-    state = by_hand.init(problem, u0)
+    solver = ji.solvers.subgradient(0.2)
+    assert not _piece.pays(problem)  # too narrow
+    dense = ji.trace(solver, problem, u0, 300, measure=unknown)
+    monkeypatch.setattr(_piece, "pays", lambda problem: True)
+    jax.clear_caches()
+    kept = ji.trace(solver, problem, u0, 300, measure=unknown)
+    np.testing.assert_allclose(kept[1][1], dense[1][1], atol=2e-4)
+    state = solver.init(problem, u0)
+    assert state.piece is not None
     for _ in range(3):
-        state, _ = by_hand.step(problem, state)
+        state, _ = solver.step(problem, state)
     np.testing.assert_allclose(state.u, dense[1][1][2], atol=1e-5)
-
-
-def test_incremental_subgradient_needs_a_relu_prior():
-    problem = ji.problems.sparse(16, 24, num_nonzeros=3).sample(jax.random.key(0))
-    with pytest.raises(ValueError, match="subgradient: problem must have a ReLU prior of two"):
-        ji.trace(ji.solvers.subgradient(0.1, incremental=True), problem, jnp.zeros(24), 2)
 
 
 def test_subgradient_estimates_its_step():
