@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     """Run what the options name; 1 when a result was refuted."""
     from jaxinv._core import checks
     from jaxinv.reproductions import REPRODUCTIONS, overall, reproduction
-    from jaxinv.reproductions._registry import REFUTED
+    from jaxinv.reproductions.claims import REFUTED
 
     if options.list:
         _list(REPRODUCTIONS.values())

@@ -2,24 +2,31 @@
 
 from jaxinv._core import checks
 from jaxinv.reproductions import (
+    block_sensing,
     generalization,
     landscape,
     linear_rates,
     message_passing,
     noise_laws,
     nonexpansive,
-    real_images,
+    patch_coding,
     step_lista,
     unfolded_recovery,
     unfolded_robustness,
-    untrained_fitting,
+    untrained_basis,
+    untrained_denoising,
+    untrained_digits,
+    untrained_fit_time,
     untrained_jacobian,
     untrained_mri,
-    untrained_recovery,
+    untrained_photo,
     untrained_regularization,
-    untrained_theory,
+    untrained_retina,
+    untrained_sensing,
+    untrained_spectrum,
 )
-from jaxinv.reproductions._registry import Claim, Outcome, Reproduction, Settings, overall, write
+from jaxinv.reproductions._registry import Outcome, Reproduction, Settings, write
+from jaxinv.reproductions.claims import Claim, overall
 
 REPRODUCTIONS: dict[str, Reproduction] = {
     entry.name: entry
@@ -33,11 +40,17 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         unfolded_recovery,
         unfolded_robustness,
         generalization,
-        real_images,
-        untrained_theory,
+        block_sensing,
+        patch_coding,
+        untrained_basis,
+        untrained_spectrum,
+        untrained_denoising,
         untrained_jacobian,
-        untrained_fitting,
-        untrained_recovery,
+        untrained_sensing,
+        untrained_fit_time,
+        untrained_photo,
+        untrained_retina,
+        untrained_digits,
         untrained_regularization,
         untrained_mri,
     )

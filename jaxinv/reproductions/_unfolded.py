@@ -6,20 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
 from jaxinv import unfolded
 from jaxinv.problems import sparse
-from jaxinv.reproductions._registry import Claim, Settings, compare_at_most, trials
+from jaxinv.reproductions._registry import Settings, trials
 from jaxinv.sweeps import Progress
 from jaxinv.unfolded._catalog import NETWORKS, Signals, train
-from jaxinv.unfolded._scoring import ratio
 
 PROTOCOL = "m = 250, n = 500, one entry in ten nonzero and N(0, 1), 16 layers"
 
 UNTRAINED = "AMP, posterior mean"
 
-_RESAMPLES = 1000
 _UNITS = 100  # of progress per network; the last tenth is its test
 
 
@@ -134,42 +131,6 @@ def score(
         num_problems=trials(settings, study.num_problems),
         threshold_db=unfolded.failure_threshold(_snr_db(family)),
     )
-
-
-def nmse_at_most(
-    what: str, found: unfolded.Evaluation, bound: float, *, is_target: bool = True
-) -> Claim:
-    """Compare a network's NMSE over all problems with a bound, both in dB."""
-    low, high = _interval(found, _ratio_db)
-    return compare_at_most(
-        what, found.nmse_db, bound, low=low, high=high, is_target=is_target, tolerance=0.25
-    )
-
-
-def median_at_most(what: str, found: unfolded.Evaluation, bound: float) -> Claim:
-    """Compare the median of the NMSE of single problems with a bound, both in dB."""
-    low, high = _interval(found, _median_db)
-    return compare_at_most(what, found.median_db, bound, low=low, high=high)
-
-
-def _interval(found: unfolded.Evaluation, statistic: Any) -> tuple[float, float]:
-    """Return the 99 % bootstrap interval of a statistic of the test problems."""
-    generator = np.random.default_rng(0)
-    size = found.errors.size
-    values = []
-    for _ in range(_RESAMPLES):
-        chosen = generator.integers(size, size=size)
-        values.append(statistic(found.errors[chosen], found.energies[chosen]))
-    low, high = np.quantile(values, (0.005, 0.995))
-    return float(low), float(high)
-
-
-def _ratio_db(errors: np.ndarray, energies: np.ndarray) -> float:
-    return float(10 * np.log10(np.sum(errors) / np.sum(energies)))
-
-
-def _median_db(errors: np.ndarray, energies: np.ndarray) -> float:
-    return float(10 * np.log10(np.median(ratio(errors, energies))))
 
 
 def rows(scenario: str, found: Mapping[str, unfolded.Evaluation]) -> list[dict[str, Any]]:

@@ -17,7 +17,6 @@ from jaxinv.ntk import frequency_order, trigonometric_basis
 from jaxinv.operators import LinearOperator
 from jaxinv.problems import Problem
 from jaxinv.prox._entrywise import Soft
-from jaxinv.reproductions._registry import REFUTED, REPRODUCED, Claim, above, half_width
 from jaxinv.solvers import fista, trace
 from jaxinv.untrained._stopping import Unstopped
 
@@ -46,57 +45,6 @@ def psnr_db(estimate: Any, truth: Any) -> float:
     estimate = np.abs(estimate) if np.iscomplexobj(estimate) else estimate
     error = np.mean(np.square(np.clip(estimate, 0, 1) - np.asarray(truth)))
     return float(decibels(error))
-
-
-def at_least(what: str, samples: Any, bound: float, *, certain: bool = True) -> Claim:
-    """Claim that a mean is at least a bound, given its samples.
-
-    ``certain``: the whole 99 % interval must lie above, as where an ordering is claimed, and
-    one that holds the bound leaves it undecided; else the mean must lie above, as where a
-    number was set as a target.
-    """
-    mean, low, high = _interval(samples)
-    verdict = above(low, high, bound) if certain else above(mean, mean, bound)
-    rule = f"{'99 % interval' if certain else 'mean'} at least this"
-    return Claim(what, bound, mean, low, high, verdict, rule)
-
-
-def at_most(what: str, samples: Any, bound: float, *, certain: bool = True) -> Claim:
-    """Claim that a mean is at most a bound; as ``at_least``."""
-    mean, low, high = _interval(samples)
-    verdict = above(-high, -low, -bound) if certain else above(-mean, -mean, -bound)
-    rule = f"{'99 % interval' if certain else 'mean'} at most this"
-    return Claim(what, bound, mean, low, high, verdict, rule)
-
-
-def within_factor(what: str, samples: Any, published: float, factor: float) -> Claim:
-    """Claim that the geometric mean of positive samples is published up to a factor."""
-    mean, low, high = (math.exp(value) for value in _interval(np.log(np.asarray(samples, float))))
-    close = low <= published * factor and high >= published / factor
-    rule = f"99 % interval against published within a factor {factor:g}"
-    return Claim(what, published, mean, low, high, REPRODUCED if close else REFUTED, rule)
-
-
-def equals(what: str, value: float, published: float, tolerance: float) -> Claim:
-    """Claim that a computed number is the published one within a relative tolerance."""
-    value = float(value)
-    close = abs(value - published) <= tolerance * max(abs(published), 1e-30)
-    rule = f"equal within {tolerance:g} (relative)"
-    return Claim(what, published, value, value, value, REPRODUCED if close else REFUTED, rule)
-
-
-def _interval(samples: Any) -> tuple[float, float, float]:
-    """Return the mean and its 99 % interval; a single number stands for itself."""
-    samples = np.atleast_1d(np.asarray(samples, float))
-    mean = float(samples.mean())
-    half = half_width(samples) if samples.size > 1 else 0.0
-    return mean, mean - half, mean + half
-
-
-def mean_error(samples: Any) -> float:
-    """Return the standard error of a mean; 0 for a single number."""
-    samples = np.atleast_1d(np.asarray(samples, float))
-    return float(samples.std(ddof=1) / math.sqrt(samples.size)) if samples.size > 1 else 0.0
 
 
 def triangle(size: int, width: int) -> np.ndarray:

@@ -12,15 +12,8 @@ import numpy as np
 
 from jaxinv._core import replace
 from jaxinv.reproductions._generalization import Cell, gap_trial
-from jaxinv.reproductions._registry import (
-    REFUTED,
-    REPRODUCED,
-    Claim,
-    Outcome,
-    Reproduction,
-    Settings,
-    trials,
-)
+from jaxinv.reproductions._registry import Outcome, Reproduction, Settings, trials
+from jaxinv.reproductions.claims import REFUTED, REPRODUCED, Claim
 from jaxinv.sweeps import sweep
 from jaxinv.theory import generalization_bound
 from jaxinv.viz._scaling import plot_scaling

@@ -15,17 +15,8 @@ from jaxinv._core import numerics
 from jaxinv.generators import relu
 from jaxinv.operators import gaussian
 from jaxinv.problems import Problem, loss_and_gradient
-from jaxinv.reproductions._registry import (
-    REFUTED,
-    REPRODUCED,
-    Claim,
-    Outcome,
-    Reproduction,
-    Settings,
-    compare_mean,
-    half_width,
-    trials,
-)
+from jaxinv.reproductions._registry import Outcome, Reproduction, Settings, trials
+from jaxinv.reproductions.claims import REFUTED, REPRODUCED, Claim, compare_mean, half_width
 from jaxinv.sweeps import sweep
 from jaxinv.theory import expected_gradient, expected_loss, rho
 from jaxinv.viz._curves import plot_means

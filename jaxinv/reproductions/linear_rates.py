@@ -8,15 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxinv.reproductions._registry import (
-    REFUTED,
-    REPRODUCED,
-    Claim,
-    Outcome,
-    Reproduction,
-    Settings,
-    trials,
-)
+from jaxinv.reproductions._registry import Outcome, Reproduction, Settings, trials
+from jaxinv.reproductions.claims import REFUTED, REPRODUCED, Claim
 from jaxinv.theory import RateCheck, check_linear_rate
 from jaxinv.unfolded import analytic_weights
 from jaxinv.viz._rates import Curve, plot_rates

@@ -14,15 +14,8 @@ from jaxinv import shrinkage
 from jaxinv._core import replace
 from jaxinv.metrics import relative_error
 from jaxinv.problems._sparse import SparseFamily, sparse
-from jaxinv.reproductions._registry import (
-    REFUTED,
-    REPRODUCED,
-    Claim,
-    Outcome,
-    Reproduction,
-    Settings,
-    trials,
-)
+from jaxinv.reproductions._registry import Outcome, Reproduction, Settings, trials
+from jaxinv.reproductions.claims import REFUTED, REPRODUCED, Claim
 from jaxinv.solvers import amp, solve, trace
 from jaxinv.sweeps import success_rate, sweep
 from jaxinv.theory import donoho_tanner, minimax_multiplier, state_evolution

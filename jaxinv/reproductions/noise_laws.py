@@ -12,16 +12,8 @@ import numpy as np
 
 from jaxinv._core import numerics
 from jaxinv.problems._generative import GenerativeFamily, generative
-from jaxinv.reproductions._registry import (
-    REFUTED,
-    REPRODUCED,
-    Claim,
-    Outcome,
-    Reproduction,
-    Settings,
-    compare_mean,
-    trials,
-)
+from jaxinv.reproductions._registry import Outcome, Reproduction, Settings, trials
+from jaxinv.reproductions.claims import REFUTED, REPRODUCED, Claim, compare_mean
 from jaxinv.solvers import levenberg_marquardt, solve
 from jaxinv.sweeps import sweep
 from jaxinv.theory import denoising_law, noise_law

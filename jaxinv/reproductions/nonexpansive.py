@@ -6,13 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jaxinv.reproductions._registry import (
-    Outcome,
-    Reproduction,
-    Settings,
-    compare_rates,
-    trials,
-)
+from jaxinv.reproductions._registry import Outcome, Reproduction, Settings, trials
+from jaxinv.reproductions.claims import compare_rates
 from jaxinv.reproductions.presets import PRESETS, Preset
 from jaxinv.sweeps import quartiles, success_rate, sweep
 from jaxinv.viz._phase import plot_success_rates

@@ -10,15 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxinv.reproductions._registry import (
-    REFUTED,
-    REPRODUCED,
-    Claim,
-    Outcome,
-    Reproduction,
-    Settings,
-    compare_at_most,
-)
+from jaxinv.reproductions._registry import Outcome, Reproduction, Settings
 from jaxinv.reproductions._step_lista import (
     ALISTA,
     ISTA,
@@ -36,6 +28,7 @@ from jaxinv.reproductions._step_lista import (
     solve_case,
 )
 from jaxinv.reproductions._unfolded import Counter
+from jaxinv.reproductions.claims import REFUTED, REPRODUCED, Claim, compare_at_most
 from jaxinv.viz._layers import Panel, plot_layers
 
 _SPARSE, _DENSE = 0.8, 0.1  # λ over the largest that leaves anything

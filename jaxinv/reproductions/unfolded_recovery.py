@@ -9,23 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from jaxinv.reproductions._registry import (
-    Claim,
-    Outcome,
-    Reproduction,
-    Settings,
-    compare_at_most,
-)
-from jaxinv.reproductions._unfolded import (
-    PROTOCOL,
-    UNTRAINED,
-    Counter,
-    Study,
-    median_at_most,
-    nmse_at_most,
-    rows,
-    scored,
-)
+from jaxinv.reproductions._registry import Outcome, Reproduction, Settings
+from jaxinv.reproductions._unfolded import PROTOCOL, UNTRAINED, Counter, Study, rows, scored
+from jaxinv.reproductions.claims import Claim, compare_at_most, median_at_most, nmse_at_most
 from jaxinv.theory import bayes_state_evolution, oracle_nmse_db
 from jaxinv.unfolded import Evaluation
 from jaxinv.unfolded._catalog import NETWORKS

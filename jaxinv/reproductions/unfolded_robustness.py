@@ -12,21 +12,9 @@ import jax
 from jaxinv._core import pytree
 from jaxinv.problems import Family, Problem
 from jaxinv.problems._sparse import SparseFamily
-from jaxinv.reproductions._registry import (
-    Claim,
-    Outcome,
-    Reproduction,
-    Settings,
-    compare_at_most,
-)
-from jaxinv.reproductions._unfolded import (
-    PROTOCOL,
-    Counter,
-    Study,
-    nmse_at_most,
-    score,
-    trained,
-)
+from jaxinv.reproductions._registry import Outcome, Reproduction, Settings
+from jaxinv.reproductions._unfolded import PROTOCOL, Counter, Study, score, trained
+from jaxinv.reproductions.claims import Claim, compare_at_most, nmse_at_most
 from jaxinv.unfolded import Evaluation
 from jaxinv.viz._layers import Panel, plot_layers
 

@@ -15,10 +15,10 @@ from jax.tree_util import Partial
 from jaxinv import ntk, operators
 from jaxinv.generators import deep_decoder
 from jaxinv.problems import Problem
-from jaxinv.reproductions._registry import Claim, Outcome, Reproduction, Settings, trials
+from jaxinv.reproductions._registry import Outcome, Reproduction, Settings, trials
 from jaxinv.reproductions._unfolded import Counter
-from jaxinv.reproductions._untrained import at_least, within_factor
-from jaxinv.reproductions.untrained_theory import power_law_claims
+from jaxinv.reproductions._untrained_theory import power_law_claims
+from jaxinv.reproductions.claims import Claim, at_least, within_factor
 from jaxinv.solvers import gradient, trace
 from jaxinv.viz._untrained import Curves, plot_row
 

@@ -15,16 +15,10 @@ from jaxinv import data, operators, untrained
 from jaxinv.generators import deep_decoder
 from jaxinv.images._baseline import baseline
 from jaxinv.problems import Problem
-from jaxinv.reproductions._registry import Claim, Outcome, Reproduction, Settings, trials
+from jaxinv.reproductions._registry import Outcome, Reproduction, Settings, trials
 from jaxinv.reproductions._unfolded import Counter
-from jaxinv.reproductions._untrained import (
-    OracleCurve,
-    at_least,
-    at_most,
-    decibels,
-    mean_error,
-    psnr_db,
-)
+from jaxinv.reproductions._untrained import OracleCurve, decibels, psnr_db
+from jaxinv.reproductions.claims import Claim, at_least, at_most, mean_error
 from jaxinv.viz._untrained import Curves, Picture, plot_row
 
 _LOSS = 0.5  # dB that running on may cost against the best iterate

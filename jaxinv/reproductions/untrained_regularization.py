@@ -16,11 +16,8 @@ from jaxinv.generators import dcgan
 from jaxinv.problems import Problem
 from jaxinv.reproductions._registry import Outcome, Reproduction, Settings, trials
 from jaxinv.reproductions._unfolded import Counter
-from jaxinv.reproductions._untrained import (
-    at_least,
-    mean_error,
-    published_descent,
-)
+from jaxinv.reproductions._untrained import published_descent
+from jaxinv.reproductions.claims import at_least, mean_error
 from jaxinv.viz._untrained import Curves, plot_row
 
 _PUBLISHED_SIZE = 256**2

@@ -9,7 +9,7 @@ import pytest
 
 from jaxinv.cli import main
 from jaxinv.reproductions import REPRODUCTIONS, Claim, overall
-from jaxinv.reproductions._registry import (
+from jaxinv.reproductions.claims import (
     BEATEN,
     REFUTED,
     REPRODUCED,

@@ -8,7 +8,7 @@ import pytest
 import jaxinv as ji
 from jaxinv.reproductions import REPRODUCTIONS, Settings, step_lista, write
 from jaxinv.reproductions import _step_lista as parts
-from jaxinv.reproductions._registry import REFUTED, REPRODUCED
+from jaxinv.reproductions.claims import REFUTED, REPRODUCED
 
 STUDY = parts.Study((8, 16), (2,), num_problems=40, steps=4, batch_size=8, num_descent=30)
 

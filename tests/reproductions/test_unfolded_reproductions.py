@@ -9,8 +9,15 @@ import jaxinv as ji
 from jaxinv.reproductions import Settings, write
 from jaxinv.reproductions import unfolded_recovery as recovery
 from jaxinv.reproductions import unfolded_robustness as robustness
-from jaxinv.reproductions._registry import BEATEN, REFUTED, REPRODUCED, compare_at_most
-from jaxinv.reproductions._unfolded import Study, median_at_most, nmse_at_most
+from jaxinv.reproductions._unfolded import Study
+from jaxinv.reproductions.claims import (
+    BEATEN,
+    REFUTED,
+    REPRODUCED,
+    compare_at_most,
+    median_at_most,
+    nmse_at_most,
+)
 
 STUDY = Study(
     num_measurements=16,

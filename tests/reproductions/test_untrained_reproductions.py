@@ -9,15 +9,21 @@ import numpy as np
 import pytest
 
 import jaxinv as ji
-from jaxinv.reproductions import REPRODUCTIONS, Settings, overall, write
+from jaxinv.reproductions import REPRODUCTIONS, Settings, claims, overall, write
 from jaxinv.reproductions import _untrained as shared
-from jaxinv.reproductions import untrained_fitting as fitting
+from jaxinv.reproductions import untrained_basis as basis
+from jaxinv.reproductions import untrained_denoising as denoising
+from jaxinv.reproductions import untrained_digits as digits
+from jaxinv.reproductions import untrained_fit_time as fit_time
 from jaxinv.reproductions import untrained_jacobian as jacobian
 from jaxinv.reproductions import untrained_mri as mri
-from jaxinv.reproductions import untrained_recovery as recovery
+from jaxinv.reproductions import untrained_photo as photo
 from jaxinv.reproductions import untrained_regularization as regularization
-from jaxinv.reproductions import untrained_theory as theory
-from jaxinv.reproductions._registry import REFUTED, REPRODUCED, UNDECIDED
+from jaxinv.reproductions import untrained_retina as retina
+from jaxinv.reproductions import untrained_sensing as sensing
+from jaxinv.reproductions import untrained_spectrum as spectrum
+from jaxinv.reproductions._untrained_theory import power_law_claims
+from jaxinv.reproductions.claims import REFUTED, REPRODUCED, UNDECIDED
 
 DTYPE = jnp.float64 if jax.config.jax_enable_x64 else jnp.float32
 
@@ -45,20 +51,20 @@ def check(name, outcome, folder):
 
 def test_claims_by_hand():
     samples = [1.0, 2.0, 3.0]  # 99 % of Student's t, two degrees of freedom: 9.925 / √3
-    claim = shared.at_least("x", samples, 1.9)
+    claim = claims.at_least("x", samples, 1.9)
     assert claim.verdict == UNDECIDED
-    assert shared.at_least("x", samples, 8.0).verdict == REFUTED
-    assert shared.at_least("x", samples, -4.0).verdict == REPRODUCED
+    assert claims.at_least("x", samples, 8.0).verdict == REFUTED
+    assert claims.at_least("x", samples, -4.0).verdict == REPRODUCED
     assert abs(claim.high - claim.measured - 9.925 / np.sqrt(3)) < 1e-3
-    assert shared.at_least("x", samples, 1.9, certain=False).verdict == REPRODUCED
-    assert shared.at_most("x", samples, 1.9, certain=False).verdict == REFUTED
-    assert shared.at_most("x", samples, 8.0).verdict == REPRODUCED
-    assert shared.at_most("x", samples, 2.1).verdict == UNDECIDED
-    assert shared.at_most("x", samples, -4.0).verdict == REFUTED
-    assert shared.equals("x", 2.0001, 2.0, 1e-4).verdict == REPRODUCED
-    assert shared.equals("x", 2.0003, 2.0, 1e-4).verdict == REFUTED
-    assert shared.within_factor("x", [4.0, 4.0], 7.9, 2.0).verdict == REPRODUCED
-    assert shared.within_factor("x", [4.0, 4.0], 8.1, 2.0).verdict == REFUTED
+    assert claims.at_least("x", samples, 1.9, certain=False).verdict == REPRODUCED
+    assert claims.at_most("x", samples, 1.9, certain=False).verdict == REFUTED
+    assert claims.at_most("x", samples, 8.0).verdict == REPRODUCED
+    assert claims.at_most("x", samples, 2.1).verdict == UNDECIDED
+    assert claims.at_most("x", samples, -4.0).verdict == REFUTED
+    assert claims.equals("x", 2.0001, 2.0, 1e-4).verdict == REPRODUCED
+    assert claims.equals("x", 2.0003, 2.0, 1e-4).verdict == REFUTED
+    assert claims.within_factor("x", [4.0, 4.0], 7.9, 2.0).verdict == REPRODUCED
+    assert claims.within_factor("x", [4.0, 4.0], 8.1, 2.0).verdict == REFUTED
     assert shared.first_below([3.0, 1.0, 0.1, 5.0], 0.5) == 3
     assert shared.first_below([3.0, 1.0], 0.5) == 2
 
@@ -95,23 +101,23 @@ def test_the_lasso_of_a_color_image_recovers_a_sparse_one():
 
 
 def test_basis(settings, tmp_path):
-    study = theory.BasisStudy(64, 4, 1024, 5)
-    outcome = check("untrained-basis", theory._basis(study, settings), tmp_path)
+    study = basis.BasisStudy(64, 4, 1024, 5)
+    outcome = check("untrained-basis", basis._basis(study, settings), tmp_path)
     assert [claim.published for claim in outcome.claims[1:5]] == [0, 2, 10, 40]
     assert overall(outcome.claims[:-1]) == REPRODUCED
 
 
 def test_spectrum_at_published_size(tmp_path):
     settings = Settings(jax.random.key(0))
-    outcome = check("untrained-spectrum", theory._spectrum(settings), tmp_path)
+    outcome = check("untrained-spectrum", spectrum._spectrum(settings), tmp_path)
     assert overall(outcome.claims) == REPRODUCED
     assert len(outcome.rows) == 151
-    assert {claim.verdict for claim in theory.power_law_claims()} == {REFUTED}
+    assert {claim.verdict for claim in power_law_claims()} == {REFUTED}
 
 
 def test_denoising(settings, tmp_path):
-    study = theory.DenoisingStudy(32, 4, 256, (3, 5), 0.5, 40)
-    outcome = check("untrained-denoising", theory._denoising(study, settings), tmp_path)
+    study = denoising.DenoisingStudy(32, 4, 256, (3, 5), 0.5, 40)
+    outcome = check("untrained-denoising", denoising._denoising(study, settings), tmp_path)
     assert len(outcome.rows) == 2 * 41
     assert all(row["predicted"] <= row["bound"] * 1.001 for row in outcome.rows)
 
@@ -145,8 +151,8 @@ def test_singular_values_are_those_of_the_library():
 
 @pytest.mark.slow
 def test_figure_one(settings, tmp_path):
-    study = fitting.SensingStudy(16, 8, 2, 40, look_every=10)
-    outcome = fitting._sensing(fitting._gaussian, study, settings)
+    study = sensing.SensingStudy(16, 8, 2, 40, look_every=10)
+    outcome = sensing._sensing(sensing._gaussian, study, settings)
     check("untrained-compressive", outcome, tmp_path)
     assert len(outcome.claims) == 5
     assert {row["image"] for row in outcome.rows} == {"chelsea", "grass"}
@@ -154,14 +160,14 @@ def test_figure_one(settings, tmp_path):
 
 
 def test_masks_keep_a_third():
-    operator = fitting._third(jax.random.key(0), (64, 64))
+    operator = sensing._third(jax.random.key(0), (64, 64))
     assert abs(float(operator.mask.mean()) - 1 / 3) < 4 * np.sqrt(2 / 9 / 64**2)
 
 
 @pytest.mark.slow
 def test_fit_times(settings, tmp_path):
-    study = fitting.FitTimeStudy(16, (4,), (2,), 1, 20, 20, 20, 16, 0)
-    outcome = check("untrained-fit-time", fitting._fit_time(study, settings), tmp_path)
+    study = fit_time.FitTimeStudy(16, (4,), (2,), 1, 20, 20, 20, 16, 0)
+    outcome = check("untrained-fit-time", fit_time._fit_time(study, settings), tmp_path)
     assert [claim.published for claim in outcome.claims] == [200, 10, 10, 14.6]
     first = {row["target"]: row["squared_error"] for row in outcome.rows if row["step"] == 1}
     assert set(first) == {"image", "noise"}
@@ -169,31 +175,31 @@ def test_fit_times(settings, tmp_path):
 
 @pytest.mark.slow
 def test_photo(settings, tmp_path):
-    study = recovery.PhotoStudy("camera", 16, (0.25,), 20, 2, ((4, 1, 0.0), (4, 1, 0.01)))
-    outcome = check("untrained-photo", recovery._photo(study, settings), tmp_path)
-    assert {row["method"] for row in outcome.rows} >= {"tv", "damp", recovery._CHOSEN}
+    study = photo.PhotoStudy("camera", 16, (0.25,), 20, 2, ((4, 1, 0.0), (4, 1, 0.01)))
+    outcome = check("untrained-photo", photo._photo(study, settings), tmp_path)
+    assert {row["method"] for row in outcome.rows} >= {"tv", "damp", photo._CHOSEN}
     assert len(outcome.claims) == 2
 
 
 @pytest.mark.slow
 def test_color(settings, tmp_path):
-    study = recovery.ColorStudy(16, (40,), (3,), 10)
-    outcome = check("untrained-retina", recovery._color(study, settings), tmp_path)
+    study = retina.ColorStudy(16, (40,), (3,), 10)
+    outcome = check("untrained-retina", retina._color(study, settings), tmp_path)
     assert {row["kind"] for row in outcome.rows} == {"gaussian", "fourier"}
 
 
 @pytest.mark.slow
 def test_digits(settings, tmp_path):
-    study = recovery.DigitStudy((40,), (3,), 4, 2, 2)
-    outcome = check("untrained-digits", recovery._digits(study, settings), tmp_path)
+    study = digits.DigitStudy((40,), (3,), 4, 2, 2)
+    outcome = check("untrained-digits", digits._digits(study, settings), tmp_path)
     assert {row["method"] for row in outcome.rows} == {
         "CS-DIP", "lasso_dct", "lasso_wavelet", "tv",
     }  # fmt: skip
-    digits = recovery.enlarged_digits(3)
-    assert digits.shape == (3, 28, 28)
-    assert digits.min() == -1
-    assert digits.max() == 1
-    assert 0.05 < np.mean(np.abs(digits) < 1) < 0.25  # strokes: only their edges are gray
+    enlarged = digits.enlarged_digits(3)
+    assert enlarged.shape == (3, 28, 28)
+    assert enlarged.min() == -1
+    assert enlarged.max() == 1
+    assert 0.05 < np.mean(np.abs(enlarged) < 1) < 0.25  # strokes: only their edges are gray
 
 
 @pytest.mark.slow

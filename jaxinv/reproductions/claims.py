@@ -1,0 +1,215 @@
+"""Verdicts: every way to compare a measured number with a published or a promised one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxinv import unfolded
+from jaxinv.sweeps import wilson
+from jaxinv.unfolded._scoring import ratio
+
+REPRODUCED, BEATEN, REFUTED = "reproduced", "beaten", "refuted"
+UNDECIDED = "undecided"  # the interval holds both answers: more trials are needed
+_SIGNIFICANCE = 0.01
+_RESAMPLES = 1000
+
+
+class Claim(NamedTuple):
+    """One published number beside ours.
+
+    Attributes:
+        what: what is measured.
+        published: the number in the source.
+        measured: ours.
+        low, high: interval of ours.
+        verdict: reproduced, beaten, refuted or undecided.
+        rule: how the verdict was reached.
+    """
+
+    what: str
+    published: float
+    measured: float
+    low: float
+    high: float
+    verdict: str
+    rule: str
+
+
+def overall(claims: Iterable[Claim]) -> str:
+    """Return the verdict over all claims.
+
+    One that is refuted refutes, else one that is undecided leaves all so, else one beaten beats.
+    """
+    verdicts = {claim.verdict for claim in claims}
+    return next(v for v in (REFUTED, UNDECIDED, BEATEN, REPRODUCED) if v in verdicts)
+
+
+def above(low: float, high: float, bound: float) -> str:
+    """Return the verdict on "this lies above the bound", given its interval."""
+    if low >= bound:
+        return REPRODUCED
+    return REFUTED if high < bound else UNDECIDED
+
+
+def compare_rates(what: str, success: np.ndarray, published: float, published_trials: int) -> Claim:
+    """Compare success rates by Fisher's exact test at 1 %: not rejected is reproduced."""
+    from scipy.stats import fisher_exact
+
+    count, trials = int(np.sum(success)), int(np.size(success))
+    theirs = round(published * published_trials)
+    table = [[count, trials - count], [theirs, published_trials - theirs]]
+    probability = float(np.asarray(fisher_exact(table)[1]))
+    verdict = REPRODUCED
+    if probability < _SIGNIFICANCE:
+        verdict = BEATEN if count / trials > published else REFUTED
+    low, high = wilson(count, trials)
+    rule = f"Fisher's exact test, p = {probability:.3g} against 0.01"
+    return Claim(what, published, count / trials, float(low), float(high), verdict, rule)
+
+
+def compare_mean(
+    what: str,
+    samples: np.ndarray,
+    published: float,
+    *,
+    tolerance: float,
+    lower_is_better: bool = False,
+) -> Claim:
+    """Compare a mean: reproduced when its 99 % interval meets published ± tolerance (relative).
+
+    ``tolerance`` stands for what the law leaves out, such as terms of order 1/width.
+    """
+    mean = float(np.mean(samples))
+    half = half_width(samples)
+    slack = tolerance * abs(published)
+    verdict = REPRODUCED
+    if mean - half > published + slack or mean + half < published - slack:
+        verdict = BEATEN if lower_is_better and mean < published else REFUTED
+    rule = f"99 % interval against published within {100 * tolerance:g} %"
+    return Claim(what, published, mean, mean - half, mean + half, verdict, rule)
+
+
+def compare_at_most(
+    what: str,
+    measured: float,
+    bound: float,
+    *,
+    low: float,
+    high: float,
+    is_target: bool = True,
+    tolerance: float = 0.0,
+) -> Claim:
+    """Compare a number that should be small with a bound, given the number's interval.
+
+    A target is met (reproduced) when the number is at most the bound. A published number is
+    beaten when the whole interval is below it, reproduced when the interval reaches below it
+    plus ``tolerance``.
+    """
+    if is_target:
+        verdict = REPRODUCED if measured <= bound else REFUTED
+        return Claim(what, bound, measured, low, high, verdict, "target: at most this")
+    verdict = REFUTED if low > bound + tolerance else REPRODUCED
+    verdict = BEATEN if high < bound else verdict
+    rule = f"99 % bootstrap interval against published + {tolerance:g}"
+    return Claim(what, bound, measured, low, high, verdict, rule)
+
+
+def at_least(what: str, samples: Any, bound: float, *, certain: bool = True) -> Claim:
+    """Claim that a mean is at least a bound, given its samples.
+
+    ``certain``: the whole 99 % interval must lie above, as where an ordering is claimed, and
+    one that holds the bound leaves it undecided; else the mean must lie above, as where a
+    number was set as a target.
+    """
+    mean, low, high = _interval(samples)
+    verdict = above(low, high, bound) if certain else above(mean, mean, bound)
+    rule = f"{'99 % interval' if certain else 'mean'} at least this"
+    return Claim(what, bound, mean, low, high, verdict, rule)
+
+
+def at_most(what: str, samples: Any, bound: float, *, certain: bool = True) -> Claim:
+    """Claim that a mean is at most a bound; as ``at_least``."""
+    mean, low, high = _interval(samples)
+    verdict = above(-high, -low, -bound) if certain else above(-mean, -mean, -bound)
+    rule = f"{'99 % interval' if certain else 'mean'} at most this"
+    return Claim(what, bound, mean, low, high, verdict, rule)
+
+
+def within_factor(what: str, samples: Any, published: float, factor: float) -> Claim:
+    """Claim that the geometric mean of positive samples is published up to a factor."""
+    mean, low, high = (math.exp(value) for value in _interval(np.log(np.asarray(samples, float))))
+    close = low <= published * factor and high >= published / factor
+    rule = f"99 % interval against published within a factor {factor:g}"
+    return Claim(what, published, mean, low, high, REPRODUCED if close else REFUTED, rule)
+
+
+def equals(what: str, value: float, published: float, tolerance: float) -> Claim:
+    """Claim that a computed number is the published one within a relative tolerance."""
+    value = float(value)
+    close = abs(value - published) <= tolerance * max(abs(published), 1e-30)
+    rule = f"equal within {tolerance:g} (relative)"
+    return Claim(what, published, value, value, value, REPRODUCED if close else REFUTED, rule)
+
+
+def nmse_at_most(
+    what: str, found: unfolded.Evaluation, bound: float, *, is_target: bool = True
+) -> Claim:
+    """Compare a network's NMSE over all problems with a bound, both in dB."""
+    low, high = _bootstrapped(found, _ratio_db)
+    return compare_at_most(
+        what, found.nmse_db, bound, low=low, high=high, is_target=is_target, tolerance=0.25
+    )
+
+
+def median_at_most(what: str, found: unfolded.Evaluation, bound: float) -> Claim:
+    """Compare the median of the NMSE of single problems with a bound, both in dB."""
+    low, high = _bootstrapped(found, _median_db)
+    return compare_at_most(what, found.median_db, bound, low=low, high=high)
+
+
+def half_width(samples: np.ndarray) -> float:
+    """Return half of the 99 % interval of a mean, by Student's t."""
+    from scipy.stats import t
+
+    quantile = float(t.ppf(1 - _SIGNIFICANCE / 2, samples.size - 1))
+    return quantile * float(np.std(samples, ddof=1)) / math.sqrt(samples.size)
+
+
+def mean_error(samples: Any) -> float:
+    """Return the standard error of a mean; 0 for a single number."""
+    samples = np.atleast_1d(np.asarray(samples, float))
+    return float(samples.std(ddof=1) / math.sqrt(samples.size)) if samples.size > 1 else 0.0
+
+
+def bootstrap(statistic: Callable[[np.ndarray], float], size: int) -> tuple[float, float]:
+    """Return the 99 % bootstrap interval of a statistic of chosen samples, by their indices."""
+    generator = np.random.default_rng(0)
+    values = [statistic(generator.integers(size, size=size)) for _ in range(_RESAMPLES)]
+    low, high = np.quantile(values, (0.005, 0.995))
+    return float(low), float(high)
+
+
+def _interval(samples: Any) -> tuple[float, float, float]:
+    """Return the mean and its 99 % interval; a single number stands for itself."""
+    samples = np.atleast_1d(np.asarray(samples, float))
+    mean = float(samples.mean())
+    half = half_width(samples) if samples.size > 1 else 0.0
+    return mean, mean - half, mean + half
+
+
+def _bootstrapped(found: unfolded.Evaluation, statistic: Any) -> tuple[float, float]:
+    """Return the 99 % bootstrap interval of a statistic of the test problems."""
+    errors, energies = found.errors, found.energies
+    return bootstrap(lambda chosen: statistic(errors[chosen], energies[chosen]), errors.size)
+
+
+def _ratio_db(errors: np.ndarray, energies: np.ndarray) -> float:
+    return float(10 * np.log10(np.sum(errors) / np.sum(energies)))
+
+
+def _median_db(errors: np.ndarray, energies: np.ndarray) -> float:
+    return float(10 * np.log10(np.median(ratio(errors, energies))))
