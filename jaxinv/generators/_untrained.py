@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,9 @@ from jax import Array
 
 from jaxinv._core import checks, memory, pytree, replace
 from jaxinv.generators._base import Generator
+
+# beartype knows Self only in classes that it decorates as a whole
+_Prior = TypeVar("_Prior", bound="UntrainedPrior")
 
 
 class UntrainedPrior:
@@ -66,7 +69,7 @@ class UntrainedPrior:
         """Return fresh parameters, distributed as published."""
         return _drawn_params(self._bare(), checks.key(f"{type(self).__name__}.init", key))
 
-    def draw(self, key: Any) -> Self:
+    def draw(self: _Prior, key: Any) -> _Prior:
         """Return the same architecture with a new input and new parameters."""
         where = f"{type(self).__name__}.draw"
         key = checks.key(where, key)
@@ -76,7 +79,7 @@ class UntrainedPrior:
         z, params = _drawn(self._bare(), key)
         return replace(self, z=z, params=params)
 
-    def with_input(self, z: Any) -> Self:
+    def with_input(self: _Prior, z: Any) -> _Prior:
         """Return the prior with another fixed input, for instance a perturbed one."""
         where = f"{type(self).__name__}.with_input"
         if self.input_shape is None:
@@ -85,7 +88,7 @@ class UntrainedPrior:
         checks.shape_is(where, "z", z, self.input_shape)
         return replace(self, z=z)
 
-    def plain(self) -> Self:
+    def plain(self: _Prior) -> _Prior:
         """Return an equal prior that forward mode can differentiate: here, the prior itself."""
         return self
 
@@ -101,7 +104,7 @@ class UntrainedPrior:
         """Return the signal ``x`` for these parameters."""
         return _evaluated(self._bare(), self.checked_params(type(self).__name__, params), self.z)
 
-    def _bare(self) -> Self:
+    def _bare(self: _Prior) -> _Prior:
         """Return the architecture alone: what changes from call to call comes beside it."""
         return replace(self, params=None, z=None)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NoReturn, overload
+from typing import Any, overload
 
 import jax
 import jax.numpy as jnp
@@ -148,7 +148,7 @@ class LinearOperator(Operator):
             checks.fail("A @ B", "B", expected, f"{other.out_shape}")
         return Product(self, other)
 
-    def __rmatmul__(self, other: Any) -> NoReturn:
+    def __rmatmul__(self, other: Any) -> Any:
         hint = "Write A.T @ y for the row vector y times A, or A.H @ y for the adjoint."
         checks.fail_type("y @ A", "y", "be an operator", other, hint)
 
