@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
 from jaxinv._core import checks, numerics, pytree, replace, static
@@ -17,7 +18,8 @@ from jaxinv.problems import Problem
 from jaxinv.solvers._base import Solver
 from jaxinv.solvers._loop import check_problem, check_start
 from jaxinv.solvers._normalize import normalized
-from jaxinv.solvers._same_model import same_model
+
+_PROBES = 2  # random vectors that two models are compared on
 
 
 @pytree
@@ -201,8 +203,9 @@ def unfold(layers: Layers, problem: Problem, u0: Any = None, *, all_layers: bool
         u_T, the last layer's output.
 
     Raises:
-        ValueError: as ``solve``; no ``u0`` where the shape of the unknown is not known; weights
-            that were made for another operator than the problem's, where both can be looked at.
+        ValueError: as ``solve``; a misfit that the layers do not take; no ``u0`` where the shape
+            of the unknown is not known; weights that were made for another operator than the
+            problem's, where both can be looked at.
 
     Cost: T steps; reverse-mode differentiation keeps the intermediates of every layer.
 
@@ -223,7 +226,8 @@ def unfold(layers: Layers, problem: Problem, u0: Any = None, *, all_layers: bool
     if not isinstance(layers, Layers):
         hint = "Make it with Layers.repeat(solver, num_layers)."
         checks.fail_type("unfold", "layers", "be a jaxinv.Layers", layers, hint)
-    problem = check_problem("unfold", problem, layers.solver.misfits)
+    kind = f"layers of {type(layers.solver).__name__}"
+    problem = check_problem("unfold", problem, layers.solver.misfits, kind)
     u0 = _zero_unknown(problem) if u0 is None else u0
     all_layers = checks.boolean("unfold", "all_layers", all_layers)
     problem, u0 = check_start("unfold", layers.layer(0), problem, u0)
@@ -237,6 +241,36 @@ def _check_operator(layers: Layers, problem: Problem) -> None:
         hint = "Make or load the network of problem.operator."
         expected = "be made for the problem's operator"
         checks.fail("unfold", "layers", expected, "weights for another", hint)
+
+
+def same_model(operator: Any, problem: Problem) -> bool:
+    """Whether the map from unknown to measurements is this operator, as far as can be told.
+
+    Two trees of one structure are compared array by array. Any other problem, such as one with a
+    prior or with a product of operators, is compared by what it makes of random vectors.
+    Traced values cannot be looked at, and pass.
+    """
+    given, prior = problem.operator, problem.prior
+    if not checks.is_concrete((operator, given, prior)):
+        return True
+    if prior is None and jax.tree.structure(operator) == jax.tree.structure(given):
+        return numerics.same_arrays(operator, given)
+    with jax.ensure_compile_time_eval():
+        return all(_agree(operator, problem, index) for index in range(_PROBES))
+
+
+def _agree(operator: Any, problem: Problem, index: int) -> bool:
+    probe = jax.random.normal(jax.random.key(index), operator.in_shape, operator.in_dtype)
+    try:
+        ours, theirs = (np.asarray(model(probe)) for model in (operator, problem.predict))
+    except (TypeError, ValueError):  # it takes another shape, or another type
+        return False
+    if ours.shape != theirs.shape:
+        return False
+    rounding = max(float(jnp.finfo(each.dtype).eps) for each in (ours, theirs))
+    wide = np.promote_types(np.result_type(ours, theirs), np.float64)
+    difference = np.linalg.norm(ours.astype(wide) - theirs.astype(wide))
+    return bool(difference <= 10 * rounding**0.5 * np.linalg.norm(ours.astype(wide)))
 
 
 @partial(jax.jit, static_argnums=3)

@@ -16,7 +16,7 @@ from jaxinv.operators._require import fail_function
 from jaxinv.problems import Family, Problem
 from jaxinv.problems._family import require_family
 from jaxinv.solvers import Layers, unfold
-from jaxinv.solvers._same_model import same_model
+from jaxinv.solvers._unfold import same_model
 
 LOGARITHMIC = ("log_nmse", "log_error", "balanced", "mean_log_nmse")
 _TRUTHFUL = (*LOGARITHMIC, "mse")

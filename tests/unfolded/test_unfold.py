@@ -342,3 +342,17 @@ def test_counts_cannot_be_trained():
 
 def keep(count, v, step_size):
     return v * (jnp.arange(v.size) < count)
+
+
+def test_a_network_takes_the_misfits_that_its_solver_takes():
+    A = ji.problems.sparse(20, 40, dtype=DTYPE).sample(jax.random.key(0)).operator
+    drawn = ji.problems.sparse(20, 40, operator=A, dtype=DTYPE).sample(jax.random.key(1))
+    problem = drawn._replace(misfit=ji.misfits.huber(0.01))
+    solver = ji.solvers.ista(0.3, 0.01)
+    got = as_users(ji.unfold)(ji.Layers.repeat(solver, T), problem)
+    np.testing.assert_array_equal(got, traced(solver, problem, jnp.zeros(40, DTYPE)))
+    squares = ji.unfold(ji.Layers.repeat(solver, T), drawn)
+    assert np.linalg.norm(got - squares) > 0.1 * np.linalg.norm(got)
+    for network, name in [(ji.unfolded.alista(A, 2), "Coupled"), (ji.unfolded.lamp(A, 2), "Lamp")]:
+        with pytest.raises(ValueError, match=f"misfits.squared for layers of {name}, got"):
+            ji.unfold(network, problem)
