@@ -84,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
     """Train, save and score the network that the options name."""
     import jax
 
-    from jaxinv import unfolded
+    from jaxinv.unfolded import TrainingDivergedError, evaluate, failure_threshold, save
     from jaxinv.unfolded._catalog import Signals, network, train
 
     chosen = network(_WHERE, options.network)
@@ -100,17 +100,17 @@ def run(options: argparse.Namespace) -> int:
     with _Display(chosen, options) as display:
         try:
             result = train(train_key, chosen, layers, family, **_training(options, chosen, display))
-        except unfolded.TrainingDivergedError as error:
+        except TrainingDivergedError as error:
             _diverged(error, out, _notes(options))
         seconds = time.perf_counter() - started
-        saved = unfolded.save(out, result.layers, notes=_notes(options))
+        saved = save(out, result.layers, notes=_notes(options))
         found = {
-            name: unfolded.evaluate(
+            name: evaluate(
                 test_key,
                 each,
                 family,
                 num_problems=options.test_size,
-                threshold_db=unfolded.failure_threshold(options.snr),
+                threshold_db=failure_threshold(options.snr),
                 progress=display.tested,
             )
             for name, each in (("untrained", layers), ("trained", result.layers))
@@ -230,9 +230,9 @@ def _notes(options: argparse.Namespace) -> dict[str, Any]:
 
 def _diverged(error: Any, out: Path, notes: dict[str, Any]) -> NoReturn:
     """Save the last good weights, then end with one line."""
-    from jaxinv import unfolded
+    from jaxinv.unfolded import save
 
-    saved = unfolded.save(out, error.fit.layers, notes={**notes, "diverged": True})
+    saved = save(out, error.fit.layers, notes={**notes, "diverged": True})
     history = error.fit.history
     raise ArithmeticError(
         f"{_WHERE}: diverged by step {int(history.validation_steps[-1])}: validation loss "
