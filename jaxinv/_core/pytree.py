@@ -24,8 +24,7 @@ def pytree(cls: type[T]) -> type[T]:
 
     For operators, solvers and networks of your own, with ``static`` for the fields that are
     settings. Equality and hash go by identity (array leaves have neither). Validation belongs
-    into a lower-case constructor function: ``__post_init__`` would run again, on placeholder
-    leaves, whenever JAX rebuilds the object.
+    into a lower-case constructor function: JAX rebuilds the object without ``__init__``.
 
     Example:
         >>> import jax
@@ -64,8 +63,10 @@ def _register(cls: type) -> None:
         return list(zip(keys, children, strict=True)), settings
 
     def unflatten(settings: tuple[Any, ...], children: Any) -> Any:
-        values = dict(zip(leaves, children, strict=True))
-        return cls(**values, **dict(zip(statics, settings, strict=True)))
+        made = object.__new__(cls)  # JAX may pass placeholders, which no constructor should see
+        for name, value in zip((*leaves, *statics), (*children, *settings), strict=True):
+            object.__setattr__(made, name, value)
+        return made
 
     jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
 
