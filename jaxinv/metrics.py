@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float, Shaped
 
 from jaxinv._core import checks, numerics, outside
 
@@ -25,7 +27,9 @@ def _pair(where: str, estimate: Any, truth: Any) -> tuple[Array, Array]:
     return estimate, truth
 
 
-def relative_error(estimate: Any, truth: Any) -> Array:
+def relative_error(
+    estimate: Shaped[ArrayLike, "*shape"], truth: Shaped[ArrayLike, "*shape"]
+) -> Float[Array, ""]:
     """Return ‖x̂ − x‖ / ‖x‖; infinite when only the truth is 0, and 0 when both are.
 
     Args:
@@ -60,7 +64,9 @@ def _decibels(size: Array) -> Array:
     return jnp.where(zero, -jnp.inf, 20 * jnp.log10(jnp.where(zero, 1, size)))
 
 
-def nmse(estimate: Any, truth: Any) -> Array:
+def nmse(
+    estimate: Shaped[ArrayLike, "*shape"], truth: Shaped[ArrayLike, "*shape"]
+) -> Float[Array, ""]:
     """Return the normalized squared error ‖x̂ − x‖² / ‖x‖².
 
     Args:
@@ -81,7 +87,9 @@ def nmse(estimate: Any, truth: Any) -> Array:
     return relative_error(*_pair("nmse", estimate, truth)) ** 2
 
 
-def nmse_db(estimate: Any, truth: Any) -> Array:
+def nmse_db(
+    estimate: Shaped[ArrayLike, "*shape"], truth: Shaped[ArrayLike, "*shape"]
+) -> Float[Array, ""]:
     """Return the normalized squared error in decibels, 10 log₁₀ of ``nmse``.
 
     Args:
@@ -102,7 +110,12 @@ def nmse_db(estimate: Any, truth: Any) -> Array:
     return _decibels(relative_error(*_pair("nmse_db", estimate, truth)))
 
 
-def psnr(estimate: Any, truth: Any, *, data_range: Any = None) -> Array:
+def psnr(
+    estimate: Shaped[ArrayLike, "*shape"],
+    truth: Shaped[ArrayLike, "*shape"],
+    *,
+    data_range: Any = None,
+) -> Float[Array, ""]:
     """Return the peak signal-to-noise ratio 10 log₁₀(range² / mean squared error) in decibels.
 
     Args:
@@ -157,7 +170,12 @@ def _kind(image: Any) -> str:
     return "float" if jnp.issubdtype(image.dtype, jnp.inexact) else str(image.dtype)
 
 
-def ssim(estimate: Any, truth: Any, *, data_range: Any = None) -> Array:
+def ssim(
+    estimate: Shaped[ArrayLike, "*shape"],
+    truth: Shaped[ArrayLike, "*shape"],
+    *,
+    data_range: Any = None,
+) -> Float[Array, ""]:
     r"""Return the mean structural similarity of two images, 1 for equal ones.
 
     .. math::
@@ -200,7 +218,7 @@ def ssim(estimate: Any, truth: Any, *, data_range: Any = None) -> Array:
     c1, c2 = 0.01**2, 0.03**2
     # variances do not depend on the offset; a small one keeps their digits
     offset = jnp.mean(truth)
-    a, b = estimate - offset, truth - offset
+    a, b = jnp.subtract(estimate, offset), jnp.subtract(truth, offset)
     mean_a, mean_b = _window_mean(a), _window_mean(b)
     unbiased = _WINDOW**2 / (_WINDOW**2 - 1)
     var_a = unbiased * (_window_mean(a * a) - mean_a**2)
@@ -220,7 +238,12 @@ def _window_mean(x: Array) -> Array:
     return x
 
 
-def support_recall(estimate: Any, truth: Any, *, threshold: Any = 0.0) -> Array:
+def support_recall(
+    estimate: Shaped[ArrayLike, "*shape"],
+    truth: Shaped[ArrayLike, "*shape"],
+    *,
+    threshold: Any = 0.0,
+) -> Float[Array, ""]:
     """Return the share of the true support that the estimate has: 1 for an empty support.
 
     Args:

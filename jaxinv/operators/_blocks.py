@@ -8,13 +8,17 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Inexact, Num
 
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.operators._base import LinearOperator
 from jaxinv.operators._dense import Dense, dense
 
 
-def split_blocks(image: Any, block_shape: Any = 8) -> Array:
+def split_blocks(
+    image: Num[ArrayLike, "h w"], block_shape: Any = 8
+) -> Inexact[Array, "blocks height width"]:
     """Cut an image into blocks that do not overlap, row by row.
 
     An image whose sides are no multiples of the block's is extended by repeating its last row
@@ -46,7 +50,9 @@ def split_blocks(image: Any, block_shape: Any = 8) -> Array:
     return parts.reshape(rows * columns, height, width)
 
 
-def join_blocks(blocks: Any, image_shape: Any) -> Array:
+def join_blocks(
+    blocks: Num[ArrayLike, "blocks height width"], image_shape: Any
+) -> Inexact[Array, "h w"]:
     """Put the blocks of ``split_blocks`` together again.
 
     Args:

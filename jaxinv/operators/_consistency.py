@@ -8,6 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float, Inexact, Num
 
 from jaxinv._core import checks, numerics
 from jaxinv.operators._base import LinearOperator
@@ -18,8 +20,13 @@ _TOL = 1e-6  # relative, of the conjugate gradients
 
 
 def data_consistency(
-    operator: LinearOperator, y: Any, x: Any, *, weight: Any = 0.0, num_steps: int = 20
-) -> Array:
+    operator: LinearOperator,
+    y: Num[ArrayLike, "*out"],
+    x: Num[ArrayLike, "*in"],
+    *,
+    weight: Any = 0.0,
+    num_steps: int = 20,
+) -> Inexact[Array, "*in"]:
     r"""Bring an estimate into agreement with the measurements, and change nothing else.
 
     .. math:: \arg\min_z \tfrac12 \|A z - y\|^2 + \tfrac\mu2 \|z - x\|^2 ,
@@ -68,7 +75,9 @@ def data_consistency(
     return x + _move(operator, y - operator(x), weight, num_steps)
 
 
-def measured_scale(operator: LinearOperator, y: Any, like: Any = None) -> Array:
+def measured_scale(
+    operator: LinearOperator, y: Num[ArrayLike, "*out"], like: Any = None
+) -> Float[Array, ""]:
     r"""Return the factor that brings measurements to the range a network can reach.
 
     .. math:: c = \|x_0\| / \|A^* y\| \quad\text{or}\quad c = 1 / \max_p |A^* y|_p

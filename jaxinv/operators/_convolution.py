@@ -8,6 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Num
 
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.operators._base import LinearOperator
@@ -76,7 +78,9 @@ class Convolution(LinearOperator):
         return jnp.roll(jnp.pad(kernel, widths), shifts, axis=tuple(range(kernel.ndim)))
 
 
-def convolution(kernel: Any, shape: Any, *, normalize: bool | None = None) -> Convolution:
+def convolution(
+    kernel: Num[ArrayLike, "*kernel"], shape: Any, *, normalize: bool | None = None
+) -> Convolution:
     r"""Convolve circularly with a kernel: blur and deblurring.
 
     .. math:: y_i = \sum_j h_j\, x_{(i + c - j) \bmod n}, \qquad c = \lfloor k / 2 \rfloor

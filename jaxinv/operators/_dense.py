@@ -8,6 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Num
 
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.operators._base import LinearOperator, require_single
@@ -45,7 +47,7 @@ class Dense(LinearOperator):
         return self.matrix
 
 
-def dense(matrix: Any, *, precision: str = "highest") -> Dense:
+def dense(matrix: Num[ArrayLike, "m n"], *, precision: str = "highest") -> Dense:
     r"""Wrap a matrix as a linear operator.
 
     .. math:: y = A x, \qquad A \in \mathbb{R}^{m \times n} \text{ or } \mathbb{C}^{m \times n}

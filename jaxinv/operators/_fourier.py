@@ -6,6 +6,8 @@ from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Shaped
 
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.operators._base import LinearOperator
@@ -61,7 +63,9 @@ class SubsampledFourier(LinearOperator):
         return None if self.real else Diagonalization(None, sizes(self.mask))
 
 
-def subsampled_fourier(mask: Any, *, real: bool = False) -> SubsampledFourier:
+def subsampled_fourier(
+    mask: Shaped[ArrayLike, "*shape"], *, real: bool = False
+) -> SubsampledFourier:
     r"""Measure some Fourier coefficients of a signal of any dimension.
 
     .. math:: y = w \odot F x, \qquad F^* F = I

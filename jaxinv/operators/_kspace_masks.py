@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jaxtyping import Bool
 
 from jaxinv._core import checks
 from jaxinv.operators._require import signal_shape
@@ -18,7 +19,7 @@ _KINDS = ("random", "bernoulli", "equispaced")
 
 def fourier_lines(
     key: Any, shape: Any, acceleration: float, center_fraction: float, kind: str = "random"
-) -> Array:
+) -> Bool[Array, "h w"]:
     r"""Draw a Cartesian k-space mask of whole columns, as in accelerated MRI.
 
     .. math:: n_c = \mathrm{round}(f w), \qquad
@@ -112,7 +113,7 @@ def _equispaced(key: Array, width: int, num_center: int, acceleration: float) ->
     return jnp.zeros(width, bool).at[offset + steps].set(True, mode="drop")
 
 
-def radial_lines(shape: Any, num_lines: int) -> Array:
+def radial_lines(shape: Any, num_lines: int) -> Bool[Array, "h w"]:
     r"""Make a k-space mask of straight lines through frequency 0.
 
     .. math:: \theta_i = \pi i / L, \qquad i = 0, \dots, L - 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Shaped
 
 from jaxinv._core import pytree, static
 from jaxinv.operators._base import LinearOperator
@@ -85,7 +87,7 @@ class Mask(LinearOperator):
         return basis is None
 
 
-def mask(mask: Any) -> Mask:
+def mask(mask: Shaped[ArrayLike, "*shape"]) -> Mask:
     r"""Multiply every entry of the signal by a weight: inpainting and diagonal operators.
 
     .. math:: y = w \odot x

@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Complex, Float, Inexact, Num, Shaped
 
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.operators._base import LinearOperator
@@ -93,7 +95,7 @@ class MulticoilMRI(LinearOperator):
         return jnp.sum(jnp.conj(self.maps) * ifft2c(weigh(self.mask, y)), axis=0)
 
 
-def mri(mask: Any, *, real: bool = False) -> MRI:
+def mri(mask: Shaped[ArrayLike, "h w"], *, real: bool = False) -> MRI:
     r"""Measure some coefficients of an image in k-space, with frequency 0 in the middle.
 
     .. math:: y = M F x, \qquad F = S\, \mathrm{fft2}\, S^{-1}, \qquad F^* F = I
@@ -128,7 +130,12 @@ def mri(mask: Any, *, real: bool = False) -> MRI:
     return MRI(_measured("mri", mask), None, checks.boolean("mri", "real", real))
 
 
-def multicoil_mri(mask: Any, maps: Any = None, *, num_coils: int | None = None) -> LinearOperator:
+def multicoil_mri(
+    mask: Shaped[ArrayLike, "h w"],
+    maps: Num[ArrayLike, "coils h w"] | None = None,
+    *,
+    num_coils: int | None = None,
+) -> LinearOperator:
     r"""Measure an image with several receiver coils at once.
 
     .. math:: y_c = M F (s_c \odot x), \qquad c = 1, \dots, C
@@ -181,7 +188,9 @@ def multicoil_mri(mask: Any, maps: Any = None, *, num_coils: int | None = None) 
     return MulticoilMRI(mask, maps)
 
 
-def coil_maps(shape: Any, num_coils: int, *, radius: float = 1.1, dtype: Any = None) -> Array:
+def coil_maps(
+    shape: Any, num_coils: int, *, radius: float = 1.1, dtype: Any = None
+) -> Inexact[Array, "coils h w"]:
     r"""Simulate the sensitivities of coils that stand in a ring around the image.
 
     .. math:: s_c(p) \propto \frac{e^{i \alpha_c}}{r e^{i \alpha_c} - p}, \qquad
@@ -227,7 +236,7 @@ def coil_maps(shape: Any, num_coils: int, *, radius: float = 1.1, dtype: Any = N
     return jnp.asarray(fields / np.sqrt(np.sum(np.abs(fields) ** 2, axis=0)), dtype)
 
 
-def root_sum_of_squares(x: Any, axis: int = 0) -> Array:
+def root_sum_of_squares(x: Num[ArrayLike, "*shape"], axis: int = 0) -> Float[Array, "..."]:
     r"""Combine the images of several coils into one magnitude image.
 
     .. math:: \sqrt{\textstyle\sum_c |x_c|^2}
@@ -258,7 +267,7 @@ def root_sum_of_squares(x: Any, axis: int = 0) -> Array:
     return jnp.squeeze(numerics.safe_norm(x, axis), axis)
 
 
-def fft2c(x: Any) -> Array:
+def fft2c(x: Num[ArrayLike, "*batch h w"]) -> Complex[Array, "*batch h w"]:
     r"""Transform the last two axes to k-space: orthonormal, zero in the middle on both sides.
 
     .. math:: \hat x = S\, \mathrm{fft2}(S^{-1} x) / \sqrt{h w}
@@ -281,7 +290,7 @@ def fft2c(x: Any) -> Array:
     return _centered("fft2c", jnp.fft.fft2, x)
 
 
-def ifft2c(y: Any) -> Array:
+def ifft2c(y: Num[ArrayLike, "*batch h w"]) -> Complex[Array, "*batch h w"]:
     r"""Invert ``fft2c``, which is also its adjoint.
 
     Args:

@@ -8,6 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Num
 
 from jaxinv._core import checks, pytree
 from jaxinv._core.functions import as_function
@@ -89,7 +91,7 @@ class Sign(_Entrywise):
         return jnp.sign(y if self.dither is None else y + self.dither)
 
 
-def sign(A: LinearOperator, dither: Any = None) -> Sign:
+def sign(A: LinearOperator, dither: Num[ArrayLike, "*shape"] | None = None) -> Sign:
     r"""Measure signs only: one-bit compressed sensing.
 
     .. math:: y = \operatorname{sign}(A x + \tau)

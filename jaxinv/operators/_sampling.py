@@ -8,12 +8,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Bool
 
 from jaxinv._core import checks
 from jaxinv.operators._require import signal_shape
 
 
-def random_mask(key: Any, shape: Any, ratio: float) -> Array:
+def random_mask(key: Any, shape: Any, ratio: float) -> Bool[Array, "..."]:
     r"""Draw a mask that keeps a fixed share of the entries, uniformly at random.
 
     Args:
@@ -46,7 +47,7 @@ def variable_density_mask(
     decay: float = 3.0,
     center: float = 0.1,
     lines: bool = False,
-) -> Array:
+) -> Bool[Array, "..."]:
     r"""Draw a Fourier mask that favors low frequencies, as in accelerated MRI.
 
     .. math:: p(k) \propto (1 - r_k)^{\text{decay}}, \qquad p = \infty \text{ for } r_k \le

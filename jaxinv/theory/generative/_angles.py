@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
+from jax.typing import ArrayLike
+from jaxtyping import Float, Num
 
 from jaxinv._core import checks, numerics
 
@@ -22,7 +24,7 @@ _VERSINE = tuple((-1) ** j / math.factorial(2 * j + 2) for j in range(8))
 _EXCESS = tuple((-1) ** j * (2 * j + 2) / math.factorial(2 * j + 3) for j in range(8))
 
 
-def angle_map(theta: Any) -> Array:
+def angle_map(theta: Num[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
     r"""Map the angle between two inputs of a random ReLU layer to that between its outputs.
 
     .. math:: g(t) = \arccos\left( \frac{(\pi - t) \cos t + \sin t}{\pi} \right)
@@ -54,7 +56,7 @@ def angle_map(theta: Any) -> Array:
     return _mapped(_angles("angle_map", "theta", theta))
 
 
-def angle_sequence(theta: Any, depth: int) -> Array:
+def angle_sequence(theta: Num[ArrayLike, "*shape"], depth: int) -> Float[Array, "layers *shape"]:
     r"""Return the angles at every layer of a random ReLU network.
 
     .. math:: \theta_0 = \theta, \qquad \theta_{i+1} = g(\theta_i)
@@ -83,7 +85,7 @@ def angle_sequence(theta: Any, depth: int) -> Array:
     return _sequence(theta, depth)
 
 
-def angle_between(x: Any, x_true: Any) -> Array:
+def angle_between(x: Num[ArrayLike, "k"], x_true: Num[ArrayLike, "k"]) -> Float[Array, ""]:
     r"""Return the angle between two vectors, accurate also when they are nearly parallel.
 
     .. math:: \theta = 2 \operatorname{atan2}(\|\hat x - \hat x_*\|, \|\hat x + \hat x_*\|)

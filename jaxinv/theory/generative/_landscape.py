@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
+from jax.typing import ArrayLike
+from jaxtyping import Float, Num
 
 from jaxinv._core import checks, numerics
 from jaxinv.theory.generative._angles import mapped_angle, pair, sine_excess, unchecked_angle
@@ -61,12 +63,12 @@ def rho(depth: int, model: str = "compressed_sensing") -> float:
 
 
 def expected_gradient(
-    x: Any,
-    x_true: Any,
+    x: Num[ArrayLike, "k"],
+    x_true: Num[ArrayLike, "k"],
     depth: int,
     weight_scale: Any = 2.0,
     model: str = "compressed_sensing",
-) -> Array:
+) -> Float[Array, "k"]:
     r"""Return h_x, the gradient at x of the loss in expectation over wide random networks.
 
     With s = (``weight_scale`` / 2)^d, angles θ_0 = ∠(x, x*) and θ_{i+1} = g(θ_i) from
@@ -130,12 +132,12 @@ def expected_gradient(
 
 
 def expected_loss(
-    x: Any,
-    x_true: Any,
+    x: Num[ArrayLike, "k"],
+    x_true: Num[ArrayLike, "k"],
     depth: int,
     weight_scale: Any = 2.0,
     model: str = "compressed_sensing",
-) -> Array:
+) -> Float[Array, ""]:
     r"""Return f_E, the loss in expectation over wide random networks; its gradient is h_x.
 
     With s, θ_d and the models of ``expected_gradient``, and φ of ``rho``:

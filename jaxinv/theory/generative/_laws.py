@@ -8,11 +8,12 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jaxtyping import Float
 
 from jaxinv._core import checks
 
 
-def noise_law(noise_norm: Any, num_measurements: Any, latent_size: Any) -> Array:
+def noise_law(noise_norm: Any, num_measurements: Any, latent_size: Any) -> Float[Array, "..."]:
     r"""Predict the error of compressed sensing with noise, for a generator of k latents.
 
     .. math:: \left( \mathbb{E} \|\hat y - y_*\|^2 \right)^{1/2}
@@ -52,7 +53,7 @@ def noise_law(noise_norm: Any, num_measurements: Any, latent_size: Any) -> Array
     return jnp.asarray(noise_norm * jnp.sqrt(k / (m - k - 1)))
 
 
-def denoising_law(noise_std: Any, latent_size: Any, signal_size: Any) -> Array:
+def denoising_law(noise_std: Any, latent_size: Any, signal_size: Any) -> Float[Array, "..."]:
     r"""Predict the mean squared error of denoising with a generator of k latents.
 
     .. math:: \mathbb{E} \|\hat y - y_*\|^2 = \sigma^2 \frac{k}{n},

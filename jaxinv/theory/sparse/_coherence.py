@@ -9,13 +9,15 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float, Num
 
 from jaxinv._core import checks, numerics
 from jaxinv.operators import LinearOperator
 from jaxinv.theory.sparse._columns import host_matrix
 
 
-def coherence(matrix: Any) -> Array:
+def coherence(matrix: Num[ArrayLike, "m n"] | LinearOperator) -> Float[Array, ""]:
     r"""Return the mutual coherence: the largest cosine between two columns.
 
     .. math:: \mu = \max_{i \ne j} \frac{|a_i^* a_j|}{\|a_i\| \|a_j\|}
@@ -54,7 +56,9 @@ def coherence(matrix: Any) -> Array:
     return jnp.max(jnp.where(jnp.eye(given.shape[1], dtype=bool), 0, products))
 
 
-def generalized_coherence(W: Any, matrix: Any) -> Array:
+def generalized_coherence(
+    W: Num[ArrayLike, "m n"] | LinearOperator, matrix: Num[ArrayLike, "m n"] | LinearOperator
+) -> Float[Array, ""]:
     r"""Return the largest interference between entries in a layer with weights W.
 
     .. math:: \tilde\mu = \max_{i \ne j} |w_i^* a_j|, \qquad w_i^* a_i = 1

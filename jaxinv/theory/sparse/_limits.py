@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 from jax.scipy.stats import norm
+from jax.typing import ArrayLike
+from jaxtyping import Float, Num
 
 from jaxinv._core import checks
 
@@ -15,7 +17,7 @@ _LARGEST_MULTIPLIER = 12.0  # stands for a ratio δ below 1e-32
 _NUM_HALVINGS = 60
 
 
-def donoho_tanner(delta: Any) -> Array:
+def donoho_tanner(delta: Num[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
     r"""Return the weak phase transition ρ(δ) of noiseless recovery by ℓ1 minimization.
 
     A sparse signal of n entries is recovered from m = δ n Gaussian measurements, with high
@@ -45,7 +47,7 @@ def donoho_tanner(delta: Any) -> Array:
     return 1 - z * jnp.exp(norm.logcdf(-z) - norm.logpdf(z))
 
 
-def minimax_multiplier(delta: Any) -> Array:
+def minimax_multiplier(delta: Num[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
     r"""Return the multiplier of the soft threshold with the highest phase transition.
 
     At δ = m/n it is the z of ``donoho_tanner``: ``shrinkage.soft(minimax_multiplier(m / n))``.
@@ -68,7 +70,7 @@ def minimax_multiplier(delta: Any) -> Array:
     return _multiplier("minimax_multiplier", delta)
 
 
-def oracle_nmse_db(snr_db: Any, *, aspect: Any, sparsity: Any) -> Array:
+def oracle_nmse_db(snr_db: Any, *, aspect: Any, sparsity: Any) -> Float[Array, "..."]:
     r"""Return the error of least squares on the true support, in dB.
 
     The horizontal line for noisy experiments: no method that does not know more about the

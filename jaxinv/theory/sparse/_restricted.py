@@ -8,8 +8,11 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Num
 
 from jaxinv._core import checks
+from jaxinv.operators import LinearOperator
 from jaxinv.theory.sparse._columns import host_matrix
 from jaxinv.theory.sparse._search import cone_minimum, extreme_supports, random_supports
 
@@ -53,7 +56,12 @@ class RestrictedEigenvalue(NamedTuple):
 
 
 def restricted_isometry(
-    matrix: Any, order: int, method: str = "search", *, key: Any = None, num_samples: int = 100
+    matrix: Num[ArrayLike, "m n"] | LinearOperator,
+    order: int,
+    method: str = "search",
+    *,
+    key: Any = None,
+    num_samples: int = 100,
 ) -> RestrictedIsometry:
     r"""Return the restricted isometry constant of a matrix, or a bound that says its side.
 
@@ -115,7 +123,7 @@ def restricted_isometry(
 
 
 def restricted_eigenvalue(
-    matrix: Any,
+    matrix: Num[ArrayLike, "m n"] | LinearOperator,
     order: int,
     cone: Any = 3.0,
     method: str = "search",

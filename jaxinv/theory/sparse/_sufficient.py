@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Num
 
 from jaxinv._core import checks
 from jaxinv.operators import LinearOperator
@@ -72,10 +74,10 @@ THEOREMS = (*_COHERENCE, "omp_cumulative", *_WEIGHTS, *_ISOMETRY)
 
 
 def sufficient_sparsity(
-    matrix: Any,
+    matrix: Num[ArrayLike, "m n"] | LinearOperator,
     theorem: str,
     *,
-    weights: Any = None,
+    weights: Num[ArrayLike, "m n"] | LinearOperator | None = None,
     method: str = "gershgorin",
     key: Any = None,
 ) -> Sufficient:

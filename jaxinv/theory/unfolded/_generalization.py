@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float, Num
 
 from jaxinv._core import checks, numerics
 from jaxinv.operators import dense
@@ -133,7 +135,7 @@ def generalization_rate(
     num_layers: Any,
     *,
     form: str = "source",
-) -> Array:
+) -> Float[Array, "..."]:
     r"""Return how the generalization bound scales, without its constant.
 
     .. math::
@@ -179,7 +181,7 @@ def generalization_rate(
 
 def perturbation_constant(
     num_layers: Any, step_size: Any, operator_norm: Any, measurement_norm: Any
-) -> Array:
+) -> Float[Array, "..."]:
     r"""Return K_L, how strongly L layers react to a change of A Φ.
 
     .. math:: \|f^L_{\Phi_1}(Y) - f^L_{\Phi_2}(Y)\|_F \le K_L \|A \Phi_1 - A \Phi_2\|_2, \qquad
@@ -214,10 +216,10 @@ def perturbation_constant(
 
 
 def check_perturbation(
-    matrix: Any,
-    first: Any,
-    second: Any,
-    measurements: Any,
+    matrix: Num[ArrayLike, "m n"],
+    first: Num[ArrayLike, "n n"],
+    second: Num[ArrayLike, "n n"],
+    measurements: Num[ArrayLike, "samples m"],
     num_layers: int,
     *,
     threshold: Any,

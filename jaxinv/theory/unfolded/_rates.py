@@ -7,8 +7,11 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Num
 
 from jaxinv._core import checks
+from jaxinv.operators import LinearOperator
 from jaxinv.theory.sparse._coherence import largest_interference, normalized_weights
 from jaxinv.theory.sparse._columns import host_matrix
 
@@ -124,10 +127,10 @@ def linear_rate(
 
 
 def check_linear_rate(
-    matrix: Any,
-    weights: Any,
-    signals: Any,
-    noise: Any = None,
+    matrix: Num[ArrayLike, "m n"] | LinearOperator,
+    weights: Num[ArrayLike, "m n"] | LinearOperator,
+    signals: Num[ArrayLike, "signals n"],
+    noise: Num[ArrayLike, "signals m"] | None = None,
     *,
     num_layers: int,
     bypass_counts: Any = None,

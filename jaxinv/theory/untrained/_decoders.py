@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Num
 
 from jaxinv._core import checks, numerics
 from jaxinv._core.selection import largest_mask
@@ -295,7 +297,7 @@ def _errors(
 
 def check_compression(
     prior: Any,
-    image: Any,
+    image: Num[ArrayLike, "*shape"],
     *,
     num_steps: int = 2000,
     learning_rate: float = 0.01,

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Num
 
 from jaxinv._core import checks, numerics
 from jaxinv.generators._two_layer import TwoLayer
@@ -48,8 +50,8 @@ class DenoisingCurve(NamedTuple):
 
 def check_denoising_curve(
     prior: TwoLayer,
-    signal: Any,
-    noise: Any,
+    signal: Num[ArrayLike, "*shape"],
+    noise: Num[ArrayLike, "*shape"],
     step_size: Any,
     num_steps: int,
     *,

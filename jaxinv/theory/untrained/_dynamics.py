@@ -11,6 +11,8 @@ import numpy as np
 from jax import Array
 from jax.flatten_util import ravel_pytree
 from jax.tree_util import Partial
+from jax.typing import ArrayLike
+from jaxtyping import Num
 
 from jaxinv._core import checks, numerics
 from jaxinv.ntk import jacobian, linearized_descent, linearized_distance
@@ -94,7 +96,12 @@ class WidthConstants(NamedTuple):
 
 
 def check_linear_dynamics(
-    matrix: Any, residual: Any, step_size: Any, num_steps: int, *, tolerance: Any = None
+    matrix: Num[ArrayLike, "m p"],
+    residual: Num[ArrayLike, "m"],
+    step_size: Any,
+    num_steps: int,
+    *,
+    tolerance: Any = None,
 ) -> LinearDynamics:
     r"""Iterate descent on a linear model, and compare every step with the closed form.
 
@@ -136,9 +143,8 @@ def check_linear_dynamics(
     checks.finite(where, "matrix", gram, "These are the entries of J J^T.")
     num_steps = checks.count(where, "num_steps", num_steps)
     step_size = checks.positive(where, "step_size", step_size, single=True)
-    eps = float(jnp.finfo(matrix.dtype).eps)
-    tolerance = 3000 * eps if tolerance is None else tolerance
-    tolerance = checks.positive(where, "tolerance", tolerance)
+    default = 3000 * float(jnp.finfo(matrix.dtype).eps)
+    tolerance = checks.positive(where, "tolerance", default if tolerance is None else tolerance)
     steps = np.arange(num_steps + 1)
     predicted = linearized_descent(gram, residual, step_size, steps)
     distances = linearized_distance(gram, residual, step_size, steps)
@@ -179,7 +185,7 @@ def check_linear_closeness(
     num_steps: int,
     *,
     num_checks: int = 16,
-    reference: Any = None,
+    reference: Num[ArrayLike, "m p"] | None = None,
 ) -> Closeness:
     r"""Run descent on a problem and on its linear model; check the four claims on their gap.
 

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Num
 
 from jaxinv._core import checks, numerics
 from jaxinv.theory.untrained._descent import Claim
@@ -43,7 +45,7 @@ class FittingRate(NamedTuple):
 
 def check_fitting_rate(
     key: Any,
-    y: Any,
+    y: Num[ArrayLike, "n"],
     width: int,
     num_steps: int,
     *,

@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float, Num
 
 from jaxinv._core import checks, numerics
 from jaxinv.ntk import expected_kernel, linearized_signal
@@ -66,7 +68,9 @@ class NetworkRecovery(NamedTuple):
     holds: Array
 
 
-def sketch_bound(singular_values: Any, split: int, num_measurements: int) -> SketchBound:
+def sketch_bound(
+    singular_values: Num[ArrayLike, "n"], split: int, num_measurements: int
+) -> SketchBound:
     r"""Return the error factor for m = k + p Gaussian measurements of a linear model.
 
     .. math:: \|J \hat c - J c^*\|^2 \le \|U_n^T c^*\|^2 \Bigl( \bigl(\sigma_{k+1} e
@@ -130,8 +134,12 @@ def _factor(values: Array, k: int, m: int) -> Array:
 
 
 def recovery_bound(
-    kernel_matrix: Any, signal: Any, num_measurements: int, *, constant: float = CONSTANT
-) -> Array:
+    kernel_matrix: Num[ArrayLike, "n n"],
+    signal: Num[ArrayLike, "n"],
+    num_measurements: int,
+    *,
+    constant: float = CONSTANT,
+) -> Float[Array, ""]:
     r"""Bound the squared error of recovery from m Gaussian measurements by a linear model.
 
     .. math:: \|\hat x - x^*\|^2 \le C \Bigl( \sum_i \frac{\langle w_i, x^* \rangle^2}
@@ -218,7 +226,12 @@ def geometric_recovery_bound(
 
 
 def check_sketched_recovery(
-    key: Any, kernel_matrix: Any, signal: Any, num_measurements: int, *, num_trials: int = 20
+    key: Any,
+    kernel_matrix: Num[ArrayLike, "n n"],
+    signal: Num[ArrayLike, "n"],
+    num_measurements: int,
+    *,
+    num_trials: int = 20,
 ) -> SketchedRecovery:
     r"""Recover a signal from Gaussian measurements by a linear model, beside the bounds.
 
