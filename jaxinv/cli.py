@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import io
 import os
 import re
@@ -10,6 +11,8 @@ import sqlite3
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
+
+from jaxinv._commands import NAMES
 
 _EXAMPLE = """\
 example:
@@ -37,9 +40,9 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}. See {self.prog} --help\n")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(names: Sequence[str] = NAMES) -> argparse.ArgumentParser:
+    """Return the parser with the subcommands of these names."""
     import jaxinv
-    from jaxinv import _commands
 
     parser = _Parser(
         prog="jaxinv",
@@ -50,8 +53,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"jaxinv {jaxinv.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
-    for module in _commands.MODULES:
-        module.add_parser(commands)
+    for name in names:
+        importlib.import_module(f"jaxinv._commands.{name}").add_parser(commands)
     return parser
 
 
@@ -94,7 +97,9 @@ def _as_option(name: str) -> str:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    parser = _parser()
+    arguments = sys.argv[1:] if arguments is None else arguments
+    named = [name for name in NAMES if name in arguments[:1]]
+    parser = _parser(named or NAMES)  # help, and the error of a wrong name, list them all
     options = parser.parse_args(arguments)
     if not hasattr(options, "run"):
         parser.print_help()
