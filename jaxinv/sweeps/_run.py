@@ -14,9 +14,8 @@ import numpy as np
 from jaxinv._core import checks
 from jaxinv.sweeps._adaptive import Rule
 from jaxinv.sweeps._block_size import measured_block_size
-from jaxinv.sweeps._blocks import Blocks
+from jaxinv.sweeps._blocks import Blocks, to_dataset
 from jaxinv.sweeps._cells import cell_from_id, cell_id, cell_key, cells, token
-from jaxinv.sweeps._dataset import to_dataset
 from jaxinv.sweeps._executors import Recipe, Workers, numeric_config
 from jaxinv.sweeps._here import Clock, OutOfTime, run_here
 from jaxinv.sweeps._identity import environment
