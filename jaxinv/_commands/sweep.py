@@ -138,7 +138,7 @@ def run_again(recipe: Any, store: str) -> None:
     import jax
 
     from jaxinv.reproductions.presets import preset
-    from jaxinv.sweeps._identity import flag
+    from jaxinv.sweeps._program import flag
 
     chosen = preset(recipe.preset)
     with jax.enable_x64(recipe.dtype == "float64" or flag("jax_enable_x64")), _terminable():

@@ -15,7 +15,7 @@ import ml_dtypes
 import numpy as np
 
 from jaxinv._core import checks, files, npy
-from jaxinv._core.messages import fail
+from jaxinv._core.outside import fail
 
 _HEADER = "header"
 _LONGEST_HEADER = 2**22  # characters; parsed, they take up many times as much

@@ -1,5 +1,7 @@
 """Checks at the public boundary. Each failure is one line: where, argument, expected, got, hint."""
 
+from __future__ import annotations
+
 import difflib
 import math
 import numbers
@@ -12,14 +14,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import Partial
 
-from jaxinv._core import outside
-from jaxinv._core.messages import fail as fail
-from jaxinv._core.messages import fail_type as fail_type
-from jaxinv._core.messages import is_array, is_iterator
-from jaxinv._core.messages import is_concrete as is_concrete
-from jaxinv._core.messages import is_number_array as is_number_array
-from jaxinv._core.messages import show as show
+from jaxinv._core import checks, outside
+from jaxinv._core.outside import fail as fail
+from jaxinv._core.outside import fail_type as fail_type
+from jaxinv._core.outside import is_array, is_iterator
+from jaxinv._core.outside import is_concrete as is_concrete
+from jaxinv._core.outside import is_number_array as is_number_array
+from jaxinv._core.outside import show as show
 
 MOST_ENTRIES = 2**31 - 1  # XLA counts and indexes with int32 unless x64 is on
 
@@ -272,3 +275,45 @@ def key(where: str, value: Any, argument: str = "key") -> jax.Array:
     if value.dtype != np.uint32 or value.ndim != 1 or value.shape[0] not in (2, 4):
         fail_type(where, argument, "be a JAX PRNG key", value, hint)
     return jax.random.wrap_key_data(jnp.asarray(value))
+
+
+def as_function(where: str, argument: str, value: Any, call: str) -> Any:
+    """Return a function of the user's as a pytree that can be called.
+
+    A ``Partial``, and any other object that is a pytree, keeps its arrays as leaves: they can
+    be batched, differentiated and trained. A plain function becomes a ``Partial`` without
+    leaves, so that it is part of the structure.
+
+    Args:
+        where: the function that asks.
+        argument: the name of its argument.
+        value: what was given.
+        call: how it will be called, such as ``"apply(v, step_size)"``.
+
+    Raises:
+        TypeError: not callable, or a ``Partial`` of what is no number.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> as_function("f", "fn", Partial(jnp.add, 1.0), "fn(x)").args
+        (1.0,)
+    """
+    if not callable(value):
+        checks.fail_type(where, argument, f"be a function {call}", value)
+    if not isinstance(value, Partial):
+        return Partial(value) if jax.tree_util.all_leaves([value]) else value
+    for leaf in jax.tree.leaves(value):
+        if not isinstance(leaf, jax.Array | np.ndarray | np.generic | int | float | complex):
+            hint = "Bind settings with functools.partial, numbers with jax.tree_util.Partial."
+            checks.fail_type(where, f"what is bound to {argument}", "be numbers", leaf, hint)
+    return _unwrapped(value)
+
+
+def _unwrapped(function: Partial) -> Partial:
+    """Return one ``Partial`` for a ``Partial`` of a ``Partial``, whose arrays JAX hides."""
+    inner = getattr(function.func, "fun", None)
+    if not isinstance(inner, Partial):
+        return function
+    inner = _unwrapped(inner)
+    keywords = {**inner.keywords, **function.keywords}
+    return Partial(inner.func, *inner.args, *function.args, **keywords)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from jaxinv._core.messages import fail, fail_type
+from jaxinv._core.outside import fail, fail_type
 
 BUDGET = 2**30  # bytes that reading one file may take up, unless the caller allows more
 

@@ -1,5 +1,7 @@
 """Numerics that are safe at zero and under every transformation."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -8,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
+
+from jaxinv._core import numerics
 
 
 def matmul(a: Array, b: Array, precision: str | None = "highest") -> Array:
@@ -178,3 +182,54 @@ def power_iteration(
         jnp.zeros((), real), vector, jnp.asarray(jnp.inf, real), jnp.zeros((), jnp.int32)
     )
     return lax.while_loop(unfinished, body, initial)
+
+
+_BITS = {2: jnp.uint16, 4: jnp.uint32, 8: jnp.uint64}
+
+
+def kth_largest(magnitudes: Array, count: Any) -> Array:
+    """Return the ``count``-th largest of nonnegative numbers along the last axis.
+
+    Nonnegative floats are ordered as their bit patterns are, so the answer is exact after as
+    many comparisons with all entries as a float has bits; a sort on CPU costs several times
+    the matrix products around it. Count 0 gives infinity; a count above the size gives 0.
+
+    Args:
+        magnitudes: shape (..., n), >= 0, floating. NaN counts as the largest.
+        count: integers that broadcast against the leading axes; may be traced.
+
+    Returns:
+        Shape (...): the largest number that at least ``count`` entries reach. It is a constant
+        for differentiation.
+    """
+    magnitudes = lax.stop_gradient(magnitudes)
+    width = np.dtype(magnitudes.dtype).itemsize
+    kind = _BITS[width]
+    bits = lax.bitcast_convert_type(magnitudes, kind)
+    count = jnp.asarray(count)
+    shape = jnp.broadcast_shapes(magnitudes.shape[:-1], count.shape)
+
+    def decide(index: Any, found: Array) -> Array:
+        place = jnp.asarray(8 * width - 2 - index, kind)  # without jit the index is an int
+        candidate = found | (jnp.ones((), kind) << place)
+        reached = jnp.sum(bits >= candidate[..., None], axis=-1) >= count
+        return jnp.where(reached, candidate, found)
+
+    # the sign bit of a nonnegative number is 0: one bit less to decide
+    found = lax.fori_loop(0, 8 * width - 1, decide, jnp.zeros(shape, kind))
+    value = lax.bitcast_convert_type(found, magnitudes.dtype)
+    return jnp.where(count > 0, value, jnp.inf)
+
+
+def largest_mask(v: Array, count: Any) -> Array:
+    """Return which entries are among the ``count`` largest in magnitude (ties included).
+
+    Zeros are never among them.
+    """
+    sizes = jnp.abs(lax.stop_gradient(v)).astype(numerics.real_dtype(v.dtype))
+    return (sizes >= kth_largest(sizes, count)[..., None]) & (sizes > 0)
+
+
+def at_least_single(x: Array) -> Array:
+    """Return half precision in single: LAPACK has no routine for it."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))

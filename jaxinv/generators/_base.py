@@ -12,7 +12,7 @@ from jax import Array
 from jaxtyping import Float
 
 from jaxinv._core import checks, numerics, pytree, replace
-from jaxinv._core.functions import as_function
+from jaxinv._core.checks import as_function
 
 
 class Generator:

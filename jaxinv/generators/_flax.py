@@ -12,7 +12,7 @@ from jax import Array
 from jaxtyping import Float
 
 from jaxinv._core import checks, pytree, replace, static
-from jaxinv._core.functions import as_function
+from jaxinv._core.checks import as_function
 from jaxinv.generators._base import Generator, gaussian_energy, scalar_energy
 
 _TRAINS = ("train", "training", "is_training")  # arguments of modules that say so

@@ -10,9 +10,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxinv._core import checks, numerics, pytree
-from jaxinv.operators._contract import Operator, name_of, require_single, run
+from jaxinv.operators._contract import Operator, name_of, require_single, run, scalar, scaled
 from jaxinv.operators._require import require_memory
-from jaxinv.operators._scaling import scalar, scaled
 from jaxinv.operators._spectrum import Diagonalization, largest_singular_value
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxinv._core import checks, numerics, pytree, static
-from jaxinv._core.functions import as_function
+from jaxinv._core.checks import as_function
 from jaxinv.operators._base import LinearOperator
 from jaxinv.operators._require import fail_function
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxinv._core import numerics, pytree, replace
-from jaxinv.operators._scaling import scaled
+from jaxinv.operators._contract import scaled
 
 
 @pytree

@@ -10,14 +10,21 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxinv._core import checks, numerics, pytree, replace, static
+from jaxinv._core import checks, pytree, replace, static
 from jaxinv.generators import Generator
 from jaxinv.operators import Operator
 from jaxinv.operators import from_function as as_operator
 from jaxinv.operators._dense import Dense
 from jaxinv.operators._mask import Identity
-from jaxinv.problems._family import Family
-from jaxinv.problems._padding import active_mask, active_size, masked, num_starts, require_scalars
+from jaxinv.problems._family import (
+    Family,
+    active_mask,
+    active_size,
+    gaussian_matrix,
+    gaussian_noise,
+    num_starts,
+    require_scalars,
+)
 from jaxinv.problems._problem import Problem, Truth
 
 _PROBLEM, _START = 0, 1  # streams of one trial's key
@@ -83,25 +90,6 @@ def _draw(family: GeneratorFamily, key: Array) -> tuple[Operator, Array, Truth]:
     levels = (family.noise_norm, family.noise_std)
     noise = gaussian_noise(noise_key, clean.shape, clean.dtype, levels, mask)
     return operator, clean + noise, Truth(u, x, noise)
-
-
-def gaussian_matrix(key: Array, shape: tuple[int, int], active: Any, dtype: Any) -> Array:
-    """Return entries N(0, 1/m) in the m rows that are in use, and 0 in the others."""
-    mask = active_mask(active, shape[0])
-    rows = shape[0] if mask is None else active
-    matrix = jax.random.normal(key, shape, dtype)
-    matrix = matrix / jnp.sqrt(jnp.asarray(rows, dtype))
-    return matrix if mask is None else jnp.where(mask[:, None], matrix, 0)
-
-
-def gaussian_noise(
-    key: Array, shape: tuple[int, ...], dtype: Any, levels: tuple[Any, Any], mask: Array | None
-) -> Array:
-    """Return noise of ``(norm, standard deviation)``, one of which is 0."""
-    noise_norm, noise_std = levels
-    noise = masked(jax.random.normal(key, shape, dtype), mask)
-    unit = noise / numerics.safe_norm(noise)
-    return (noise_norm * unit + noise_std * noise).astype(dtype)
 
 
 def _latent_shape(generator: Generator) -> tuple[int, ...]:

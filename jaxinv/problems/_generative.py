@@ -15,14 +15,17 @@ from jaxinv.generators import Generator
 from jaxinv.generators._relu import Relu, random_weights
 from jaxinv.operators._dense import Dense
 from jaxinv.operators._mask import Identity
-from jaxinv.problems._family import Family
-from jaxinv.problems._fixed_generator import (
-    GeneratorFamily,
-    fixed_generator,
+from jaxinv.problems._family import (
+    Family,
+    active_mask,
+    active_size,
     gaussian_matrix,
     gaussian_noise,
+    masked,
+    num_starts,
+    require_scalars,
 )
-from jaxinv.problems._padding import active_mask, active_size, masked, num_starts, require_scalars
+from jaxinv.problems._fixed_generator import GeneratorFamily, fixed_generator
 from jaxinv.problems._problem import Problem, Truth
 
 _PROBLEM, _START = 0, 1  # streams of one trial's key

@@ -11,12 +11,11 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxinv._core import checks, numerics, pytree
-from jaxinv._core.functions import as_function
+from jaxinv._core.checks import as_function
 from jaxinv.operators import LinearOperator, Operator
 from jaxinv.operators._require import fail_function
 from jaxinv.problems._crops import Crops, packed
-from jaxinv.problems._family import Family
-from jaxinv.problems._padding import num_starts
+from jaxinv.problems._family import Family, num_starts
 from jaxinv.problems._problem import Problem, Truth
 from jaxinv.problems._simulate import checked_noise, measured_entries, simulate
 

@@ -14,8 +14,7 @@ from jaxinv._core import checks, numerics, pytree, replace, static
 from jaxinv.operators import LinearOperator, dense, identity
 from jaxinv.operators._blocks import block_sides
 from jaxinv.problems._crops import Crops, packed
-from jaxinv.problems._family import Family
-from jaxinv.problems._padding import num_starts, require_scalars
+from jaxinv.problems._family import Family, num_starts, require_scalars
 from jaxinv.problems._problem import Problem, Truth
 
 _PROBLEM, _SCALE = 0, 1  # streams of keys

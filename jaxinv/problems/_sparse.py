@@ -12,8 +12,8 @@ from jax import Array
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.operators import LinearOperator, Operator
 from jaxinv.operators._dense import Dense
-from jaxinv.problems._family import Family
-from jaxinv.problems._padding import (
+from jaxinv.problems._family import (
+    Family,
     active_mask,
     active_size,
     masked,

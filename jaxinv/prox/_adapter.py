@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxinv._core import checks, numerics, pytree
-from jaxinv._core.functions import as_function
+from jaxinv._core.checks import as_function
 from jaxinv.prox._base import Prox
 
 

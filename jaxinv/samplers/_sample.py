@@ -13,7 +13,7 @@ from jaxinv._core import Status, checks
 from jaxinv.problems import Problem
 from jaxinv.samplers._base import Sampler
 from jaxinv.samplers._diagnostics import effective_sample_size, rhat
-from jaxinv.solvers._loop import check_problem, step_limit
+from jaxinv.solvers._checked import check_problem, step_limit
 
 _LARGEST_RHAT = 1.01
 _LEAST_EFFECTIVE = 400.0

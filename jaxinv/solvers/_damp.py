@@ -12,7 +12,7 @@ from jax.tree_util import Partial
 
 from jaxinv import denoisers
 from jaxinv._core import checks, numerics, pytree, replace, static, units
-from jaxinv._core.functions import as_function
+from jaxinv._core.checks import as_function
 from jaxinv._core.units import Scale
 from jaxinv.problems import Problem
 from jaxinv.solvers._base import Info, Solver

@@ -13,10 +13,10 @@ from jaxinv._core import checks, numerics, units
 from jaxinv._core.units import Scale
 from jaxinv.operators import LinearOperator
 from jaxinv.problems import Problem
+from jaxinv.solvers._base import in_units
+from jaxinv.solvers._checked import check_problem
 from jaxinv.solvers._linearized import linear_model
-from jaxinv.solvers._loop import check_problem
 from jaxinv.solvers._message_passing import norms_of_columns
-from jaxinv.solvers._normalize import in_units
 
 # IMPORT linear_model
 

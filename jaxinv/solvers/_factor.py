@@ -149,7 +149,7 @@ def _by_vectors(
 @jax.custom_jvp
 def _eigenvectors(gram: Array) -> tuple[Array, Array]:
     """Return ``eigh``, whose vectors have no derivative where values coincide, with none at all."""
-    values, vectors = jnp.linalg.eigh(at_least_single(gram))
+    values, vectors = jnp.linalg.eigh(numerics.at_least_single(gram))
     return values.astype(numerics.real_dtype(gram.dtype)), vectors.astype(gram.dtype)
 
 
@@ -164,7 +164,7 @@ def _(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Any, Any]:
 @jax.custom_jvp
 def _singular_vectors(matrix: Array) -> tuple[Array, Array]:
     """Return the squares of the singular values, and the vectors on the smaller side."""
-    left, values, right = jnp.linalg.svd(at_least_single(matrix), full_matrices=False)
+    left, values, right = jnp.linalg.svd(numerics.at_least_single(matrix), full_matrices=False)
     vectors = left if matrix.shape[0] <= matrix.shape[1] else jnp.conj(right.T)
     squares = jnp.square(values)
     return squares.astype(numerics.real_dtype(matrix.dtype)), vectors.astype(matrix.dtype)
@@ -179,8 +179,3 @@ def _(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Any, Any]:
     held, moved = numerics.matmul(adjoint, matrix), numerics.matmul(adjoint, change)
     slopes = 2 * jnp.real(jnp.sum(jnp.conj(held) * moved, axis=1))
     return (values, vectors), (slopes, jnp.zeros_like(vectors))
-
-
-def at_least_single(x: Array) -> Array:
-    """Return half precision in single: LAPACK has no routine for it."""
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxinv._core import checks, numerics, pytree, replace, static, units
-from jaxinv._core.functions import as_function
+from jaxinv._core.checks import as_function
 from jaxinv._core.units import Scale
 from jaxinv.problems import Problem
 from jaxinv.solvers._base import Info, Solver

@@ -12,10 +12,11 @@ from jax import Array, lax
 
 from jaxinv._core import checks, units
 from jaxinv.problems import Problem
+from jaxinv.solvers._base import in_units
+from jaxinv.solvers._checked import check_problem, step_limit
 from jaxinv.solvers._duality import largest_penalty, require_linear
 from jaxinv.solvers._lasso import Lasso, lasso
-from jaxinv.solvers._loop import check_problem, solve, step_limit
-from jaxinv.solvers._normalize import in_units
+from jaxinv.solvers._loop import solve
 
 
 class LassoPath(NamedTuple):

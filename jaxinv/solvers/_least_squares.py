@@ -11,10 +11,10 @@ from jax import Array
 
 from jaxinv._core import checks, units
 from jaxinv.problems import Problem
+from jaxinv.solvers._base import in_units
 from jaxinv.solvers._cgls import cgls
+from jaxinv.solvers._checked import check_problem
 from jaxinv.solvers._linear import linear_problem, require_linear
-from jaxinv.solvers._loop import check_problem
-from jaxinv.solvers._normalize import in_units
 
 
 def debias(problem: Problem, support: Any) -> Array:

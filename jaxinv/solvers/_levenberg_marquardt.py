@@ -15,10 +15,8 @@ from jaxinv._core.units import Unit
 from jaxinv.problems import Problem, jacobian
 from jaxinv.problems._problem import has_squares
 from jaxinv.solvers._base import Info, Solver
-from jaxinv.solvers._factor import at_least_single
-from jaxinv.solvers._linearized import data_size
+from jaxinv.solvers._linearized import data_size, energy, is_gaussian, raveled, reflections
 from jaxinv.solvers._restarts import Restarts, with_restarts
-from jaxinv.solvers._tree import energy, is_gaussian, raveled, reflections
 
 _SMALLEST, _LARGEST = 1e-7, 1e7
 
@@ -76,7 +74,7 @@ class LevenbergMarquardt(Solver):
         columns = jnp.real(jnp.diagonal(gram))
         shift = state.damping * jnp.max(columns)
         damped = gram + shift * jnp.eye(u.size, dtype=gram.dtype)
-        move, is_solved = _solved(at_least_single(damped), at_least_single(gradient))
+        move, is_solved = _solved(damped, gradient)
         candidate = u - (move.astype(u.dtype) / scale).reshape(u.shape)
         better = is_solved & (self.objective(problem, candidate) < loss + slack)
         factor = jnp.asarray(self.factor).astype(state.damping.dtype)
@@ -155,6 +153,7 @@ def _solved(matrix: Array, b: Array) -> tuple[Array, Array]:
 
     A NaN that is not taken would still be one in every derivative.
     """
+    matrix, b = numerics.at_least_single(matrix), numerics.at_least_single(b)
     factor, lower = cho_factor(lax.stop_gradient(matrix))
     is_solved = jnp.all(jnp.isfinite(factor))
     factor = jnp.where(is_solved, factor, jnp.eye(b.size, dtype=factor.dtype))

@@ -11,22 +11,24 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from jaxinv._core import Status, checks, numerics
-from jaxinv.misfits._outer import Outer as OuterMisfit
-from jaxinv.operators import LinearOperator
-from jaxinv.operators._outer import Outer
+from jaxinv._core import Status, checks
 from jaxinv.operators._require import fail_function
 from jaxinv.problems import Problem
-from jaxinv.problems._problem import by_vector, has_squares
-from jaxinv.solvers._base import Solver
+from jaxinv.problems._problem import has_squares
+from jaxinv.solvers._base import Solver, normalized
+from jaxinv.solvers._checked import (
+    _check_solver,
+    _valid_start,
+    all_finite,
+    check_start,
+    half_square,
+    in_domain,
+    step_limit,
+)
 from jaxinv.solvers._linearized import is_flat
-from jaxinv.solvers._misfit import check_misfit, half_square, in_domain
-from jaxinv.solvers._normalize import normalized
-from jaxinv.solvers._sharding import automatic
 
 _PROGRESS = 1e-3  # a plateau: the best loss fell by less than this share in `patience` steps
 _CLOSER = 0.05  # the same of the error, of solvers that are judged by it
-_MOST_STEPS = 2**31 - 1
 _GROWTH = 1e4  # divergence: the loss grew this many times above the larger of start and ½‖y‖²
 
 
@@ -133,7 +135,7 @@ def _solve(solver: Solver, problem: Problem, u0: Any, tol: Any, max_steps: Any) 
         moved = progress | closer if by_error else progress
         since = jnp.where(moved, 0, carry.since_progress + 1)
         # a NaN in u need not show in the loss, which is that of the point before
-        finite = jnp.isfinite(loss) & jnp.isfinite(error) & _all_finite(state.u) & ~broken
+        finite = jnp.isfinite(loss) & jnp.isfinite(error) & all_finite(state.u) & ~broken
         status = _judge(loss, error, finite, since, ceiling, tol, solver.patience)
         best = jnp.where(progress, loss, carry.best_loss)
         best_error = jnp.where(closer, error, carry.best_error)
@@ -244,130 +246,3 @@ def _measured(measure: Any, problem: Problem, state: Any) -> Any:
         if not isinstance(leaf, jax.Array | np.ndarray | np.number | int | float | complex):
             checks.fail_type("trace", "measure", "return arrays or numbers", leaf)
     return found
-
-
-def _check_solver(where: str, solver: Any) -> None:
-    if not isinstance(solver, Solver):
-        hint = "Make one with jaxinv.solvers, such as solvers.levenberg_marquardt()."
-        checks.fail_type(where, "solver", "be a solver", solver, hint)
-
-
-def step_limit(where: str, argument: str, value: Any) -> int:
-    """Return a number of steps that fits the loops' int32 counter."""
-    if isinstance(value, jax.Array | np.ndarray) and value.ndim == 0 and checks.is_integer(value):
-        value = value.item()
-    result = checks.count(where, argument, value, minimum=0)
-    if result > _MOST_STEPS:
-        checks.fail(where, argument, f"be at most {_MOST_STEPS}", result)
-    return result
-
-
-def check_start(where: str, solver: Solver, problem: Any, u0: Any) -> tuple[Problem, Any]:
-    """Return the problem and ``u0`` as arrays; raise for what can be seen to be wrong."""
-    solver.check(where)
-    problem = check_problem(where, problem, solver.misfits, _name_of(solver))
-    if isinstance(u0, list | tuple) and getattr(_first_map(problem), "in_shape", None) is not None:
-        u0 = checks.array(where, "u0", u0)  # the unknown is one array, not a tree
-    u0 = automatic(where, "u0", checks.arrays(where, "u0", u0))
-    if not solver.takes_trees and not isinstance(u0, jax.Array):
-        hint = "Trees are for solvers.levenberg_marquardt, subgradient and gradient."
-        got = f"a {type(u0).__name__} of {len(jax.tree.leaves(u0))} arrays"
-        checks.fail(where, "u0", "be one array", got, hint)
-    checks.finite(where, "u0", u0)
-    if problem.prior is None and isinstance(u0, jax.Array):  # so that no state changes its type
-        dtype = jnp.result_type(*jax.tree.leaves(problem.y), u0)
-        u0 = u0.astype(jnp.result_type(u0, numerics.real_dtype(dtype)))
-    start = solver.one_start(u0)
-    _check_unknown(where, problem, start)
-    _check_measurements(where, problem, jax.eval_shape(problem.predict, start))
-    solver.check_problem(where, problem, u0)
-    with jax.ensure_compile_time_eval():  # a concrete start may be a constant of a traced caller
-        refused = checks.is_concrete(u0) and not bool(_valid_start(problem, u0))
-    if refused:
-        hint = "Zero is a fixed point of a ReLU network; use family.initial(key)."
-        checks.fail(where, "u0", "not be zero", "all zeros", hint)
-    return problem, u0
-
-
-def check_problem(
-    where: str, problem: Any, taken: str = "squares", name: str | None = None
-) -> Problem:
-    """Return the problem with ``y`` as an array; its maps must be pytrees that can be called.
-
-    Its misfit must be one of those that are ``taken`` (``Solver.misfits``) by ``name``.
-    """
-    if not isinstance(problem, Problem):
-        checks.fail_type(where, "problem", "be a jaxinv.Problem", problem)
-    operator, prior = problem.operator, problem.prior
-    if not _is_map(operator):
-        hint = "Use operators.dense for a matrix, operators.from_function for a function."
-        checks.fail_type(where, "problem.operator", "be an operator", operator, hint)
-    if prior is not None and not _is_map(prior):
-        hint = "Use generators.from_function for a function of (params, z)."
-        checks.fail_type(where, "problem.prior", "be a generator or an operator", prior, hint)
-    y = problem.y
-    if not isinstance(y, LinearOperator):
-        y = checks.array(where, "problem.y", y)
-    checks.finite(where, "problem.y", y, "Remove or replace the broken measurements.")
-    if isinstance(operator, Outer):
-        shape = (*y.out_shape, *y.in_shape) if isinstance(y, LinearOperator) else y.shape
-        if tuple(shape) != operator.out_shape:
-            checks.fail(where, "problem.y", f"have shape {operator.out_shape}", f"{shape}")
-    problem = by_vector(problem._replace(y=y))
-    check_misfit(where, name or where, problem, taken)
-    return automatic(where, "problem", problem)
-
-
-def _name_of(solver: Any) -> str:
-    inner = getattr(solver, "solver", solver)
-    return f"solvers.{type(inner).__module__.rpartition('._')[2]}"
-
-
-def _is_map(value: Any) -> bool:
-    """Whether it can be called and is a pytree: a plain function is not."""
-    return callable(value) and not jax.tree_util.all_leaves([value])
-
-
-def _first_map(problem: Problem) -> Any:
-    return problem.operator if problem.prior is None else problem.prior
-
-
-def _check_unknown(where: str, problem: Problem, start: Any) -> None:
-    first = _first_map(problem)
-    shape = getattr(first, "in_shape", None)
-    like = getattr(first, "unknown_like", None)
-    if like is None and shape is not None:
-        like = jax.ShapeDtypeStruct(shape, jnp.float32)
-    if like is not None:
-        checks.tree_is(where, "u0", start, like, "That is what the operator, or the prior, takes.")
-
-
-def _check_measurements(where: str, problem: Problem, expected: Any) -> None:
-    if isinstance(problem.misfit, OuterMisfit):
-        return  # held against a vector; its shape is that of ``outer``
-    y, hint = problem.y, "That is what the operator returns."
-    if y.shape[1:] == expected.shape:
-        hint = "It holds a batch; use jax.vmap(..., in_axes=(None, family.axes, 0))."
-    checks.shape_is(where, "problem.y", y, expected.shape, hint)
-    if jnp.iscomplexobj(y) and not jnp.issubdtype(expected.dtype, jnp.complexfloating):
-        hint = "Take jnp.real(y), or measure with a complex operator."
-        checks.fail(where, "problem.y", "be real, as what the operator returns", y, hint)
-
-
-def _valid_start(problem: Problem, u0: Any) -> Array:
-    """Whether descent can leave ``u0``: not 0 for a prior that 0 is a fixed point of."""
-    return _usable(u0, bool(getattr(problem.prior, "zero_is_fixed", False)))
-
-
-@partial(jax.jit, static_argnums=1, inline=True)
-def _usable(u0: Any, zero_is_fixed: bool) -> Array:
-    finite = _all_finite(u0)
-    if not zero_is_fixed:
-        return finite
-    nonzero = jnp.any(jnp.stack([jnp.any(leaf != 0) for leaf in jax.tree.leaves(u0)]))
-    return finite & nonzero
-
-
-def _all_finite(u: Any) -> Array:
-    """Whether no entry of the unknown is NaN or infinite."""
-    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(u)]))

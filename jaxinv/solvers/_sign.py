@@ -13,9 +13,8 @@ from jax import Array
 from jaxinv._core import numerics
 from jaxinv.problems import Problem
 from jaxinv.problems._problem import has_squares
-from jaxinv.solvers._linearized import cotangent
+from jaxinv.solvers._linearized import cotangent, reflections
 from jaxinv.solvers._piece import Piece, Tables, negated, tail
-from jaxinv.solvers._tree import reflections
 
 
 def better_sign_gradient(

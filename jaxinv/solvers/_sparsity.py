@@ -9,7 +9,7 @@ import numpy as np
 from jax import Array
 
 from jaxinv._core import checks, numerics
-from jaxinv._core.selection import kth_largest
+from jaxinv._core.numerics import kth_largest
 from jaxinv.problems import Problem
 
 _MOST = 2**31 - 1  # counts are int32

@@ -12,13 +12,12 @@ from jaxinv._core import checks, numerics, pytree, replace, static, units
 from jaxinv.problems import Problem, loss_and_gradient
 from jaxinv.solvers import _piece
 from jaxinv.solvers._base import Info, Solver
-from jaxinv.solvers._linearized import gradient_scale, squared_norm
+from jaxinv.solvers._linearized import gradient_scale, raveled, squared_norm
 from jaxinv.solvers._sign import (
     better_sign_gradient,
     better_sign_gradient_in_piece,
     gradient_in_piece,
 )
-from jaxinv.solvers._tree import raveled
 
 _FIRST_TESTS = 20  # with negate="stagnation": tests at these first steps,
 _TEST_PERIOD = 100  # then one in so many, for a loss that has hardly moved since the last

@@ -15,9 +15,8 @@ from jax import Array, lax
 from jaxinv._core import checks, numerics, pytree, replace, static
 from jaxinv.operators import LinearOperator
 from jaxinv.problems import Problem
-from jaxinv.solvers._base import Solver
-from jaxinv.solvers._loop import check_problem, check_start
-from jaxinv.solvers._normalize import normalized
+from jaxinv.solvers._base import Solver, normalized
+from jaxinv.solvers._checked import check_problem, check_start
 
 _PROBES = 2  # random vectors that two models are compared on
 

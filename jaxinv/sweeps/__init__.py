@@ -2,8 +2,8 @@
 
 from ._cluster import connect as connect
 from ._cluster import local_workers as local_workers
-from ._progress import Progress as Progress
-from ._progress import Report as Report
+from ._here import Progress as Progress
+from ._here import Report as Report
 from ._summaries import quartiles as quartiles
 from ._summaries import success_rate as success_rate
 from ._summaries import wilson as wilson

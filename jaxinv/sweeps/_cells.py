@@ -1,4 +1,4 @@
-"""Cells of a grid: canonical values, identifiers, and the key each one owns."""
+"""Cells of a grid: their keys, the blocks they ask for, the results they hold, and the Dataset."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ import itertools
 import json
 import math
 import numbers
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxinv._core import checks
+from jaxinv.sweeps._program import Block, Program, Results
+
+if TYPE_CHECKING:
+    import xarray as xr
+
 
 _WHERE = "sweep"
 
@@ -124,3 +130,229 @@ def _listed(name: str, values: Any) -> Sequence[Any]:
 def cells(axes: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     """Return every cell of the grid, the last name varying fastest."""
     return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+
+
+class Cell:
+    """One cell of the grid: its finished blocks, and how many trials of it are wanted by now."""
+
+    def __init__(
+        self, values: Mapping[str, Any], identifier: str, traced: tuple[str, ...], block_size: int
+    ) -> None:
+        self.values, self.identifier, self.block_size = dict(values), identifier, block_size
+        self.static = {name: v for name, v in values.items() if name not in traced}
+        self.traced = {name: values[name] for name in traced}
+        self.blocks = Blocks(block_size)
+        self.num_trials = 0
+        self.outstanding = 0
+        self.key_data = np.zeros(0, np.uint32)
+
+    @property
+    def num_blocks(self) -> int:
+        """Blocks that hold the wanted trials."""
+        return math.ceil(self.num_trials / self.block_size)
+
+    def missing(self) -> list[int]:
+        """Return the wanted blocks that are not finished."""
+        return [block for block in range(self.num_blocks) if block not in self.blocks]
+
+    def visible(self, block: int) -> int:
+        """Return how many of a block's trials are wanted."""
+        return max(0, min(self.block_size, self.num_trials - block * self.block_size))
+
+    def block(self, index: int) -> Block:
+        """Return a block as the program takes it."""
+        return Block(self.key_data, index, self.traced)
+
+
+class Unit(NamedTuple):
+    """One block of one cell."""
+
+    cell: Cell
+    number: int
+
+
+class Work:
+    """The queue of the cells that share a program.
+
+    ``more(cell)`` is asked whenever every wanted block of a cell is finished: it raises
+    ``cell.num_trials`` and returns True, or ends the cell and returns False.
+    """
+
+    def __init__(
+        self, program: Callable[[], Program], cells: list[Cell], more: Callable[[Cell], bool]
+    ) -> None:
+        self.program, self.cells, self._more = program, cells, more
+        self._ready: deque[Unit] = deque()
+
+    def open(self) -> None:
+        """Queue the first blocks of every cell."""
+        for cell in self.cells:
+            self._extend(cell, self._ready.append)
+
+    @property
+    def is_finished_in_store(self) -> bool:
+        """Whether the blocks wanted at first are all there, so that nothing need be compiled."""
+        return not any(cell.missing() for cell in self.cells)
+
+    def _extend(self, cell: Cell, put: Callable[[Unit], None]) -> None:
+        while not (missing := cell.missing()):
+            if not self._more(cell):
+                return
+        cell.outstanding = len(missing)
+        for index in missing:
+            put(Unit(cell, index))
+
+    def take(self, count: int) -> list[Unit]:
+        """Return the next ``count`` blocks, or as many as are ready."""
+        return [self._ready.popleft() for _ in range(min(count, len(self._ready)))]
+
+    def give_back(self, units: list[Unit]) -> None:
+        """Queue blocks again that were taken and could not be run."""
+        self._ready.extendleft(reversed(units))
+
+    def deliver(self, unit: Unit, results: Results) -> None:
+        """Keep the results of a block; when it was the cell's last, ask whether it wants more."""
+        cell = unit.cell
+        cell.blocks.put(unit.number, results)
+        cell.outstanding -= 1
+        if cell.outstanding == 0:
+            more: list[Unit] = []
+            self._extend(cell, more.append)
+            self.give_back(more)
+
+    def __len__(self) -> int:
+        return len(self._ready)
+
+
+def by_program(cells: list[Cell]) -> Iterator[list[Cell]]:
+    """Yield the cells grouped by program, so that few programs are held at a time."""
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(program_name(cell), []).append(cell)
+    yield from groups.values()
+
+
+def program_name(cell: Cell) -> str:
+    """Return what tells the program of a cell from others of the same trial."""
+    kinds = {name: type(value).__name__ for name, value in cell.traced.items()}
+    return cell_id(cell.static) + (f" traced {cell_id(kinds)}" if kinds else "")
+
+
+def to_dataset(
+    axes: Mapping[str, Sequence[Any]],
+    results: Mapping[tuple[str, ...], Trials],
+    num_trials: int,
+    attrs: Mapping[str, Any],
+) -> xr.Dataset:
+    """Return a Dataset with one dimension per grid name, and ``trial``.
+
+    ``results`` maps the tokens of a cell's values, in the order of ``axes``, to its trials. What
+    is missing becomes NaN, its variable floating, and the coordinate ``ran`` tells it from
+    trials that failed.
+    """
+    import xarray as xr
+
+    shape = (*(len(values) for values in axes.values()), num_trials)
+    positions = [{token(v): i for i, v in enumerate(values)} for values in axes.values()]
+    ran = np.zeros(shape, bool)
+    metrics: dict[str, np.dtype] = {}
+    places = {}
+    names = {values: tuple(sorted(found.arrays)) for values, found in results.items()}
+    for values, found in results.items():
+        first = next(iter(names))
+        if names[values] != names[first]:
+            raise ValueError(
+                f"sweep: the cells {first} and {values} have other metrics, {names[first]} and "
+                f"{names[values]}: they are no one sweep."
+            )
+        place = tuple(index[value] for index, value in zip(positions, values, strict=True))
+        places[values] = (*place, slice(0, min(num_trials, len(found.ran))))
+        ran[places[values]] = found.ran[:num_trials]
+        for name, array in found.arrays.items():
+            metrics[name] = np.result_type(metrics.get(name, array.dtype), array.dtype)
+    complete = bool(ran.all())
+    variables = {}
+    for name in sorted(metrics):
+        dtype = metrics[name] if complete else np.result_type(metrics[name], np.float32)
+        table = np.zeros(shape, dtype) if complete else np.full(shape, np.nan, dtype)
+        for values, found in results.items():
+            table[places[values]] = found.arrays[name][:num_trials]
+        variables[name] = ((*axes, "trial"), table)
+    coords: dict[str, Any] = {name: _coordinate(values) for name, values in axes.items()}
+    coords["trial"] = np.arange(num_trials)
+    if not complete:
+        coords["ran"] = ((*axes, "trial"), ran)
+    return xr.Dataset(variables, coords, dict(attrs))
+
+
+def _coordinate(values: Sequence[Any]) -> list[Any]:
+    plain = all(isinstance(value, bool | int | float | str) for value in values)
+    return list(values) if plain else [str(value) for value in values]
+
+
+class Trials(NamedTuple):
+    """Trials of a cell in order, and which of them were run."""
+
+    arrays: Results
+    ran: np.ndarray
+
+
+class Blocks(Mapping[int, Results]):
+    """A mapping from block numbers to results, which takes few bytes for each trial.
+
+    A block of one trial as a dict of arrays of its own would take hundreds.
+    """
+
+    def __init__(self, block_size: int, blocks: Mapping[int, Results] | None = None) -> None:
+        self._size = block_size
+        self._arrays: Results = {}
+        self._done = np.zeros(0, bool)
+        for number, results in (blocks or {}).items():
+            self.put(number, results)
+
+    def put(self, number: int, results: Results) -> None:
+        """Keep a copy of the results of a block."""
+        if number >= len(self._done):
+            self._grow(max(number + 1, 2 * len(self._done)))
+        place = slice(number * self._size, (number + 1) * self._size)
+        for name, values in results.items():
+            if name not in self._arrays:
+                self._arrays[name] = np.zeros(len(self._done) * self._size, values.dtype)
+            self._arrays[name][place] = values
+        self._done[number] = True
+
+    def _grow(self, count: int) -> None:
+        more = count - len(self._done)
+        self._done = np.pad(self._done, (0, more))
+        for name, array in self._arrays.items():
+            self._arrays[name] = np.concatenate([array, np.zeros(more * self._size, array.dtype)])
+
+    def __contains__(self, number: object) -> bool:
+        return isinstance(number, int) and number < len(self._done) and bool(self._done[number])
+
+    def __getitem__(self, number: int) -> Results:
+        if number not in self:
+            raise KeyError(number)
+        place = slice(number * self._size, (number + 1) * self._size)
+        return {name: array[place] for name, array in self._arrays.items()}
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(np.flatnonzero(self._done).tolist())
+
+    def __len__(self) -> int:
+        return int(np.count_nonzero(self._done))
+
+    def trials(self, num_trials: int) -> Trials:
+        """Return the first ``num_trials`` trials; those of missing blocks are NaN."""
+        done = self._done[: math.ceil(num_trials / self._size)]
+        ran = np.zeros(num_trials, bool)
+        there = np.repeat(done, self._size)[:num_trials]
+        ran[: len(there)] = there
+        arrays = {}
+        for name, array in self._arrays.items():
+            if ran.all():
+                arrays[name] = array[:num_trials].copy()
+                continue
+            arrays[name] = np.full(num_trials, np.nan, np.result_type(array.dtype, np.float32))
+            arrays[name][: len(there)][there] = array[: len(there)][there]
+        return Trials(arrays, ran)

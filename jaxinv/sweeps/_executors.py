@@ -16,8 +16,7 @@ from typing import Any, NamedTuple
 import jax
 
 from jaxinv._core import checks
-from jaxinv.sweeps._identity import FLAGS, environment, flag
-from jaxinv.sweeps._program import Block, Program, Results, Trial
+from jaxinv.sweeps._program import FLAGS, Block, Program, Results, Trial, environment, flag
 
 _CONFIG = (
     *FLAGS,

@@ -9,11 +9,10 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import NamedTuple
 
 from jaxinv._core import checks
+from jaxinv.sweeps._cells import Unit, Work
 from jaxinv.sweeps._executors import Done, Recipe, Workers, run_task
-from jaxinv.sweeps._here import Clock, OutOfTime
+from jaxinv.sweeps._here import Clock, Meter, OutOfTime
 from jaxinv.sweeps._program import Program, Results
-from jaxinv.sweeps._progress import Meter
-from jaxinv.sweeps._work import Unit, Work
 
 _SECONDS_OF_A_TASK = 0.7  # sending one and fetching its results costs milliseconds
 _TASKS_AHEAD = 2  # per worker, so that none waits for this process

@@ -12,17 +12,27 @@ import jax
 import numpy as np
 
 from jaxinv._core import checks
-from jaxinv.sweeps._adaptive import Rule
-from jaxinv.sweeps._block_size import measured_block_size
-from jaxinv.sweeps._blocks import Blocks, to_dataset
-from jaxinv.sweeps._cells import cell_from_id, cell_id, cell_key, cells, token
+from jaxinv.sweeps._cells import (
+    Blocks,
+    Cell,
+    Unit,
+    Work,
+    by_program,
+    cell_from_id,
+    cell_id,
+    cell_key,
+    cells,
+    program_name,
+    to_dataset,
+    token,
+)
 from jaxinv.sweeps._executors import Recipe, Workers, numeric_config
-from jaxinv.sweeps._here import Clock, OutOfTime, run_here
-from jaxinv.sweeps._identity import environment
-from jaxinv.sweeps._program import Program, Results, Trial
-from jaxinv.sweeps._progress import Meter
+from jaxinv.sweeps._here import Clock, Meter, OutOfTime, measured_block_size, run_here
+from jaxinv.sweeps._program import Program, Results, Trial, environment
 from jaxinv.sweeps._remote import run_remote
-from jaxinv.sweeps._work import Cell, Unit, Work, by_program, program_name
+
+if TYPE_CHECKING:
+    from jaxinv.sweeps._sweep import Rule
 from jaxinv.sweeps.store._open import read
 from jaxinv.sweeps.store._store import Store
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxinv._core import checks, numerics, pytree, static
-from jaxinv._core.selection import largest_mask
+from jaxinv._core.numerics import largest_mask
 from jaxinv.problems import Problem
 from jaxinv.solvers import Info, Layers, Solver
 from jaxinv.unfolded._shared import (

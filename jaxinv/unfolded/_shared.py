@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 
 from jaxinv._core import checks, numerics
-from jaxinv._core.selection import kth_largest
+from jaxinv._core.numerics import kth_largest
 from jaxinv.operators import LinearOperator, dense
 from jaxinv.unfolded._analytic_weights import weights_for
 

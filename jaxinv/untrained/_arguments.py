@@ -10,11 +10,11 @@ import numpy as np
 from jax import Array
 
 from jaxinv._core import checks
-from jaxinv._core.functions import as_function
+from jaxinv._core.checks import as_function
 from jaxinv.operators._require import fail_function
 from jaxinv.problems import Problem
 from jaxinv.problems._problem import has_squares, misfit_name
-from jaxinv.solvers._loop import check_problem
+from jaxinv.solvers._checked import check_problem
 from jaxinv.untrained._stopping import StoppingRule, Unstopped, held_out
 
 _WHERE = "fit"

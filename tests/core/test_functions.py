@@ -8,7 +8,7 @@ import pytest
 from jax.tree_util import Partial
 
 import jaxinv as ji
-from jaxinv._core.functions import as_function
+from jaxinv._core.checks import as_function
 from jaxinv.sweeps._program import _split
 
 V = jnp.array([0.5, -1.0, 2.0])

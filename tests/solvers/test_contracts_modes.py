@@ -125,7 +125,7 @@ import json
 import jax, numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
 import jaxinv as ji
-from jaxinv.solvers._loop import check_start
+from jaxinv.solvers._checked import check_start
 from cases import SOLVERS
 from test_contracts_solvers import trial
 mesh = jax.make_mesh((2,), ("parts",), axis_types=(AxisType.Explicit,))

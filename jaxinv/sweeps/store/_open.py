@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxinv.sweeps._blocks import Blocks, to_dataset
-from jaxinv.sweeps._cells import cell_from_id, token
+from jaxinv.sweeps._cells import Blocks, cell_from_id, to_dataset, token
 from jaxinv.sweeps.store._budget import MOST_BYTES
 from jaxinv.sweeps.store._location import clean
 from jaxinv.sweeps.store._rows import StoreError, layout_of

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import ml_dtypes
 import numpy as np
 
-from jaxinv.sweeps._blocks import Results
+from jaxinv.sweeps._cells import Results
 
 FORMAT = "jaxinv sweep 3"
 SCHEMA = {

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from jaxinv.sweeps._blocks import Blocks
+from jaxinv.sweeps._cells import Blocks
 from jaxinv.sweeps.store._budget import BYTES_OF_A_PLACE
 from jaxinv.sweeps.store._location import clean
 from jaxinv.sweeps.store._rows import Layout, Row, decode, layout_of

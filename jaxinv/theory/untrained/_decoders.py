@@ -13,7 +13,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Num
 
 from jaxinv._core import checks, numerics
-from jaxinv._core.selection import largest_mask
+from jaxinv._core.numerics import largest_mask
 from jaxinv.generators._two_layer_decoder import TwoLayerDecoder
 from jaxinv.operators import gaussian, identity, wavelet
 from jaxinv.problems import Problem

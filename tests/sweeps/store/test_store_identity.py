@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from jax.tree_util import Partial
 
-from jaxinv.sweeps import StoreError, _identity, sweep
+from jaxinv.sweeps import StoreError, _program, sweep
 from jaxinv.sweeps._program import Program
 from jaxinv.sweeps.store._store import Store
 
@@ -187,7 +187,7 @@ def test_both_tables_are_full():
 def environment_with(monkeypatch, **changes):
     for name, value in changes.items():
         monkeypatch.setenv(name, value)
-    return _identity.environment()
+    return _program.environment()
 
 
 @pytest.mark.parametrize(
@@ -222,14 +222,14 @@ def test_a_store_is_refused_with_what_differs(monkeypatch, tmp_path):
     claims = {"names": ["n"], "block_size": 1}
     store = tmp_path / "sweep.sqlite"
     with Store(store, write=True) as opened:
-        opened.claim({**claims, **_identity.environment()})
+        opened.claim({**claims, **_program.environment()})
 
     def refused(match, **changes):
         with (
             pytest.raises(StoreError, match=match) as caught,
             Store(store, write=True) as opened,
         ):
-            opened.claim({**claims, **_identity.environment(), **changes})
+            opened.claim({**claims, **_program.environment(), **changes})
         assert str(caught.value).count("\n") == 0
 
     refused("block_size is 1 in the store and 2 now", block_size=2)
@@ -239,10 +239,10 @@ def test_a_store_is_refused_with_what_differs(monkeypatch, tmp_path):
     with jax.default_matmul_precision("tensorfloat32"):
         refused("jax_flags is .* and .*tensorfloat32.* now")
     with monkeypatch.context() as patch:
-        patch.setattr(_identity, "_device", lambda: Device("another chip"))
+        patch.setattr(_program, "_device", lambda: Device("another chip"))
         refused("device is cpu in the store and another chip now")
     with monkeypatch.context() as patch:
-        patch.setattr(_identity, "_processor", lambda: "x86_64 another, features 0")
+        patch.setattr(_program, "_processor", lambda: "x86_64 another, features 0")
         refused("processor is .* and x86_64 another, features 0 now")
     with monkeypatch.context() as patch:
         patch.setattr(jax, "__version__", "9.9")
@@ -251,13 +251,13 @@ def test_a_store_is_refused_with_what_differs(monkeypatch, tmp_path):
         patch.setenv("XLA_FLAGS", "--xla_cpu_max_isa=AVX")
         refused("xla_flags is .* now")
     with Store(store, write=True) as opened:
-        opened.claim({**claims, **_identity.environment()})
+        opened.claim({**claims, **_program.environment()})
 
 
 def test_a_worker_of_another_kind_is_refused(monkeypatch):
     from jaxinv.sweeps._executors import _require
 
-    here = _identity.environment()
+    here = _program.environment()
     _require(None)
     _require(here)
     with pytest.raises(RuntimeError, match=r"worker computes otherwise .*: device is cpu there"):
