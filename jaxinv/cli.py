@@ -30,6 +30,7 @@ _OPTIONS = {
     "num_steps": "steps",
     "num_trials": "trials",
     "num_workers": "workers",
+    "snr_db": "snr",
 }
 
 

@@ -244,7 +244,8 @@ class SolverCase(NamedTuple):
     ``values`` are two values of that leaf that converge; ``diverging`` makes one that does not,
     and is None where every value is safe. ``misfits`` says which ones it takes: squares, smooth
     ones (those of a bounded curvature), any. ``unit`` is the unit of that leaf: the powers of the
-    unknown's unit and of the measurements' by which it grows with them.
+    unknown's unit and of the measurements' by which it grows with them. ``arguments`` are right
+    ones of the constructor of this name; other rows of it leave them out.
     """
 
     name: str
@@ -256,6 +257,7 @@ class SolverCase(NamedTuple):
     diverging: Callable[[], ji.solvers.Solver] | None = None
     unit: tuple[int, int] = (0, 0)
     misfits: str = "squares"
+    arguments: Callable[[], dict[str, Any]] | None = None
 
     def value_in_units(self, operator: float, data: float) -> float:
         """Return the first value where A and y are multiplied, and u is by their ratio."""
@@ -297,6 +299,7 @@ SOLVERS = [
         diverging=lambda: ji.solvers.subgradient(1e4),
         unit=STEP,
         misfits="any",
+        arguments=lambda: {"step_size": 0.1},
     ),
     SolverCase(
         "subgradient-stagnation",
@@ -320,6 +323,7 @@ SOLVERS = [
         (1e-2, 1e-1),
         _relu_family,
         misfits="any",
+        arguments=dict,
     ),
     SolverCase(
         "levenberg_marquardt-restarts",
@@ -338,6 +342,7 @@ SOLVERS = [
         diverging=lambda: ji.solvers.gradient(optax.sgd(10.0)),
         unit=STEP,
         misfits="any",
+        arguments=lambda: {"transform": optax.sgd(0.1)},
     ),
     SolverCase(
         "ista",
@@ -347,6 +352,7 @@ SOLVERS = [
         diverging=lambda: ji.solvers.ista(10.0, 0.1),
         unit=PENALTY,
         misfits="smooth",
+        arguments=lambda: {"step_size": 0.1, "penalty": 0.1},
     ),
     SolverCase(
         "iht",
@@ -355,6 +361,7 @@ SOLVERS = [
         _sparse_family,
         diverging=lambda: ji.solvers.iht(3, 10.0),
         unit=STEP,
+        arguments=lambda: {"num_nonzeros": 2, "step_size": 0.1},
     ),
     SolverCase(
         "iht-normalized",
@@ -367,9 +374,14 @@ SOLVERS = [
         lambda fraction: ji.solvers.omp(fraction, max_nonzeros=6),
         (0.125, 0.08),
         _sparse_family,
+        arguments=lambda: {"num_nonzeros": 2},
     ),
     SolverCase(
-        "cosamp", lambda fraction: ji.solvers.cosamp(fraction), (0.125, 0.17), _sparse_family
+        "cosamp",
+        lambda fraction: ji.solvers.cosamp(fraction),
+        (0.125, 0.17),
+        _sparse_family,
+        arguments=lambda: {"num_nonzeros": 2},
     ),
     SolverCase(
         "admm",
@@ -377,6 +389,7 @@ SOLVERS = [
         (0.1, 0.05),
         _sparse_family,
         unit=PENALTY,
+        arguments=lambda: {"penalty": 0.1},
     ),
     SolverCase(
         "primal_dual",
@@ -390,12 +403,14 @@ SOLVERS = [
         lambda augmentation: ji.solvers.basis_pursuit(augmentation=augmentation),
         (10.0, 5.0),
         _sparse_family,
+        arguments=dict,
     ),
     SolverCase(
         "amp",
         lambda multiplier: ji.solvers.amp(ji.shrinkage.soft(multiplier)),
         (1.0, 1.5),
         _sparse_family,
+        arguments=lambda: {"shrinkage": ji.shrinkage.soft()},
     ),
     SolverCase(
         "vamp",
@@ -403,6 +418,7 @@ SOLVERS = [
         (0.1, 0.2),
         _sparse_family,
         unit=DATA,
+        arguments=lambda: {"shrinkage": ji.shrinkage.soft(), "noise_std": 0.1},
     ),
     SolverCase(
         "damp",
@@ -418,6 +434,7 @@ SOLVERS = [
         diverging=lambda: ji.solvers.fista(10.0, 0.1),
         unit=PENALTY,
         misfits="smooth",
+        arguments=lambda: {"step_size": 0.1, "penalty": 0.1},
     ),
     SolverCase(
         "lasso",
@@ -425,6 +442,7 @@ SOLVERS = [
         (0.1, 0.05),
         _sparse_family,
         unit=PENALTY,
+        arguments=lambda: {"penalty": 0.1},
     ),
 ]
 

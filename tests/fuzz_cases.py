@@ -7,8 +7,8 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-import optax
 from cases import MISFITS, floats
+from cases import SOLVERS as SOLVER_CASES
 from fuzz_values import KEY, Row, row, unit_matrix
 
 import jaxinv as ji
@@ -178,10 +178,6 @@ PROBLEMS = [
 ]  # fmt: skip
 
 SOLVERS = [
-    row("solvers.admm", lambda: {"penalty": 0.1}),
-    row("solvers.amp", lambda: {"shrinkage": ji.shrinkage.soft()}),
-    row("solvers.basis_pursuit", dict),
-    row("solvers.cosamp", lambda: {"num_nonzeros": 2}),
     row("solvers.damp", lambda: {"denoiser": _shrink}),
     row("solvers.debias", lambda: {"problem": sparse_problem(), "support": np.arange(10) < 2}),
     row(
@@ -190,10 +186,6 @@ SOLVERS = [
         passes=("problem", "u"),
         overflows=("problem", "u"),
     ),
-    row("solvers.fista", lambda: {"step_size": 0.1, "penalty": 0.1}),
-    row("solvers.gradient", lambda: {"transform": optax.sgd(0.1)}),
-    row("solvers.iht", lambda: {"num_nonzeros": 2, "step_size": 0.1}),
-    row("solvers.ista", lambda: {"step_size": 0.1, "penalty": 0.1}),
     row(
         "solvers.kkt_residual",
         lambda: {"problem": sparse_problem(), "u": ones(10), "penalty": 0.1},
@@ -201,14 +193,11 @@ SOLVERS = [
         overflows=("problem", "u"),
     ),
     row("solvers.largest_penalty", lambda: {"problem": sparse_problem()}),
-    row("solvers.lasso", lambda: {"penalty": 0.1}),
     row(
         "solvers.lasso_path",
         lambda: {"problem": sparse_problem(), "num_penalties": 3, "max_steps": 5},
         says=("lasso",),
     ),
-    row("solvers.levenberg_marquardt", dict),
-    row("solvers.omp", lambda: {"num_nonzeros": 2}),
     row("solvers.oracle", lambda: {"problem": sparse_problem()}),
     row(
         "solvers.primal_dual",
@@ -220,7 +209,6 @@ SOLVERS = [
         lambda: {"solver": ji.solvers.fista(0.1, 0.1), "problem": sparse_problem(),
                  "u0": ones(10), "max_steps": 3},
     ),
-    row("solvers.subgradient", lambda: {"step_size": 0.1}),
     row(
         "solvers.trace",
         lambda: {"solver": ji.solvers.fista(0.1, 0.1), "problem": sparse_problem(),
@@ -235,7 +223,6 @@ SOLVERS = [
         passes=("layers", "problem", "u0"),
         overflows=("layers", "problem", "u0"),
     ),
-    row("solvers.vamp", lambda: {"shrinkage": ji.shrinkage.soft(), "noise_std": 0.1}),
     row("solvers.with_restarts", lambda: {"solver": ji.solvers.fista(0.1, 0.1), "num_restarts": 2}),
 ]  # fmt: skip
 
@@ -268,10 +255,14 @@ SAMPLERS = [
 ]  # fmt: skip
 
 OF_MISFITS = [row(f"misfits.{case.name}", case.arguments) for case in MISFITS]
+OF_SOLVERS = [
+    row(f"solvers.{case.name}", case.arguments) for case in SOLVER_CASES if case.arguments
+]
 
 CORE: list[Row] = [
     *OPERATORS,
     *OF_MISFITS,
+    *OF_SOLVERS,
     *GENERATORS,
     *PROX,
     *PROBLEMS,

@@ -49,7 +49,7 @@ def add_parser(commands: Any) -> None:
         "or coordinate; default wavelet",
     )
     parser.add_argument(
-        "--noise-db", type=float, metavar="DB", help="SNR of the measurements; default no noise"
+        "--snr", type=float, metavar="DB", help="SNR of the measurements; default no noise"
     )
     parser.add_argument(
         "--noise-std",
@@ -127,7 +127,7 @@ def run(options: argparse.Namespace) -> int:
             operator=options.operator,
             ratio=options.ratio,
             prior=options.prior,
-            noise_db=options.noise_db,
+            snr_db=options.snr,
             noise_std=options.noise_std,
             num_seeds=options.seeds,
             stop=options.stop,

@@ -89,7 +89,7 @@ def reconstruct(
     operator: str = "hadamard",
     ratio: float = 0.25,
     prior: str = "wavelet",
-    noise_db: float | None = None,
+    snr_db: float | None = None,
     noise_std: float | None = None,
     num_seeds: int | None = None,
     stop: Any = None,
@@ -133,7 +133,7 @@ def reconstruct(
             their grid at each step and their averages not penalized; tv (total variation); or a
             network of ``generators``: deep-decoder, dip (``unet``), convdecoder, dcgan,
             coordinate.
-        noise_db: signal-to-noise ratio of the measurements in decibels; None: no noise.
+        snr_db: signal-to-noise ratio of the measurements in decibels; None: no noise.
         noise_std: instead, their standard deviation σ >= 0, in units of the image's range.
         num_seeds: fits of a network, each with its own input and start, run as one batch; the
             estimate is their average.
@@ -175,7 +175,7 @@ def reconstruct(
     checks.choice(_WHERE, "prior", prior, (*PRIORS, *_untrained.NETWORKS))
     hint = "It is the number of measurements per pixel."
     ratio = checks.scalar(_WHERE, "ratio", ratio, low=0.0, high=1.0, open_low=True, hint=hint)
-    noise = _noise(noise_db, noise_std)
+    noise = _noise(snr_db, noise_std)
     options = _untrained.Options(num_seeds, stop, num_steps, num_channels)
     plan = None if prior in PRIORS else _untrained.make_plan(prior, options)
     if plan is None:
@@ -197,7 +197,7 @@ def reconstruct(
         "measurements": measuring.text,
         "ratio": measuring.ratio,
         "prior": prior,
-        "noise_db": noise.db,
+        "snr_db": noise.db,
         "noise_std": noise.std,
     }
     outcome = _scored(found, truth, settings | found.settings, started)
@@ -289,15 +289,15 @@ def _start(problem: Problem, prox: Prox) -> tuple[Array, Any]:
     return step_size, fista(step_size, prox=prox).init(problem, u0)
 
 
-def _noise(noise_db: Any, noise_std: Any) -> Noise:
-    if noise_db is not None and noise_std is not None:
-        got = f"{noise_db} and {noise_std}"
-        checks.fail(_WHERE, "noise_db and noise_std", "not both be given", got)
-    if noise_db is not None:
-        noise_db = checks.scalar(_WHERE, "noise_db", noise_db, low=-_DECIBELS, high=_DECIBELS)
+def _noise(snr_db: Any, noise_std: Any) -> Noise:
+    if snr_db is not None and noise_std is not None:
+        got = f"{snr_db} and {noise_std}"
+        checks.fail(_WHERE, "snr_db and noise_std", "not both be given", got)
+    if snr_db is not None:
+        snr_db = checks.scalar(_WHERE, "snr_db", snr_db, low=-_DECIBELS, high=_DECIBELS)
     if noise_std is not None:
         noise_std = checks.nonnegative(_WHERE, "noise_std", noise_std)
-    return Noise(noise_db, noise_std)
+    return Noise(snr_db, noise_std)
 
 
 def _pixels(image: Any, size: Any, gray: bool) -> np.ndarray:

@@ -96,8 +96,8 @@ def test_all_measurements_determine_the_image(found):
 
 def test_noise_stops_the_path_where_the_misfit_is_the_noise():
     clean, noisy = (
-        reconstruct("camera", size=64, operator="mask", ratio=0.5, noise_db=noise_db)
-        for noise_db in (40.0, 15.0)
+        reconstruct("camera", size=64, operator="mask", ratio=0.5, snr_db=snr_db)
+        for snr_db in (40.0, 15.0)
     )
     assert clean.status == noisy.status == Status.CONVERGED
     assert noisy.settings["thresholds"][0] > 4 * clean.settings["thresholds"][0]
@@ -114,7 +114,7 @@ def test_noise_that_is_never_reached_is_said(monkeypatch):
     monkeypatch.setattr(module, "_STAGES", 2)
     monkeypatch.setattr(module, "_HOLD", 0)
     monkeypatch.setattr(module, "_LAST", 0.4)
-    found = reconstruct("camera", size=64, noise_db=60.0)
+    found = reconstruct("camera", size=64, snr_db=60.0)
     assert found.status == Status.MAX_STEPS
     assert found.num_steps == 20
 
@@ -197,8 +197,8 @@ def test_bad_input(tmp_path):
     for ratio in (0.0, -0.5, 1.5, float("nan")):
         with pytest.raises(ValueError, match=r"ratio must be in \(0, 1\]"):
             reconstruct("camera", ratio=ratio)
-    with pytest.raises(ValueError, match="noise_db must be in"):
-        reconstruct("camera", noise_db=1e6)
+    with pytest.raises(ValueError, match="snr_db must be in"):
+        reconstruct("camera", snr_db=1e6)
     with pytest.raises(ValueError, match=r'64\.0 GiB for 65536 x 262144.*operator="hadamard"'):
         reconstruct("camera", operator="gaussian")
     with pytest.raises(ValueError, match="Did you mean camera"):

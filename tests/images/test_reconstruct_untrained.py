@@ -218,7 +218,7 @@ def test_classical_priors_take_the_new_operators(operator, noise_std, gain):
         ({"prior": "dip", "num_seeds": 0}, "num_seeds must be >= 1"),
         ({"prior": "dipp"}, "one of wavelet, dct, tv, deep-decoder, dip, .*Did you mean 'dip'"),
         ({"operator": "mir"}, "identity, mri, multicoil"),
-        ({"noise_db": 20.0, "noise_std": 0.1}, "noise_db and noise_std must not both be given"),
+        ({"snr_db": 20.0, "noise_std": 0.1}, "snr_db and noise_std must not both be given"),
         ({"noise_std": -0.1}, "noise_std must be finite and >= 0"),
     ],
 )
