@@ -11,8 +11,7 @@ from jax import Array
 
 from jaxinv._core import checks, pytree
 from jaxinv.operators import Operator
-from jaxinv.problems._family import Family, num_starts
-from jaxinv.problems._problem import Problem, Truth
+from jaxinv.problems._problem import Family, Problem, Truth, num_starts
 from jaxinv.problems._simulate import checked_noise, measured_entries, simulate
 
 

@@ -16,8 +16,10 @@ from jaxinv.operators import Operator
 from jaxinv.operators import from_function as as_operator
 from jaxinv.operators._dense import Dense
 from jaxinv.operators._mask import Identity
-from jaxinv.problems._family import (
+from jaxinv.problems._problem import (
     Family,
+    Problem,
+    Truth,
     active_mask,
     active_size,
     gaussian_matrix,
@@ -25,7 +27,6 @@ from jaxinv.problems._family import (
     num_starts,
     require_scalars,
 )
-from jaxinv.problems._problem import Problem, Truth
 
 _PROBLEM, _START = 0, 1  # streams of one trial's key
 

@@ -15,8 +15,11 @@ from jaxinv.generators import Generator
 from jaxinv.generators._relu import Relu, random_weights
 from jaxinv.operators._dense import Dense
 from jaxinv.operators._mask import Identity
-from jaxinv.problems._family import (
+from jaxinv.problems._fixed_generator import GeneratorFamily, fixed_generator
+from jaxinv.problems._problem import (
     Family,
+    Problem,
+    Truth,
     active_mask,
     active_size,
     gaussian_matrix,
@@ -25,8 +28,6 @@ from jaxinv.problems._family import (
     num_starts,
     require_scalars,
 )
-from jaxinv.problems._fixed_generator import GeneratorFamily, fixed_generator
-from jaxinv.problems._problem import Problem, Truth
 
 _PROBLEM, _START = 0, 1  # streams of one trial's key
 _SCALARS = (

@@ -15,8 +15,7 @@ from jaxinv._core.checks import as_function
 from jaxinv.operators import LinearOperator, Operator
 from jaxinv.operators._require import fail_function
 from jaxinv.problems._crops import Crops, packed
-from jaxinv.problems._family import Family, num_starts
-from jaxinv.problems._problem import Problem, Truth
+from jaxinv.problems._problem import Family, Problem, Truth, num_starts
 from jaxinv.problems._simulate import checked_noise, measured_entries, simulate
 
 _PLACE, _OPERATOR = 1, 2  # streams folded into the key, of which the noise is drawn itself

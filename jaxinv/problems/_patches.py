@@ -14,8 +14,7 @@ from jaxinv._core import checks, numerics, pytree, replace, static
 from jaxinv.operators import LinearOperator, dense, identity
 from jaxinv.operators._blocks import block_sides
 from jaxinv.problems._crops import Crops, packed
-from jaxinv.problems._family import Family, num_starts, require_scalars
-from jaxinv.problems._problem import Problem, Truth
+from jaxinv.problems._problem import Family, Problem, Truth, num_starts, require_scalars
 
 _PROBLEM, _SCALE = 0, 1  # streams of keys
 _SCALE_SAMPLES = 4096

@@ -12,15 +12,16 @@ from jax import Array
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.operators import LinearOperator, Operator
 from jaxinv.operators._dense import Dense
-from jaxinv.problems._family import (
+from jaxinv.problems._problem import (
     Family,
+    Problem,
+    Truth,
     active_mask,
     active_size,
     masked,
     num_starts,
     require_scalars,
 )
-from jaxinv.problems._problem import Problem, Truth
 
 _PROBLEM = 0  # stream of one trial's key
 _SCALARS = ("sparsity", "num_nonzeros", "snr_db", "condition_number", "active_measurements")

@@ -4,7 +4,6 @@ from ._alamp import Alamp as Alamp
 from ._alamp import alamp as alamp
 from ._alista_at import AdaptiveThreshold as AdaptiveThreshold
 from ._alista_at import alista_at as alista_at
-from ._analytic_weights import analytic_weights as analytic_weights
 from ._convolutional import convolutional_analytic_weights as convolutional_analytic_weights
 from ._coupled import Coupled as Coupled
 from ._coupled import alista as alista
@@ -29,6 +28,7 @@ from ._orthogonal import orthogonal_network as orthogonal_network
 from ._scoring import Evaluation as Evaluation
 from ._scoring import evaluate as evaluate
 from ._scoring import failure_threshold as failure_threshold
+from ._shared import analytic_weights as analytic_weights
 from ._stagewise import fit_stagewise as fit_stagewise
 from ._step_lista import step_lista as step_lista
 from ._storage import load as load

@@ -7,14 +7,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from jaxinv import shrinkage as shrinkages
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.problems import Problem
 from jaxinv.solvers import Info, Layers, Solver
 from jaxinv.unfolded._shared import Measurement, measurement
-
-Array = jax.Array
 
 _RIDGE = 0.1
 _LEAST_MEMORY = 0.6  # of the correction at ridge 0; 1 for large ridges, where this is AMP

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.problems import Problem
 from jaxinv.solvers import Info, Layers, Solver
-from jaxinv.unfolded._analytic_weights import weights_for
 from jaxinv.unfolded._shared import (
     BYPASS_LIMIT,
     BYPASS_RATE,
@@ -21,9 +20,8 @@ from jaxinv.unfolded._shared import (
     relative_change,
     soft_with_bypass,
     threshold_schedule,
+    weights_for,
 )
-
-Array = jax.Array
 
 _KNEE = 0.1  # as published, for entries of size 1
 

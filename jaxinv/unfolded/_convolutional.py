@@ -5,13 +5,12 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from jaxinv._core import checks
 
-Array = jax.Array
 _WHERE = "convolutional_analytic_weights"
 
 

@@ -12,7 +12,6 @@ from jax import Array
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.problems import Problem
 from jaxinv.solvers import Info, Layers, Solver
-from jaxinv.unfolded._analytic_weights import weights_for
 from jaxinv.unfolded._shared import (
     BYPASS_LIMIT,
     BYPASS_RATE,
@@ -24,6 +23,7 @@ from jaxinv.unfolded._shared import (
     relative_change,
     soft_with_bypass,
     threshold_schedule,
+    weights_for,
 )
 
 GATES = ("relu", "exp", "inv", "sigmoid")

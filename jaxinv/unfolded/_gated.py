@@ -8,7 +8,6 @@ import jax.numpy as jnp
 
 from jaxinv._core import checks
 from jaxinv.solvers import Layers
-from jaxinv.unfolded._analytic_weights import weights_for
 from jaxinv.unfolded._coupled import GATES, coupled_layers
 from jaxinv.unfolded._shared import (
     BYPASS_LIMIT,
@@ -18,6 +17,7 @@ from jaxinv.unfolded._shared import (
     first_weights,
     measurement,
     threshold_schedule,
+    weights_for,
 )
 
 _NONE = "none"

@@ -12,8 +12,13 @@ from jax import Array, lax
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.problems import Problem
 from jaxinv.solvers import Info, Layers, Solver
-from jaxinv.unfolded._analytic_weights import weights_for
-from jaxinv.unfolded._shared import Measurement, correlate, measurement, soft_with_bypass
+from jaxinv.unfolded._shared import (
+    Measurement,
+    correlate,
+    measurement,
+    soft_with_bypass,
+    weights_for,
+)
 
 # c1 n, c2 n, c3: tuned once on 250 x 500, one signal entry in ten, no noise
 _CONSTANTS = (7.5, 1.7, 0.45)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numbers
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv._core.numerics import largest_mask
@@ -20,8 +20,6 @@ from jaxinv.unfolded._shared import (
     relative_change,
     threshold_schedule,
 )
-
-Array = jax.Array
 
 _SHARE = 0.15  # of the entries, by default
 _THRESHOLDS = (1.6, 0.01)  # first and last, for entries N(0, 1) and analytic weights

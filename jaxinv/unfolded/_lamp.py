@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from jaxinv import shrinkage as shrinkages
 from jaxinv._core import checks, numerics, pytree, static
@@ -14,8 +15,6 @@ from jaxinv.shrinkage import Shrinkage
 from jaxinv.solvers import Info, Layers, Solver
 from jaxinv.solvers._message_passing import MessageState, first_state, message_step
 from jaxinv.unfolded._shared import measurement, relative_change
-
-Array = jax.Array
 
 
 @pytree

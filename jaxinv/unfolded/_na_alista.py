@@ -12,7 +12,6 @@ from jax import Array
 from jaxinv._core import checks, numerics, pytree
 from jaxinv.problems import Problem
 from jaxinv.solvers import Info, Layers, Solver
-from jaxinv.unfolded._analytic_weights import weights_for
 from jaxinv.unfolded._shared import (
     BYPASS_LIMIT,
     BYPASS_RATE,
@@ -20,6 +19,7 @@ from jaxinv.unfolded._shared import (
     correlate,
     measurement,
     soft_with_bypass,
+    weights_for,
 )
 
 _STEP, _RATE = 1.0, 3.75  # γ and n θ / ‖W*r‖₁ that the untrained network is near

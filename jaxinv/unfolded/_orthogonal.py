@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
+from jax import Array, lax
 
 from jaxinv._core import checks, numerics, pytree, replace, static
 from jaxinv.operators import LinearOperator, dense
@@ -15,8 +15,6 @@ from jaxinv.problems import Problem
 from jaxinv.solvers import Info, Layers, Solver
 from jaxinv.solvers._linearized import linear_model
 from jaxinv.unfolded._shared import relative_change, soft
-
-Array = jax.Array
 
 _QUINTIC = (3.4445, -4.7750, 2.0315)  # Jordan et al. (2024), Muon: steep at 0, in [0.7, 1.2] later
 _REFINEMENTS = 6  # five reach rounding in float32, six in float64

@@ -14,7 +14,7 @@ from jax import Array
 from jaxinv._core import checks, numerics
 from jaxinv.operators._require import fail_function
 from jaxinv.problems import Family, Problem
-from jaxinv.problems._family import require_family
+from jaxinv.problems._problem import require_family
 from jaxinv.solvers import Layers, unfold
 from jaxinv.solvers._unfold import same_model
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax import lax
+from jax import Array, lax
 
 from jaxinv._core import checks
 from jaxinv.problems import Family, Problem
@@ -25,8 +25,6 @@ from jaxinv.unfolded._training import (
     require_trainable,
     to_free,
 )
-
-Array = jax.Array
 
 RATES = (5e-4, 1e-4, 1e-5)  # of the three stages of a layer: it alone, then all up to it, twice
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv._core import archive, checks, files, numerics
+from jaxinv._core import checks, files, numerics
 from jaxinv.operators import LinearOperator
 from jaxinv.solvers import Layers, Solver
 
@@ -56,7 +56,7 @@ def save(path: Any, layers: Any, *, notes: Mapping[str, Any] | None = None) -> P
         checks.fail(where, "layers", "hold numbers", "traced values", "Save outside jit and vmap.")
     if notes is not None and not isinstance(notes, Mapping):
         checks.fail_type(where, "notes", "be a dict", notes)
-    path = archive.named(where, path)
+    path = files.named(where, path)
     files.writable(where, "path", path)
     arrays: dict[str, np.ndarray] = {}
     try:
@@ -64,7 +64,7 @@ def save(path: Any, layers: Any, *, notes: Mapping[str, Any] | None = None) -> P
     except _UnregisteredError as error:
         arrays = {}
         content = {"leaves": _leaves(where, layers, arrays), "of": str(error)}
-    archive.write(where, path, {"format": _FORMAT, **content, "notes": dict(notes or {})}, arrays)
+    files.write(where, path, {"format": _FORMAT, **content, "notes": dict(notes or {})}, arrays)
     return path
 
 
@@ -137,7 +137,7 @@ def load_notes(path: Any, *, max_bytes: int = files.BUDGET) -> dict[str, Any]:
 
 
 def _read(path: Any, max_bytes: Any) -> tuple[Path, dict[str, Any], dict[str, np.ndarray]]:
-    path, header, arrays = archive.load(path, max_bytes, _damaged)
+    path, header, arrays = files.load(path, max_bytes, _damaged)
     if header.get("format") != _FORMAT:
         got = f"{path} of format {checks.show(header.get('format'))}"
         hint = "Train or save the network again with this version."

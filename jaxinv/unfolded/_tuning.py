@@ -9,15 +9,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.flatten_util
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 
 from jaxinv._core import checks
 from jaxinv.problems import Family
 from jaxinv.solvers import Layers
 from jaxinv.unfolded._scoring import check_loss
 from jaxinv.unfolded._training import network_loss, require_trainable
-
-Array = jax.Array
 
 _MOST_NUMBERS = 12
 _SHRINK, _GROW = 0.7, 1.15  # of the search radius after a round without, with, an improvement

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv._core import archive, checks, files
+from jaxinv._core import checks, files
 from jaxinv.untrained._fitting import Fit, FitHistory, FitState
 
 _FORMAT = 1
@@ -47,7 +47,7 @@ def save(path: Any, fit: Fit) -> Path:
         checks.fail_type(where, "fit", "be what untrained.fit returned", fit)
     if not checks.is_concrete(fit):
         checks.fail(where, "fit", "hold numbers", "traced values", "Save outside jit and vmap.")
-    path = archive.named(where, path)
+    path = files.named(where, path)
     files.writable(where, "path", path)
     arrays: dict[str, np.ndarray] = {}
     kinds: dict[str, str] = {}
@@ -59,7 +59,7 @@ def save(path: Any, fit: Fit) -> Path:
             if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
                 kinds[name], leaf = str(jax.random.key_impl(leaf)), jax.random.key_data(leaf)
             arrays[name] = np.asarray(leaf)
-    archive.write(where, path, {"format": _FORMAT, "fit": kinds}, arrays)
+    files.write(where, path, {"format": _FORMAT, "fit": kinds}, arrays)
     return path
 
 
@@ -83,7 +83,7 @@ def load(path: Any, prior: Any, *, max_bytes: int = files.BUDGET) -> Fit:
     if not hasattr(prior, "params"):
         hint = "Such as generators.deep_decoder(shape), or generator.untrained(z)."
         checks.fail_type("load", "prior", "be an untrained prior", prior, hint)
-    path, header, arrays = archive.load(path, max_bytes, _damaged)
+    path, header, arrays = files.load(path, max_bytes, _damaged)
     kinds = header.get("fit")
     if not isinstance(kinds, dict) or header.get("format") != _FORMAT:
         _damaged(path, "it holds no fit of this version")
