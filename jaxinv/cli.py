@@ -10,9 +10,7 @@ import re
 import sqlite3
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
-
-from jaxinv._commands import NAMES
+from typing import Any, NoReturn
 
 _EXAMPLE = """\
 example:
@@ -22,6 +20,8 @@ example:
   jaxinv reproduce --list                   the published results it can check
 """
 
+
+NAMES = ("sweep", "train", "reconstruct", "reproduce", "store")
 
 # arguments of the library's functions whose options have other names
 _OPTIONS = {
@@ -106,6 +106,22 @@ def _run(arguments: Sequence[str] | None) -> int:
         parser.print_help()
         return 0
     return options.run(options)
+
+
+def add_seed(parser: Any) -> None:
+    """Add ``--seed``."""
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the root key")
+
+
+def root_key(where: str, options: argparse.Namespace) -> Any:
+    """Return the key of ``--seed``."""
+    import jax
+
+    from jaxinv._core import checks
+
+    if not 0 <= options.seed < 2**32:
+        checks.fail(where, "seed", "be in [0, 2**32)", options.seed)
+    return jax.random.key(options.seed)
 
 
 if __name__ == "__main__":

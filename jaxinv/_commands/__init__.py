@@ -1,3 +1,1 @@
-"""The subcommands of the command line, one file each."""
-
-NAMES = ("sweep", "train", "reconstruct", "reproduce", "store")
+"""The subcommands of the command line, one file each, imported when they are asked for."""

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from jaxinv._commands import _options
+from jaxinv import cli
 
 _EXAMPLE = """\
 example:
@@ -68,7 +68,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--plot", metavar="FILE", help="figure to write (png, pdf, svg); default in results/"
     )
-    _options.add_seed(parser)
+    cli.add_seed(parser)
     parser.set_defaults(run=run)
 
 
@@ -114,7 +114,7 @@ def run(options: argparse.Namespace) -> int:
     default = f"reconstruct-{name}-{options.operator}-{options.prior}.png"
     figure = os.path.join("results", default) if options.plot is None else options.plot
     drawn = options.out is None or options.plot is not None
-    key = _options.root_key("reconstruct", options)
+    key = cli.root_key("reconstruct", options)
     if drawn:
         check_path("reconstruct", figure)
     if options.out is not None:

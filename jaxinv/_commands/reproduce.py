@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from jaxinv._commands import _options
+from jaxinv import cli
 
 _EXAMPLE = """\
 example:
@@ -28,7 +28,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--all", action="store_true", help="run every one")
     parser.add_argument("--out", default="results", metavar="DIR", help="folder for JSON, CSV, PNG")
     parser.add_argument("--trials", type=int, metavar="N", help="fewer trials than published")
-    _options.add_seed(parser)
+    cli.add_seed(parser)
     parser.set_defaults(run=run)
 
 
@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
         checks.count("reproduce", "trials", options.trials, minimum=2)
     chosen = list(REPRODUCTIONS.values()) if options.all else [reproduction(options.name)]
     checks.writable_folder("reproduce", "out", options.out)
-    key = _options.root_key("reproduce", options)
+    key = cli.root_key("reproduce", options)
     verdicts = [_run(item, options, key, overall) for item in chosen]
     return 1 if REFUTED in verdicts else 0
 

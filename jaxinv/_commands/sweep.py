@@ -13,7 +13,8 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from jaxinv._commands import _options, _recipe
+from jaxinv import cli
+from jaxinv._commands import _recipe
 
 OUT_OF_TIME = 124  # as timeout(1) has it
 
@@ -42,7 +43,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--store", metavar="FILE", help="keep results here; an old file is resumed")
     parser.add_argument("--plot", metavar="FILE", help="figure to write (png, pdf, svg)")
     parser.add_argument("--dtype", default="float32", metavar="TYPE", help="float32 or float64")
-    _options.add_seed(parser)
+    cli.add_seed(parser)
     where = parser.add_argument_group("where it runs")
     where.add_argument("--workers", type=int, metavar="N", help="N processes here, a core each")
     where.add_argument("--dask", metavar="ADDRESS", help="workers of a Dask scheduler")

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn
 
-from jaxinv._commands import _options
+from jaxinv import cli
 
 _WHERE = "train"
 _SNR_LOW, _SNR_HIGH = 1.0, 200.0  # outside, a ratio is meant
@@ -76,7 +76,7 @@ def add_parser(commands: Any) -> None:
         "--test-size", type=int, default=10_000, metavar="N", help="fresh signals (10000)"
     )
     test.add_argument("--by-layer", action="store_true", help="show the error after every layer")
-    _options.add_seed(parser)
+    cli.add_seed(parser)
     parser.set_defaults(run=run)
 
 
@@ -90,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
     chosen = network(_WHERE, options.network)
     _check(options, chosen)
     out = _out(options)
-    root = _options.root_key(_WHERE, options)
+    root = cli.root_key(_WHERE, options)
     operator_key, make_key, train_key, test_key = jax.random.split(root, 4)
     started = time.perf_counter()
     family = _family(options, operator_key)

@@ -1,17 +1,17 @@
 """Measurement operators: pytrees of arrays with static shapes."""
 
-from ._base import Adjoint as Adjoint
+from ._algebra import Adjoint as Adjoint
+from ._algebra import Product as Product
+from ._algebra import Scaled as Scaled
+from ._algebra import Sum as Sum
+from ._algebra import Transpose as Transpose
 from ._base import LinearOperator as LinearOperator
-from ._base import Product as Product
-from ._base import Scaled as Scaled
-from ._base import Sum as Sum
-from ._base import Transpose as Transpose
+from ._base import Operator as Operator
 from ._blocks import dct_dictionary as dct_dictionary
 from ._blocks import join_blocks as join_blocks
 from ._blocks import split_blocks as split_blocks
 from ._consistency import data_consistency as data_consistency
 from ._consistency import measured_scale as measured_scale
-from ._contract import Operator as Operator
 from ._convolution import convolution as convolution
 from ._dct import dct as dct
 from ._dense import dense as dense

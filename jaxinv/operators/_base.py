@@ -1,18 +1,100 @@
-"""Linear operators and their algebra."""
+"""The contracts of operators and of linear ones, and what runs them."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, overload
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.sharding import AxisType
 
-from jaxinv._core import checks, numerics, pytree
-from jaxinv.operators._contract import Operator, name_of, require_single, run, scalar, scaled
+from jaxinv._core import checks, numerics
 from jaxinv.operators._require import require_memory
-from jaxinv.operators._spectrum import Diagonalization, largest_singular_value
+from jaxinv.operators._spectrum import Diagonalization, largest_singular_value, scalar
+
+
+def name_of(op: Any) -> str:
+    """Return the name of an operator's class, for messages."""
+    return type(op).__name__
+
+
+def run(where: str, argument: str, op: Any, product: Callable[[Array], Array], x: Array) -> Array:
+    """Call a product; where a mesh with explicit axes forbids it, say so in one line."""
+    try:
+        return product(x)
+    except Exception as error:  # ShardingTypeError is not public, and other types occur
+        if not any(_is_explicit(leaf) for leaf in jax.tree.leaves((op, x))):
+            raise
+        hint = (
+            "Make the mesh with jax.make_mesh(shape, names, axis_types=(AxisType.Auto,) * "
+            f"len(names)). JAX says: {' '.join(str(error).split())[:160]}"
+        )
+        expected = "be on mesh axes of type AxisType.Auto for this product, as the operator"
+        raise ValueError(
+            f"{where}: {argument} must {expected}, got {jax.typeof(x)} on Explicit ones. {hint}"
+        ) from error
+
+
+def _is_explicit(leaf: Any) -> bool:
+    if not isinstance(leaf, jax.Array):
+        return False
+    sharding: Any = jax.typeof(leaf).sharding
+    return AxisType.Explicit in getattr(sharding.mesh, "axis_types", ())
+
+
+class Operator:
+    """A measurement map ``y = op(x)``: arrays are leaves, shapes are static.
+
+    A subclass gives ``in_shape``, ``out_shape`` (where it differs) and ``_apply(x)``. Its dtype
+    follows the input.
+    """
+
+    @property
+    def in_shape(self) -> tuple[int, ...]:
+        """Shape of ``x``."""
+        raise NotImplementedError
+
+    @property
+    def out_shape(self) -> tuple[int, ...]:
+        """Shape of ``y``; that of ``x`` unless the operator says otherwise."""
+        return self.in_shape
+
+    def _apply(self, x: Array) -> Array:
+        raise NotImplementedError
+
+    def _ndims(self) -> dict[str, int]:
+        """Return how many axes the arrays of one operator have, to tell it from a batch."""
+        return {}
+
+    def __call__(self, x: Any) -> Array:
+        """Measure ``x`` of shape ``in_shape``; returns ``y`` of shape ``out_shape``."""
+        name = name_of(self)
+        require_single(self)
+        x = checks.array(name, "x", x)
+        checks.shape_is(name, "x", x, self.in_shape, "Use jax.vmap for a batch of signals.")
+        return run(name, "x", self, self._apply, x)
+
+    def __matmul__(self, other: Any) -> Any:
+        """Apply to an array, as a call does."""
+        if isinstance(other, Operator):
+            hint = "Compose its linear part, op.linear @ B, and wrap the result."
+            checks.fail_type("A @ B", "A", "be linear to be composed", self, hint)
+        return self(other)
+
+
+def require_single(op: Operator) -> None:
+    """Refuse a batch of operators outside ``vmap``, which would broadcast to wrong numbers."""
+    for name, ndim in op._ndims().items():
+        held = getattr(op, name)
+        if getattr(held, "ndim", 0) > ndim:
+            hint = "The operator holds a batch; use jax.vmap."
+            checks.fail(name_of(op), name, f"have {ndim} dimension(s)", held, hint)
+    for name in getattr(op, "__dataclass_fields__", ()):
+        if isinstance(getattr(op, name), Operator):
+            require_single(getattr(op, name))
 
 
 class LinearOperator(Operator):
@@ -41,7 +123,7 @@ class LinearOperator(Operator):
     @property
     def out_dtype(self) -> Any:
         """Type of ``A x`` for ``x`` of type ``in_dtype``."""
-        return _result_dtype(self._apply, self.in_shape, self.in_dtype)
+        return result_dtype(self._apply, self.in_shape, self.in_dtype)
 
     def _adjoint(self, y: Array) -> Array:
         raise NotImplementedError
@@ -60,12 +142,12 @@ class LinearOperator(Operator):
     @property
     def H(self) -> LinearOperator:
         """The adjoint as an operator."""
-        return Adjoint(self)
+        return _algebra.Adjoint(self)
 
     @property
     def T(self) -> LinearOperator:
         """The transpose (without conjugation) as an operator."""
-        return Transpose(self)
+        return _algebra.Transpose(self)
 
     def gram(self, x: Any) -> Array:
         """Apply A* A to ``x`` of shape ``in_shape``."""
@@ -145,7 +227,7 @@ class LinearOperator(Operator):
         if other.out_shape != self.in_shape:
             expected = f"have the out_shape {self.in_shape} that A accepts"
             checks.fail("A @ B", "B", expected, f"{other.out_shape}")
-        return Product(self, other)
+        return _algebra.Product(self, other)
 
     def __rmatmul__(self, other: Any) -> Any:
         hint = "Write A.T @ y for the row vector y times A, or A.H @ y for the adjoint."
@@ -159,11 +241,11 @@ class LinearOperator(Operator):
             if getattr(self, side) != getattr(other, side):
                 expected = f"have the {side} {getattr(self, side)} of A"
                 checks.fail("A + B", "B", expected, f"{getattr(other, side)}")
-        return Sum(self, other)
+        return _algebra.Sum(self, other)
 
     def __mul__(self, factor: Any) -> LinearOperator:
         """Scale by a number."""
-        return Scaled(scalar("c * A", factor), self)
+        return _algebra.Scaled(scalar("c * A", factor), self)
 
     __rmul__ = __mul__
 
@@ -172,225 +254,19 @@ class LinearOperator(Operator):
         divisor = scalar("A / c", divisor)
         if checks.is_concrete(divisor) and divisor == 0:
             checks.fail("A / c", "c", "not be zero", divisor)
-        return Scaled(1 / divisor.astype(jnp.promote_types(divisor.dtype, jnp.float32)), self)
+        return _algebra.Scaled(
+            1 / divisor.astype(jnp.promote_types(divisor.dtype, jnp.float32)), self
+        )
 
     def __neg__(self) -> LinearOperator:
-        return Scaled(jnp.asarray(-1.0), self)
+        return _algebra.Scaled(jnp.asarray(-1.0), self)
 
     def __sub__(self, other: LinearOperator) -> LinearOperator:
         return self + (-other)
 
 
-def _result_dtype(function: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+def result_dtype(function: Any, shape: tuple[int, ...], dtype: Any) -> Any:
     return jax.eval_shape(function, jax.ShapeDtypeStruct(shape, dtype)).dtype
 
 
-class _Swapped(LinearOperator):
-    """An operator between the same shapes as another one, the other way round."""
-
-    operator: LinearOperator
-
-    @property
-    def in_shape(self) -> tuple[int, ...]:
-        return self.operator.out_shape
-
-    @property
-    def out_shape(self) -> tuple[int, ...]:
-        return self.operator.in_shape
-
-    @property
-    def in_dtype(self) -> Any:
-        return self.operator.out_dtype
-
-    @property
-    def _is_unitary(self) -> bool:
-        return self.operator._is_unitary
-
-    def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Array:
-        return self.operator.norm(tol=tol, max_steps=max_steps)
-
-
-@pytree
-class Adjoint(_Swapped):
-    """``A.H``."""
-
-    operator: LinearOperator
-
-    @property
-    def H(self) -> LinearOperator:
-        return self.operator
-
-    def _apply(self, x: Array) -> Array:
-        return self.operator._adjoint(x)
-
-    def _adjoint(self, y: Array) -> Array:
-        return self.operator._apply(y)
-
-    def _diagonalization(self) -> Diagonalization | None:
-        return self.operator._outer_diagonalization()
-
-    def _outer_diagonalization(self) -> Diagonalization | None:
-        return self.operator._diagonalization()
-
-    def _is_diagonal_in(self, basis: Any) -> bool:
-        return self.operator._is_diagonal_in(basis)
-
-    def todense(self) -> Array:
-        return jnp.conj(self.operator.todense().T)
-
-
-@pytree
-class Transpose(_Swapped):
-    """``A.T``: conjugate, adjoint, conjugate."""
-
-    operator: LinearOperator
-
-    @property
-    def T(self) -> LinearOperator:
-        return self.operator
-
-    def _apply(self, x: Array) -> Array:
-        return jnp.conj(self.operator._adjoint(jnp.conj(x)))
-
-    def _adjoint(self, y: Array) -> Array:
-        return jnp.conj(self.operator._apply(jnp.conj(y)))
-
-    def _diagonalization(self) -> Diagonalization | None:
-        found = self.operator._outer_diagonalization()
-        return found and found.conjugate()
-
-    def _outer_diagonalization(self) -> Diagonalization | None:
-        found = self.operator._diagonalization()
-        return found and found.conjugate()
-
-    def todense(self) -> Array:
-        return self.operator.todense().T
-
-
-@pytree
-class Product(LinearOperator):
-    """``A @ B``: first B, then A."""
-
-    left: LinearOperator
-    right: LinearOperator
-
-    @property
-    def in_shape(self) -> tuple[int, ...]:
-        return self.right.in_shape
-
-    @property
-    def out_shape(self) -> tuple[int, ...]:
-        return self.left.out_shape
-
-    @property
-    def in_dtype(self) -> Any:
-        # a complex A after a real B makes A* A complex; a real-signal B keeps it real
-        return _result_dtype(self._gram, self.right.in_shape, self.right.in_dtype)
-
-    def _apply(self, x: Array) -> Array:
-        return self.left._apply(self.right._apply(x))
-
-    def _adjoint(self, y: Array) -> Array:
-        return self.right._adjoint(self.left._adjoint(y))
-
-    def _gram(self, x: Array) -> Array:
-        return self.right._adjoint(self.left._gram(self.right._apply(x)))
-
-    @property
-    def _is_unitary(self) -> bool:
-        return self.left._is_unitary and self.right._is_unitary
-
-    def _diagonalization(self) -> Diagonalization | None:
-        found = self.left._diagonalization()
-        if found is None:
-            return None
-        if self.right._is_unitary:
-            return found.after(self.right)
-        inner = self.right._diagonalization()
-        multiple = found.basis is None and found.singular_values.ndim == 0
-        if inner is None or not (multiple or self.right._is_diagonal_in(found.basis)):
-            return None
-        return Diagonalization(inner.basis, found.singular_values * inner.singular_values)
-
-    def _outer_diagonalization(self) -> Diagonalization | None:
-        return Product(Adjoint(self.right), Adjoint(self.left))._diagonalization()
-
-
-@pytree
-class Sum(LinearOperator):
-    """``A + B``."""
-
-    left: LinearOperator
-    right: LinearOperator
-
-    @property
-    def in_shape(self) -> tuple[int, ...]:
-        return self.left.in_shape
-
-    @property
-    def out_shape(self) -> tuple[int, ...]:
-        return self.left.out_shape
-
-    @property
-    def in_dtype(self) -> Any:
-        dtype = jnp.result_type(self.left.in_dtype, self.right.in_dtype)
-        return _result_dtype(self._gram, self.in_shape, dtype)
-
-    def _apply(self, x: Array) -> Array:
-        return self.left._apply(x) + self.right._apply(x)
-
-    def _adjoint(self, y: Array) -> Array:
-        return self.left._adjoint(y) + self.right._adjoint(y)
-
-
-@pytree
-class Scaled(LinearOperator):
-    """``c * A``."""
-
-    factor: Array
-    operator: LinearOperator
-
-    @property
-    def in_shape(self) -> tuple[int, ...]:
-        return self.operator.in_shape
-
-    @property
-    def out_shape(self) -> tuple[int, ...]:
-        return self.operator.out_shape
-
-    @property
-    def in_dtype(self) -> Any:
-        return self.operator.in_dtype
-
-    def _ndims(self) -> dict[str, int]:
-        return {"factor": 0}
-
-    def _apply(self, x: Array) -> Array:
-        return scaled(self.factor, self.operator._apply(x))
-
-    def _adjoint(self, y: Array) -> Array:
-        # before A*, not after: a real-signal operator takes the real part of the product
-        return self.operator._adjoint(scaled(jnp.conj(self.factor), y))
-
-    def _gram(self, x: Array) -> Array:
-        # |c| twice, and not |c|², which may leave the range of the type
-        size = jnp.abs(self.factor)
-        return scaled(size, self.operator._gram(scaled(size, x)))
-
-    def _diagonalization(self) -> Diagonalization | None:
-        found = self.operator._diagonalization()
-        return found and found.scaled(jnp.abs(self.factor))
-
-    def _outer_diagonalization(self) -> Diagonalization | None:
-        found = self.operator._outer_diagonalization()
-        return found and found.scaled(jnp.abs(self.factor))
-
-    def _is_diagonal_in(self, basis: Any) -> bool:
-        # a complex c would not pass through an operator on real signals
-        return not jnp.iscomplexobj(self.factor) and self.operator._is_diagonal_in(basis)
-
-    def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Array:
-        return scaled(jnp.abs(self.factor), self.operator.norm(tol=tol, max_steps=max_steps))
-
-    def todense(self) -> Array:
-        return scaled(self.factor, self.operator.todense())
+from jaxinv.operators import _algebra  # noqa: E402  # its classes are LinearOperators

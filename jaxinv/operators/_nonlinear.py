@@ -13,8 +13,7 @@ from jaxtyping import Num
 
 from jaxinv._core import checks, pytree
 from jaxinv._core.checks import as_function
-from jaxinv.operators._base import LinearOperator
-from jaxinv.operators._contract import Operator
+from jaxinv.operators._base import LinearOperator, Operator
 from jaxinv.operators._require import fail_function
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jax import Array
 
 from jaxinv._core import checks, pytree, static
-from jaxinv.operators._contract import Operator
+from jaxinv.operators._base import Operator
 
 
 @pytree

@@ -1,16 +1,17 @@
-"""Singular values: all of them where a fast transform finds them, else the largest."""
+"""Singular values, all of them where a fast transform finds them, and the factors of operators."""
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
-from jaxinv._core import numerics, pytree, replace
-from jaxinv.operators._contract import scaled
+from jaxinv._core import checks, numerics, pytree, replace
 
 
 @pytree
@@ -117,3 +118,29 @@ def _unit(x: Array) -> tuple[Array, Array]:
     """Return ‖x‖ and x / ‖x‖, which is 0 for x = 0."""
     size = numerics.safe_norm(x)
     return size, numerics.safe_divide(x, size)
+
+
+def scalar(where: str, value: Any) -> Array:
+    """Return a number as a floating or complex array that holds it."""
+    if isinstance(value, np.ndarray) and value.shape == ():
+        value = value[()]
+    if not isinstance(value, numbers.Number) and getattr(value, "shape", None) != ():
+        hint = "Compose operators with @; weight entries with operators.mask."
+        checks.fail_type(where, "c", "be a scalar", value, hint)
+    if isinstance(value, numbers.Real):  # an integer of any length
+        try:
+            value = float(value)
+        except OverflowError:
+            checks.fail(where, "c", "be a finite number", value)
+    result = checks.array(where, "c", value)
+    checks.finite(where, "c", result)
+    return result
+
+
+def scaled(factor: Array, value: Array) -> Array:
+    """Multiply in the type of ``value``: a scalar gives its kind but never its width."""
+    kind = complex if jnp.iscomplexobj(factor) else float
+    result = jnp.result_type(value, kind)
+    wide = jnp.promote_types(result, jnp.float32)  # half precision cannot hold every factor
+    own = wide if jnp.iscomplexobj(factor) else numerics.real_dtype(wide)
+    return (factor.astype(own) * value.astype(wide)).astype(result)

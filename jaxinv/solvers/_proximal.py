@@ -10,7 +10,7 @@ from jax import Array, lax
 from jaxinv import prox as proxes
 from jaxinv._core import checks, numerics, pytree
 from jaxinv.operators import LinearOperator
-from jaxinv.operators._base import Scaled
+from jaxinv.operators._algebra import Scaled
 from jaxinv.operators._dense import Dense
 from jaxinv.problems import Problem
 from jaxinv.problems._problem import has_squares

@@ -269,7 +269,7 @@ def test_bad_input_is_one_line():
         ji.solvers.amp(damping=1.0)
     with pytest.raises(TypeError, match=r"lamp: shrinkage must be a shrinkage"):
         ji.unfolded.lamp(problem.operator, 4, shrinkage=0.1)
-    with pytest.raises(ValueError, match=r"lamp: A must have no zero column"):
+    with pytest.raises(ValueError, match=r"lamp: operator must have no zero column"):
         ji.unfolded.lamp(problem.operator.matrix.at[:, 3].set(0), 4)
     with pytest.warns(UserWarning, match=r"lamp: the columns of A have norms from 2 to 2"):
         ji.unfolded.lamp(2 * problem.operator.matrix, 4)
