@@ -271,7 +271,7 @@ def test_bad_input_is_one_line():
         ji.unfolded.lamp(problem.operator, 4, shrinkage=0.1)
     with pytest.raises(ValueError, match=r"lamp: operator must have no zero column"):
         ji.unfolded.lamp(problem.operator.matrix.at[:, 3].set(0), 4)
-    with pytest.warns(UserWarning, match=r"lamp: the columns of A have norms from 2 to 2"):
+    with pytest.warns(UserWarning, match=r"lamp: columns have norms from 2 to 2"):
         ji.unfolded.lamp(2 * problem.operator.matrix, 4)
     wave = ji.Problem(ji.operators.dense(1j * problem.operator.matrix), problem.y)
     for name in ("amp", "vamp"):
