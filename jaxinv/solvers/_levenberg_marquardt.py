@@ -64,14 +64,15 @@ class LevenbergMarquardt(Solver):
         self, problem: Problem, state: LevenbergMarquardtState
     ) -> tuple[LevenbergMarquardtState, Info]:
         problem, u, restored = raveled(problem, state.u)
-        u = _best_reflection(problem, u) if self.negate else u
+        u = _best_reflection(partial(self.objective, problem), problem, u) if self.negate else u
         size = state.size
         loss, slack, (gram, gradient, scale) = _expansion(problem, u, size)
+        columns = jnp.real(jnp.diagonal(gram))
         if self.latent_penalty is not None:
             penalty = jnp.asarray(self.latent_penalty).astype(loss.dtype)
-            value, gram, gradient = _with_energy(problem, u, penalty, gram, gradient, scale)
-            loss = loss + value
-        columns = jnp.real(jnp.diagonal(gram))
+            value, slope, curvature = _energy_expansion(problem, u, penalty, scale)
+            loss, gradient, gram = loss + value, gradient + slope, gram + curvature
+            columns = columns + jnp.sum(jnp.abs(curvature), 1)
         shift = state.damping * jnp.max(columns)
         damped = gram + shift * jnp.eye(u.size, dtype=gram.dtype)
         move, is_solved = _solved(damped, gradient)
@@ -129,23 +130,23 @@ def _normal_equations(problem: Problem, u: Array, residual: Array) -> tuple[Arra
     return jnp.real(gram), jnp.real(gradient), scale
 
 
-def _with_energy(
-    problem: Problem, u: Array, penalty: Array, gram: Array, gradient: Array, scale: Array
+def _energy_expansion(
+    problem: Problem, u: Array, penalty: Array, scale: Array
 ) -> tuple[Array, Array, Array]:
-    """Return λ times the energy, and the normal equations with it, which J's order divides.
+    """Return λ times the energy, its gradient and its curvature, as J's order divides them.
 
-    Its own curvature is the identity for ½‖u‖², which is what rows √λ I of J would add, else its
-    Hessian: where that is indefinite the damping makes up for it.
+    The curvature is the identity for ½‖u‖², which is what rows √λ I of J would add, else the
+    Hessian. Where that is indefinite the damping makes up for it: it is relative to the sums of
+    its rows' sizes, which bound every eigenvalue (Gershgorin); the diagonal may be negative.
     """
     prior = problem.prior
     value, slope = jax.value_and_grad(lambda v: energy(prior, v))(u)
     if is_gaussian(prior):
-        curvature = jnp.eye(u.size, dtype=gram.dtype)
+        curvature = jnp.eye(u.size, dtype=slope.dtype)
     else:
         curvature = jax.hessian(lambda v: energy(prior, v))(u).reshape(u.size, u.size)
     weight = penalty / scale
-    gram = gram + (weight / scale) * curvature
-    return penalty * value, gram, gradient + weight * slope.reshape(-1)
+    return penalty * value, weight * slope.reshape(-1), (weight / scale) * curvature
 
 
 def _solved(matrix: Array, b: Array) -> tuple[Array, Array]:
@@ -165,9 +166,9 @@ def _solved(matrix: Array, b: Array) -> tuple[Array, Array]:
     return x, is_solved
 
 
-def _best_reflection(problem: Problem, u: Array) -> Array:
+def _best_reflection(objective: Any, problem: Problem, u: Array) -> Array:
     points = reflections(problem.prior, u)
-    losses = jax.vmap(problem.loss)(jnp.stack(points))
+    losses = jax.vmap(objective)(jnp.stack(points))
     best, least = points[0], losses[0]
     for point, loss in zip(points[1:], losses[1:], strict=True):
         best = jnp.where(loss < least, point, best)
@@ -198,7 +199,7 @@ def levenberg_marquardt(
         damping: first μ > 0, relative to the largest squared column norm of J.
         factor: > 1.
         negate: first test at each step the other points where the landscape may be lower, −u
-            unless ``prior.reflections`` says more, and keep the best by measured loss.
+            unless ``prior.reflections`` says more; keep the best by loss, penalty included.
         num_restarts: R > 1 runs R starts in one batch, the best by measured loss kept (see
             ``with_restarts``); ``u0`` then has a first axis of R.
         latent_penalty: λ >= 0 of the objective ½‖r‖² + λ E(u), E the prior's ``energy``: ½‖u‖²,

@@ -48,12 +48,14 @@ def test_ridge_regression(penalty, weights):
     energy = None if weights is None else Partial(_weighted, jnp.asarray(weights, floats()))
     trial = problem(energy)
     solver = ji.solvers.levenberg_marquardt(latent_penalty=penalty)
-    found = ji.solve(solver, trial, jnp.ones(K, floats()))
+    start = jnp.ones(K, floats())
+    found = ji.solve(solver, trial, start)
+    u = ji.trace(solver, trial, start, 40)[0].u  # solve stops at its tolerance, not at rounding
     J = jacobian(trial)
     curvature = np.eye(K) if weights is None else np.diag(weights)
     expected = np.linalg.solve(J.T @ J + penalty * curvature, J.T @ np.asarray(trial.y, float))
     assert int(found.status) == ji.Status.CONVERGED
-    np.testing.assert_allclose(found.u, expected, rtol=0, atol=100 * EPS * abs(expected).max())
+    np.testing.assert_allclose(u, expected, rtol=0, atol=100 * EPS * abs(expected).max())
 
 
 def test_an_energy_that_is_not_convex_ends_where_the_gradient_vanishes():
@@ -106,3 +108,31 @@ def test_energies_that_are_no_number_are_refused():
         problem(3.0)
     with pytest.raises(ValueError, match="latent_penalty must be finite and >= 0"):
         ji.solvers.levenberg_marquardt(latent_penalty=-1.0)
+
+
+def _shifted(z):
+    return 0.5 * jnp.sum((z - 3) ** 2)
+
+
+@pytest.mark.parametrize("penalty", [5.0, 500.0])
+@pytest.mark.parametrize("first", [0.1, 0.5])
+def test_a_start_where_the_energy_is_concave_has_not_converged(penalty, first):
+    trial, start = problem(_quartic), jnp.full(K, first, floats())
+    solver = ji.solvers.levenberg_marquardt(latent_penalty=penalty, negate=False)
+    found = ji.solve(solver, trial, start)
+    slope = jax.grad(lambda u: solver.objective(trial, u))
+    assert jnp.linalg.norm(slope(found.u)) < 1e-4 * jnp.linalg.norm(slope(start))
+    assert solver.objective(trial, found.u) < solver.objective(trial, start)
+
+
+def test_the_sign_test_compares_objectives():
+    """The misfit prefers −2, an energy that is not even 3: at −u the misfit is always less."""
+    trial = problem(_shifted)
+    J = jacobian(trial)
+    y = -2 * J.sum(1)
+    penalty = 3 * np.linalg.norm(J, 2) ** 2
+    solver = ji.solvers.levenberg_marquardt(latent_penalty=penalty)
+    found = ji.solve(solver, trial._replace(y=jnp.asarray(y, floats())), jnp.ones(K, floats()))
+    expected = np.linalg.solve(J.T @ J + penalty * np.eye(K), J.T @ y + 3 * penalty)
+    assert int(found.status) == ji.Status.CONVERGED
+    np.testing.assert_allclose(found.u, expected, rtol=1e-5)
