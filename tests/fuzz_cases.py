@@ -8,8 +8,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from cases import MISFITS, floats
-from cases import SOLVERS as SOLVER_CASES
 from fuzz_values import KEY, Row, row, unit_matrix
+from solver_cases import SOLVERS as SOLVER_CASES
 
 import jaxinv as ji
 

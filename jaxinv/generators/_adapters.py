@@ -6,11 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from jax import Array
-from jaxtyping import Float
 
 from jaxinv._core import checks, pytree, static
 from jaxinv._core.checks import as_function
-from jaxinv.generators._base import Generator, gaussian_energy, scalar_energy
+from jaxinv.generators._base import Generator
 
 
 @pytree
@@ -20,7 +19,7 @@ class FromFunction(Generator):
     params: Any
     apply: Any
     shape: tuple[int, ...] | None = static(default=None)
-    density: Any = None
+    density: Any = None  # pyright: ignore[reportIncompatibleVariableOverride]
 
     @property
     def in_shape(self) -> tuple[int, ...] | None:
@@ -28,12 +27,6 @@ class FromFunction(Generator):
 
     def _apply(self, z: Array) -> Array:
         return self.apply(self.params, z)
-
-    def energy(self, z: Any) -> Float[Array, ""]:
-        """Return −log of the prior density: that of the maker's, or that of N(0, I)."""
-        if self.density is None:
-            return gaussian_energy(z)
-        return scalar_energy("from_function", self.density, z)
 
 
 def from_function(

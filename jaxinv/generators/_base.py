@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,8 @@ class Generator:
     """
 
     params: Any
+    density: ClassVar[Any] = None
+    """``energy(z)`` of the latent where it is not N(0, I); a field of those that take one."""
 
     @property
     def in_shape(self) -> tuple[int, ...] | None:
@@ -55,7 +57,7 @@ class Generator:
 
     def energy(self, z: Any) -> Float[Array, ""]:
         """Return −log of the prior density of the latent, up to a constant: ½‖z‖² of N(0, I)."""
-        return gaussian_energy(z)
+        return gaussian_energy(z) if self.density is None else self.density(z)
 
     def reflections(self, z: Any) -> tuple[Any, ...]:
         """Return the points where the landscape at ``z`` may have a lower twin, ``z`` first.
@@ -116,14 +118,6 @@ def gaussian_energy(z: Any) -> Float[Array, ""]:
     """Return ½‖z‖² of any tree."""
     squares = [numerics.sum_squares(leaf) for leaf in jax.tree.leaves(z)]
     return 0.5 * sum(squares[1:], squares[0])
-
-
-def scalar_energy(where: str, energy: Any, z: Any) -> Float[Array, ""]:
-    """Return the energy that a user's function gives, which must be one real number."""
-    value = jnp.asarray(energy(z))
-    if value.shape != () or not jnp.issubdtype(value.dtype, jnp.floating):
-        checks.fail(where, "energy", "return one real number", value)
-    return value
 
 
 @pytree

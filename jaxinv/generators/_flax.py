@@ -9,11 +9,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jaxtyping import Float
 
 from jaxinv._core import checks, pytree, replace, static
 from jaxinv._core.checks import as_function
-from jaxinv.generators._base import Generator, gaussian_energy, scalar_energy
+from jaxinv.generators._base import Generator
 
 _TRAINS = ("train", "training", "is_training")  # arguments of modules that say so
 _TESTS = ("deterministic", "use_running_average")
@@ -33,13 +32,7 @@ class FromFlax(Generator):
     module: Any = static()
     shape: tuple[int, ...] | None = static(default=None)
     signal_shape: tuple[int, ...] | None = static(default=None)
-    density: Any = None
-
-    def energy(self, z: Any) -> Float[Array, ""]:
-        """Return −log of the prior density: that of the maker's, or that of N(0, I)."""
-        if self.density is None:
-            return gaussian_energy(z)
-        return scalar_energy("from_flax", self.density, z)
+    density: Any = None  # pyright: ignore[reportIncompatibleVariableOverride]
 
     @property
     def in_shape(self) -> tuple[int, ...] | None:

@@ -11,6 +11,7 @@ from jax import Array
 from jaxtyping import Float
 
 from jaxinv._core import checks, numerics
+from jaxinv.generators._base import gaussian_energy
 from jaxinv.misfits._outer import Outer as OuterMisfit
 from jaxinv.misfits._squared import Squared
 from jaxinv.operators import identity
@@ -92,9 +93,7 @@ class Problem(NamedTuple):
         if energy is None:
             hint = "Wrap a map with generators.from_function: its latent is N(0, I)."
             checks.fail_type("log_density", "problem.prior", "have an energy", self.prior, hint)
-        value = jnp.asarray(energy(u))
-        if value.shape != () or not jnp.issubdtype(value.dtype, jnp.floating):
-            checks.fail("log_density", "problem.prior.energy", "return one real number", value)
+        value = prior_energy(self.prior, u)
         if not has_squares(by_vector(self)):
             loss = self.loss(u)
             return -loss / jnp.square(jnp.asarray(noise_std).astype(loss.dtype)) - value
@@ -102,6 +101,14 @@ class Problem(NamedTuple):
         noise_std = jnp.asarray(noise_std).astype(numerics.real_dtype(residual.dtype))
         share = 1.0 if jnp.iscomplexobj(residual) else 0.5
         return -share * numerics.sum_squares(residual / noise_std) - value
+
+
+def prior_energy(prior: Any, u: Any) -> Float[Array, ""]:
+    """Return −log of the prior density of the unknown: that of the prior, or of N(0, I)."""
+    value = jnp.asarray(getattr(prior, "energy", gaussian_energy)(u))
+    if value.shape != () or not jnp.issubdtype(value.dtype, jnp.floating):
+        checks.fail("problem", "prior.energy", "return one real number", value)
+    return value
 
 
 def has_squares(problem: Problem) -> bool:

@@ -8,14 +8,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
-from jax.scipy.linalg import cho_factor, cho_solve
 
 from jaxinv._core import checks, numerics, pytree, static, units
 from jaxinv._core.units import Unit
 from jaxinv.problems import Problem, jacobian
-from jaxinv.problems._problem import has_squares
+from jaxinv.problems._problem import has_squares, prior_energy
 from jaxinv.solvers._base import Info, Solver
-from jaxinv.solvers._linearized import data_size, energy, is_gaussian, raveled, reflections
+from jaxinv.solvers._linearized import data_size, is_gaussian, raveled, reflections
 from jaxinv.solvers._restarts import Restarts, with_restarts
 
 _SMALLEST, _LARGEST = 1e-7, 1e7
@@ -53,7 +52,8 @@ class LevenbergMarquardt(Solver):
         loss = problem.loss(u)
         if self.latent_penalty is None:
             return loss
-        return loss + jnp.asarray(self.latent_penalty).astype(loss.dtype) * energy(problem.prior, u)
+        penalty = jnp.asarray(self.latent_penalty).astype(loss.dtype)
+        return loss + penalty * prior_energy(problem.prior, u)
 
     def init(self, problem: Problem, u0: Array) -> LevenbergMarquardtState:
         real = numerics.real_dtype(jnp.result_type(*jax.tree.leaves(u0)))
@@ -140,11 +140,11 @@ def _energy_expansion(
     its rows' sizes, which bound every eigenvalue (Gershgorin); the diagonal may be negative.
     """
     prior = problem.prior
-    value, slope = jax.value_and_grad(lambda v: energy(prior, v))(u)
+    value, slope = jax.value_and_grad(lambda v: prior_energy(prior, v))(u)
     if is_gaussian(prior):
         curvature = jnp.eye(u.size, dtype=slope.dtype)
     else:
-        curvature = jax.hessian(lambda v: energy(prior, v))(u).reshape(u.size, u.size)
+        curvature = jax.hessian(lambda v: prior_energy(prior, v))(u).reshape(u.size, u.size)
     weight = penalty / scale
     return penalty * value, weight * slope.reshape(-1), (weight / scale) * curvature
 
@@ -154,6 +154,8 @@ def _solved(matrix: Array, b: Array) -> tuple[Array, Array]:
 
     A NaN that is not taken would still be one in every derivative.
     """
+    from jax.scipy.linalg import cho_factor, cho_solve  # a quarter of the library's import time
+
     matrix, b = numerics.at_least_single(matrix), numerics.at_least_single(b)
     factor, lower = cho_factor(lax.stop_gradient(matrix))
     is_solved = jnp.all(jnp.isfinite(factor))

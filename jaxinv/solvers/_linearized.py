@@ -11,12 +11,10 @@ from jax import Array
 from jax.flatten_util import ravel_pytree
 
 from jaxinv._core import numerics, pytree, static
-from jaxinv.generators import FromFlax, Generator
-from jaxinv.generators._adapters import FromFunction
-from jaxinv.generators._base import gaussian_energy
+from jaxinv.generators import Generator
 from jaxinv.operators import LinearOperator
 from jaxinv.problems import Problem
-from jaxinv.problems._problem import has_squares
+from jaxinv.problems._problem import has_squares, prior_energy
 
 
 def linear_model(problem: Problem) -> LinearOperator | None:
@@ -119,25 +117,19 @@ class _OfTree:
 
     def energy(self, v: Array) -> Array:
         """Return the energy of the tree."""
-        return energy(self.prior, self.unravel(v))
+        return prior_energy(self.prior, self.unravel(v))
 
     def reflections(self, v: Array) -> tuple[Array, ...]:
         """Return the reflections of the tree, ravelled."""
         return tuple(ravel_pytree(u)[0] for u in reflections(self.prior, self.unravel(v)))
 
 
-def energy(prior: Any, u: Any) -> Array:
-    """Return −log of the prior density of the unknown: that of the prior, or of N(0, I)."""
-    return prior.energy(u) if hasattr(prior, "energy") else gaussian_energy(u)
-
-
 def is_gaussian(prior: Any) -> bool:
     """Whether the energy is ½‖u‖²."""
     if isinstance(prior, _OfTree):
         return is_gaussian(prior.prior)
-    density = getattr(prior, "density", None)
     plain = getattr(type(prior), "energy", Generator.energy) is Generator.energy
-    return plain or (isinstance(prior, FromFlax | FromFunction) and density is None)
+    return plain and getattr(prior, "density", None) is None
 
 
 def reflections(prior: Any, u: Any) -> tuple[Any, ...]:

@@ -20,21 +20,17 @@ from jaxinv.solvers._piece import Piece, Tables, negated, tail
 def better_sign_gradient(
     problem: Problem, u: Array, threshold: Any = None
 ) -> tuple[Array, Array, Array]:
-    """Return the better of ``u`` and ``−u``, with its loss and gradient.
+    """Return the better of ``u`` and ``−u``, or what the prior reflects it to, and its gradient.
 
     Three passes over the weights: forward at both points, backward at the one that is kept.
     With ``threshold``, ``u`` is kept while its loss is below.
     """
     forward = partial(_forward, problem.predict, problem)
-    _, *others = reflections(problem.prior, u)
-    kept = u
-    for other in others[:-1]:  # two points are all that most priors have
-        loss = forward(kept)[0]
-        better = forward(other)[0] < loss
-        better = better if threshold is None else better & (loss >= threshold)
-        kept = jnp.where(better, other, kept)
-    flip, loss, gradient = _better(forward, kept, others[-1], threshold)
-    return jnp.where(flip, others[-1], kept), loss, jnp.conj(gradient)
+    _, other, *more = reflections(problem.prior, u)
+    for one in more:  # two points are all that most priors have
+        other = jnp.where(problem.loss(one) < problem.loss(other), one, other)
+    flip, loss, gradient = _better(forward, u, other, threshold)
+    return jnp.where(flip, other, u), loss, jnp.conj(gradient)
 
 
 def better_sign_gradient_in_piece(

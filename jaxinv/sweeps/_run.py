@@ -30,14 +30,13 @@ from jaxinv.sweeps._executors import Recipe, Workers, numeric_config
 from jaxinv.sweeps._here import Clock, Meter, OutOfTime, measured_block_size, run_here
 from jaxinv.sweeps._program import Program, Results, Trial, environment
 from jaxinv.sweeps._remote import run_remote
-
-if TYPE_CHECKING:
-    from jaxinv.sweeps._sweep import Rule
 from jaxinv.sweeps.store._open import read
 from jaxinv.sweeps.store._store import Store
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from jaxinv.sweeps._sweep import Rule
 
 _PROGRAMS_KEPT = 4
 

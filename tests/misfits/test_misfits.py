@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import MISFITS, SOLVERS, floats, normal, rows
+from cases import MISFITS, floats, normal, rows
+from solver_cases import SOLVERS
 
 import jaxinv as ji
 from jaxinv._core.units import Scale

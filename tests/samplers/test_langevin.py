@@ -106,6 +106,7 @@ def test_an_exploding_chain_is_not_finite():
 # --- a ReLU network -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_relu_posterior_is_that_of_a_grid():
     noise_std = 1.0
     G = relu(3, (2, 20, 30))
@@ -137,6 +138,7 @@ def test_a_relu_posterior_is_that_of_a_grid():
     assert statuses(draws) == {ji.Status.LONG_STEP}
 
 
+@pytest.mark.slow
 def test_a_sample_has_twice_the_squared_error_of_the_mean():
     noise_std = 0.5
     A = measuring(4, (6, 12))

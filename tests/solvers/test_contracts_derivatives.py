@@ -1,6 +1,6 @@
 """Derivatives through ``trace`` and ``unfold`` against finite differences in float64.
 
-Row by row of ``cases.SOLVERS``: in the solver's own numbers, in y and in the operator; at generic
+Row by row of ``solver_cases``: in the solver's own numbers, in y and in the operator; at generic
 points, at y = 0 and where the solver ends; for matrices, Fourier, wavelet and composed operators.
 """
 
@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import SOLVERS, floats, normal
+from cases import floats, normal
+from solver_cases import SOLVERS
 
 import jaxinv as ji
 from jaxinv.generators._relu import Relu

@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import SOLVERS, floats, rows
+from cases import floats, rows
+from solver_cases import SOLVERS
 from test_contracts_solvers import trial
 
 import jaxinv as ji
@@ -126,7 +127,7 @@ import jax, numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
 import jaxinv as ji
 from jaxinv.solvers._checked import check_start
-from cases import SOLVERS
+from solver_cases import SOLVERS
 from test_contracts_solvers import trial
 mesh = jax.make_mesh((2,), ("parts",), axis_types=(AxisType.Explicit,))
 found = {}

@@ -1,4 +1,4 @@
-"""What every solver promises, row by row of ``cases.SOLVERS``."""
+"""What every solver promises, row by row of ``solver_cases.SOLVERS``."""
 
 import functools
 
@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import SOLVERS, STEP, floats, rows
+from cases import floats, rows
+from solver_cases import SOLVERS, STEP
 
 import jaxinv as ji
 from jaxinv.operators._dense import Dense

@@ -10,12 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import FAMILIES, GENERATORS, SOLVERS, floats
+from cases import FAMILIES, GENERATORS, floats
 from cases import rows as parameters_of
 from fuzz_values import KEY, WRONG, check, has_nan, replacement, replacements, row
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from operator_cases import NONLINEAR_OPERATORS, OPERATORS
+from solver_cases import SOLVERS
 
 import jaxinv as ji
 

@@ -102,7 +102,7 @@ def test_a_penalty_is_a_leaf_for_a_grid():
 
 def test_energies_that_are_no_number_are_refused():
     solver = ji.solvers.levenberg_marquardt(latent_penalty=0.3)
-    with pytest.raises(ValueError, match="from_function: energy must return one real number"):
+    with pytest.raises(ValueError, match=r"prior\.energy must return one real number"):
         ji.solve(solver, problem(_norms), jnp.ones(K, floats()))
     with pytest.raises(TypeError, match="from_function: energy must be a function"):
         problem(3.0)
@@ -136,3 +136,14 @@ def test_the_sign_test_compares_objectives():
     expected = np.linalg.solve(J.T @ J + penalty * np.eye(K), J.T @ y + 3 * penalty)
     assert int(found.status) == ji.Status.CONVERGED
     np.testing.assert_allclose(found.u, expected, rtol=1e-5)
+
+
+def test_flax_modules_and_functions_keep_the_energy_that_they_are_given():
+    from flax import linen
+
+    module, z = linen.Dense(5, param_dtype=floats()), jnp.ones(3, floats())
+    given = ji.generators.from_flax(module, module.init(KEY, z), in_shape=3, energy=_quartic)
+    plain = ji.generators.from_flax(module, module.init(KEY, z), in_shape=3)
+    assert float(given.energy(z)) == -6
+    assert float(plain.energy(z)) == 1.5
+    assert float(jax.jit(lambda prior: prior.energy(z))(problem(_quartic).prior)) == -6
