@@ -60,13 +60,13 @@ def test_a_sweep_enters_few_files(preset):
     trial = preset.trial()
     options = {"key": jax.random.key(0), "num_trials": 2, "traced": (preset.axis,)}
     files = files_entered(lambda: sweep(trial, {preset.axis: preset.values}, **options))
-    assert {"sweeps/_run.py", "solvers/_levenberg_marquardt.py"} <= files
+    assert {"sweeps/_loop.py", "solvers/_levenberg_marquardt.py"} <= files
     assert len(files) <= 26, " ".join(sorted(files))
 
 
 def test_the_command_of_a_sweep_enters_few_files(preset):
     files = files_entered(lambda: main(["sweep", preset.name, "--trials", "2"]))
-    assert {"cli.py", "sweeps/_run.py", "viz/_phase.py"} <= files
+    assert {"cli.py", "sweeps/_loop.py", "viz/_phase.py"} <= files
     assert len(files) <= 40, " ".join(sorted(files))
 
 

@@ -69,29 +69,26 @@ def _number(name: str, value: Any, high: float = math.inf) -> float | None:
 
 def remembered(path: str) -> list[Recipe]:
     """Return the recipes in a store; StoreError for one that this version does not know."""
+    from jaxinv import sweeps
     from jaxinv.sweeps import StoreError
-    from jaxinv.sweeps._run import is_recipe
     from jaxinv.sweeps.store._location import clean
-    from jaxinv.sweeps.store._store import Store
 
-    with Store(path, write=False) as store:
-        values = [value for name, value in store.manifest().items() if is_recipe(name)]
-        most = max(store.cells().values(), default=0)
-    recipes = []
-    for value in values[:_MOST_RECIPES]:
+    most = sweeps.verify(path).num_trials
+    found = []
+    for value in sweeps.recipes(path)[:_MOST_RECIPES]:
         try:
-            recipes.append(checked(value))
+            found.append(checked(value))
         except (ValueError, TypeError) as error:
             raise StoreError(
                 f"store {path} remembers settings that are none of a named sweep "
                 f"({clean(error)}): nothing is computed. Call sweeps.sweep as you did."
             ) from None
-        if recipes[-1].trials > most:
+        if found[-1].trials > most:
             raise StoreError(
-                f"store {path} remembers {recipes[-1].trials} trials, and no cell was asked for so "
+                f"store {path} remembers {found[-1].trials} trials, and no cell was asked for so "
                 "many: nothing is computed. Call sweeps.sweep as you did."
             )
-    return recipes
+    return found
 
 
 _MOST_RECIPES = 100

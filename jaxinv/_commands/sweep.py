@@ -123,12 +123,14 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _with_warnings_as_lines(recipe: Any, chosen: Any, arguments: dict[str, Any]) -> Any:
-    from jaxinv.sweeps._sweep import sweep_as
+    from jaxinv.sweeps import sweep
 
     trial = chosen.trial(recipe.solver, recipe.dtype)
+    if arguments["store"] is not None:
+        arguments = arguments | {"recipe": recipe._asdict()}
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always", UserWarning)
-        results = sweep_as(recipe._asdict(), trial, **arguments)
+        results = sweep(trial, **arguments)
     for warning in heard:
         print(f"warning: {warning.message}", file=sys.stderr)
     return results
@@ -139,10 +141,10 @@ def run_again(recipe: Any, store: str) -> None:
     import jax
 
     from jaxinv.reproductions.presets import preset
-    from jaxinv.sweeps._program import flag
 
     chosen = preset(recipe.preset)
-    with jax.enable_x64(recipe.dtype == "float64" or flag("jax_enable_x64")), _terminable():
+    wide = jax.enable_x64(True) if recipe.dtype == "float64" else contextlib.nullcontext()
+    with wide, _terminable():
         arguments = _recipe.settings(recipe, chosen)
         _with_warnings_as_lines(recipe, chosen, arguments | {"store": store})
 
@@ -229,7 +231,7 @@ def _default_figure(preset: str, solver: str, dtype: str) -> str:
 
 def _draw(chosen: Any, solver: str, results: Any, figure: str) -> str:
     from jaxinv.sweeps import success_rate
-    from jaxinv.viz._phase import plot_success_rates
+    from jaxinv.viz import plot_success_rates
 
     rates = success_rate(results["error"] < chosen.success)
     return plot_success_rates(

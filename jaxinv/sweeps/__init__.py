@@ -2,8 +2,8 @@
 
 from ._cluster import connect as connect
 from ._cluster import local_workers as local_workers
-from ._here import Progress as Progress
-from ._here import Report as Report
+from ._progress import Progress as Progress
+from ._progress import Report as Report
 from ._summaries import quartiles as quartiles
 from ._summaries import success_rate as success_rate
 from ._summaries import wilson as wilson
@@ -12,6 +12,7 @@ from ._transition import transition as transition
 from .store._export import export as export
 from .store._merge import merge as merge
 from .store._open import open_store as open_store
+from .store._open import recipes as recipes
 from .store._store import StoreError as StoreError
 from .store._verify import Verification as Verification
 from .store._verify import verify as verify

@@ -8,7 +8,7 @@ import json
 import math
 import numbers
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -20,6 +20,9 @@ from jaxinv.sweeps._program import Block, Program, Results
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from jaxinv.sweeps._executors import Blueprint
+    from jaxinv.sweeps._loop import Programs
 
 
 _WHERE = "sweep"
@@ -143,7 +146,7 @@ class Cell:
         self.traced = {name: values[name] for name in traced}
         self.blocks = Blocks(block_size)
         self.num_trials = 0
-        self.outstanding = 0
+        self.num_running = 0
         self.key_data = np.zeros(0, np.uint32)
 
     @property
@@ -167,61 +170,29 @@ class Cell:
 class Unit(NamedTuple):
     """One block of one cell."""
 
+    group: Group
     cell: Cell
     number: int
 
 
-class Work:
-    """The queue of the cells that share a program.
+class Group:
+    """The cells that share a program, and their units that are ready to run."""
 
-    ``more(cell)`` is asked whenever every wanted block of a cell is finished: it raises
-    ``cell.num_trials`` and returns True, or ends the cell and returns False.
-    """
+    def __init__(self, cells: list[Cell], programs: Programs) -> None:
+        self.cells, self._programs = cells, programs
+        self.ready: deque[Unit] = deque()
 
-    def __init__(
-        self, program: Callable[[], Program], cells: list[Cell], more: Callable[[Cell], bool]
-    ) -> None:
-        self.program, self.cells, self._more = program, cells, more
-        self._ready: deque[Unit] = deque()
+    def program(self) -> Program:
+        """Return the program, traced now if it is not kept."""
+        return self._programs.of(self.cells)
 
-    def open(self) -> None:
-        """Queue the first blocks of every cell."""
-        for cell in self.cells:
-            self._extend(cell, self._ready.append)
-
-    @property
-    def is_finished_in_store(self) -> bool:
-        """Whether the blocks wanted at first are all there, so that nothing need be compiled."""
-        return not any(cell.missing() for cell in self.cells)
-
-    def _extend(self, cell: Cell, put: Callable[[Unit], None]) -> None:
-        while not (missing := cell.missing()):
-            if not self._more(cell):
-                return
-        cell.outstanding = len(missing)
-        for index in missing:
-            put(Unit(cell, index))
+    def blueprint(self) -> Blueprint:
+        """Return what a worker builds the program from."""
+        return self._programs.blueprint(self.cells)
 
     def take(self, count: int) -> list[Unit]:
-        """Return the next ``count`` blocks, or as many as are ready."""
-        return [self._ready.popleft() for _ in range(min(count, len(self._ready)))]
-
-    def give_back(self, units: list[Unit]) -> None:
-        """Queue blocks again that were taken and could not be run."""
-        self._ready.extendleft(reversed(units))
-
-    def deliver(self, unit: Unit, results: Results) -> None:
-        """Keep the results of a block; when it was the cell's last, ask whether it wants more."""
-        cell = unit.cell
-        cell.blocks.put(unit.number, results)
-        cell.outstanding -= 1
-        if cell.outstanding == 0:
-            more: list[Unit] = []
-            self._extend(cell, more.append)
-            self.give_back(more)
-
-    def __len__(self) -> int:
-        return len(self._ready)
+        """Return the next ``count`` units, or as many as are ready."""
+        return [self.ready.popleft() for _ in range(min(count, len(self.ready)))]
 
 
 def by_program(cells: list[Cell]) -> Iterator[list[Cell]]:

@@ -27,7 +27,7 @@ _SECONDS_FOR_WORKERS = 10
 _MOST_PROGRAMS = 16  # that a worker keeps
 
 
-class Recipe(NamedTuple):
+class Blueprint(NamedTuple):
     """How a worker builds a program; everything in it can be pickled and sent.
 
     ``environment`` is what the worker must have too, where a store holds the results.
@@ -60,27 +60,27 @@ _programs: OrderedDict[str, Program] = OrderedDict()  # a worker compiles each p
 _one_at_a_time = threading.Lock()  # two programs at once in a CPU process can hang
 
 
-def run_task(recipe: Recipe, blocks: tuple[Block, ...]) -> Done:
+def run_task(blueprint: Blueprint, blocks: tuple[Block, ...]) -> Done:
     """Run some blocks in this process."""
     with _one_at_a_time:
-        program = _program(recipe)
+        program = _program(blueprint)
         program.compile()
         began = time.perf_counter()
         results = [program.collect(program.start([block]))[0] for block in blocks]
         return Done(results, time.perf_counter() - began, program.pop_seconds())
 
 
-def _program(recipe: Recipe) -> Program:
-    for name, value in recipe.config:
+def _program(blueprint: Blueprint) -> Program:
+    for name, value in blueprint.config:
         if flag(name) != value:
             jax.config.update(name, value)
-    _require(recipe.environment)
-    text = f"{recipe.identity} {recipe.block_size} {recipe.config}"
+    _require(blueprint.environment)
+    text = f"{blueprint.identity} {blueprint.block_size} {blueprint.config}"
     name = hashlib.sha256(text.encode()).hexdigest()
     if name not in _programs:
-        arguments = (recipe.trial, recipe.static, recipe.traced, recipe.block_size)
-        program = Program(*arguments, key_impl=recipe.key_impl)
-        if program.identity != recipe.identity:
+        arguments = (blueprint.trial, blueprint.static, blueprint.traced, blueprint.block_size)
+        program = Program(*arguments, key_impl=blueprint.key_impl)
+        if program.identity != blueprint.identity:
             raise RuntimeError(
                 "sweep: a worker process builds another program than this one: its versions of "
                 "jax or of the trial's code differ."

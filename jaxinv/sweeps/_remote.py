@@ -1,18 +1,18 @@
-"""Running blocks in worker processes."""
+"""Running units in worker processes."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import NamedTuple
 
 from jaxinv._core import checks
-from jaxinv.sweeps._cells import Unit, Work
-from jaxinv.sweeps._executors import Done, Recipe, Workers, run_task
-from jaxinv.sweeps._here import Clock, Meter, OutOfTime
-from jaxinv.sweeps._program import Program, Results
+from jaxinv.sweeps._cells import Group, Unit
+from jaxinv.sweeps._executors import Done, Workers, run_task
+from jaxinv.sweeps._program import Results
+from jaxinv.sweeps._progress import Clock, Meter, OutOfTime
 
 _SECONDS_OF_A_TASK = 0.7  # sending one and fetching its results costs milliseconds
 _TASKS_AHEAD = 2  # per worker, so that none waits for this process
@@ -20,62 +20,71 @@ _MOST_RETRIES = 3
 _LOST = ("KilledWorker", "CancelledError", "FutureCancelledError", "FuturesCancelledError")
 
 
+def run_remote(
+    groups: Iterable[Group], workers: Workers, meter: Meter, clock: Clock
+) -> Generator[tuple[Unit, Results], None, None]:
+    """Yield the units of every group with their results, from tasks that are worth sending.
+
+    This process traces and gives out; the workers compile each program once.
+    """
+    tasks = _Tasks(groups, workers, meter, clock)
+    try:
+        while tasks.fill():
+            for sent, done in tasks.finished():
+                yield from zip(sent.units, done.results, strict=True)
+        if tasks.group() is not None:
+            raise OutOfTime
+    finally:
+        for future in tasks.sent:
+            future.cancel()
+
+
 class _Sent(NamedTuple):
-    work: Work
+    group: Group
     units: list[Unit]
     attempt: int
 
 
-class _Remote:
+class _Tasks:
     """The tasks that are out, and the groups of cells they come from."""
 
     def __init__(
-        self,
-        groups: Iterable[Work],
-        workers: Workers,
-        recipe: Callable[[Program, Unit], Recipe],
-        meter: Meter,
-        clock: Clock,
+        self, groups: Iterable[Group], workers: Workers, meter: Meter, clock: Clock
     ) -> None:
-        self.waiting, self.workers, self.recipe = iter(groups), workers, recipe
-        self.meter, self.clock = meter, clock
-        self.opened: list[Work] = []
+        self.waiting, self.workers, self.meter, self.clock = iter(groups), workers, meter, clock
+        self.opened: list[Group] = []
         self.sent: dict[Future[Done], _Sent] = {}
         self.seconds: dict[str, float] = {}  # of a block, by program
 
-    def _work(self) -> Work | None:
-        """Return a group with blocks to give out; opens (and traces) the next when needed."""
-        self.opened = [work for work in self.opened if len(work) or self._is_out(work)]
-        for work in self.opened:
-            if len(work):
-                return work
-        for work in self.waiting:
-            self.meter.compile_seconds += work.program().pop_seconds()
-            work.open()
-            self.opened.append(work)
-            if len(work):
-                return work
+    def group(self) -> Group | None:
+        """Return a group with units to give out; traces the next when needed."""
+        out = {id(sent.group) for sent in self.sent.values()}
+        self.opened = [group for group in self.opened if group.ready or id(group) in out]
+        for group in self.opened:
+            if group.ready:
+                return group
+        for group in self.waiting:
+            self.meter.compile_seconds += group.program().pop_seconds()
+            self.opened.append(group)
+            if group.ready:
+                return group
         return None
-
-    def _is_out(self, work: Work) -> bool:
-        return any(sent.work is work for sent in self.sent.values())
 
     def fill(self) -> bool:
         """Give out tasks until every worker has some; returns whether any is out."""
         while len(self.sent) < _TASKS_AHEAD * self.workers.num_processes and self.clock.has_room():
-            work = self._work()
-            if work is None:
+            group = self.group()
+            if group is None:
                 break
-            seconds = self.seconds.get(work.program().identity)
-            fair = math.ceil(len(work) / self.workers.num_processes)
+            seconds = self.seconds.get(group.program().identity)
+            fair = math.ceil(len(group.ready) / self.workers.num_processes)
             many = math.ceil(_SECONDS_OF_A_TASK / seconds) if seconds else 1
-            self._submit(_Sent(work, work.take(min(many, fair)), 1))
+            self._submit(_Sent(group, group.take(min(many, fair)), 1))
         return bool(self.sent)
 
     def _submit(self, sent: _Sent) -> None:
-        recipe = self.recipe(sent.work.program(), sent.units[0])
         blocks = tuple(unit.cell.block(unit.number) for unit in sent.units)
-        future = self.workers.executor.submit(run_task, recipe, blocks)
+        future = self.workers.executor.submit(run_task, sent.group.blueprint(), blocks)
         if not all(callable(getattr(future, name, None)) for name in ("result", "cancel")):
             expected = "return futures from submit"
             checks.fail_type("sweep", "executor", expected, future)
@@ -108,30 +117,5 @@ class _Remote:
         self.meter.run_seconds += done.run_seconds
         self.meter.compile_seconds += done.compile_seconds
         self.clock.longest = max(self.clock.longest, done.run_seconds + done.compile_seconds)
-        name, fresh = sent.work.program().identity, done.run_seconds / len(sent.units)
+        name, fresh = sent.group.program().identity, done.run_seconds / len(sent.units)
         self.seconds[name] = max(fresh, 0.5 * self.seconds.get(name, fresh), 1e-6)
-
-
-def run_remote(
-    groups: Iterable[Work],
-    workers: Workers,
-    recipe: Callable[[Program, Unit], Recipe],
-    deliver: Callable[[Work, Unit, Results], None],
-    meter: Meter,
-    clock: Clock,
-) -> None:
-    """Run every group on worker processes, in tasks long enough to be worth sending.
-
-    This process traces, gives out, and delivers; the workers compile each program once.
-    """
-    remote = _Remote(groups, workers, recipe, meter, clock)
-    try:
-        while remote.fill():
-            for sent, done in remote.finished():
-                for unit, results in zip(sent.units, done.results, strict=True):
-                    deliver(sent.work, unit, results)
-        if remote._work() is not None:
-            raise OutOfTime
-    finally:
-        for future in remote.sent:
-            future.cancel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -15,9 +16,9 @@ import numpy as np
 from jaxinv._core import checks
 from jaxinv.sweeps._cells import Cell, canonical, check_grid, token
 from jaxinv.sweeps._executors import check_executor
-from jaxinv.sweeps._here import Clock, Meter, Progress, default_block_size
+from jaxinv.sweeps._loop import Settings, measure, run
 from jaxinv.sweeps._program import Results, Trial, check_trial
-from jaxinv.sweeps._run import Run, Settings, measure
+from jaxinv.sweeps._progress import Clock, Meter, Progress
 from jaxinv.sweeps._summaries import wilson
 from jaxinv.sweeps.store._budget import MOST_BYTES
 from jaxinv.sweeps.store._location import file_path
@@ -47,6 +48,7 @@ def sweep(
     bisect: str | Mapping[str, float] | None = None,
     time_limit: float | None = None,
     progress: Callable[[Progress], None] | None = None,
+    recipe: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
     """Run ``trial`` over a grid, ``num_trials`` times in each cell.
 
@@ -85,6 +87,8 @@ def sweep(
         time_limit: seconds after which no block is begun, nor a compile that would probably end
             later; what is done is returned. The first compile cannot be foreseen.
         progress: called with a ``Progress`` after every block.
+        recipe: how this sweep can be asked for again, in words of yours (a dict that JSON can
+            hold): the store remembers it, and ``sweeps.recipes`` reads it back.
 
     Returns:
         A Dataset with one dimension per grid name, and ``trial``; one variable per metric.
@@ -111,46 +115,6 @@ def sweep(
         >>> dict(ds.sizes)
         {'n': 2, 'scale': 2, 'trial': 10}
     """
-    return sweep_as(
-        None,
-        trial,
-        grid,
-        key=key,
-        num_trials=num_trials,
-        traced=traced,
-        store=store,
-        identity=identity,
-        executor=executor,
-        num_devices=num_devices,
-        block_size=block_size,
-        success=success,
-        precision=precision,
-        bisect=bisect,
-        time_limit=time_limit,
-        progress=progress,
-    )
-
-
-def sweep_as(
-    recipe: Mapping[str, Any] | None,
-    trial: Trial,
-    grid: Any,
-    *,
-    key: Any,
-    num_trials: Any,
-    traced: Any = (),
-    store: Any = None,
-    identity: Any = None,
-    executor: Any = None,
-    num_devices: Any = None,
-    block_size: Any = None,
-    success: Any = None,
-    precision: Any = None,
-    bisect: Any = None,
-    time_limit: Any = None,
-    progress: Callable[[Progress], None] | None = None,
-) -> xr.Dataset:
-    """Run ``sweep``; its store remembers the ``recipe`` by which it can be asked for again."""
     clock = Clock(None if time_limit is None else _seconds(time_limit))
     key = checks.key("sweep", key)
     num_trials = checks.count("sweep", "num_trials", num_trials)
@@ -166,6 +130,7 @@ def sweep_as(
         checks.fail_type("sweep", "progress", "be a function of one Progress", progress)
     if identity is not None and (not isinstance(identity, str) or not identity):
         checks.fail_type("sweep", "identity", 'be a text, as "v1", or None', identity)
+    recipe = None if recipe is None else _recipe(recipe, store)
     path = None if store is None else file_path("sweep", "store", store)
     meter = Meter(progress)
     with contextlib.ExitStack() as stack:
@@ -175,14 +140,26 @@ def sweep_as(
             most = max(MOST_BYTES, asked)  # what is asked for here need not be feared
             opened = stack.enter_context(Store(path, write=True, max_bytes=most))
         known = None if opened is None else opened.claims().get("block_size")
-        size = block_size or known or default_block_size() or "auto"
+        # one on a CPU, where a batch waits for its slowest trial and falls out of the cache
+        size = block_size or known or (1 if jax.default_backend() == "cpu" else "auto")
         settings = Settings(
-            trial, key, axes, traced_names, num_trials, 1, devices, workers, rule, identity
+            trial, key, axes, traced_names, num_trials, 1, devices, workers, rule, identity, recipe
         )
         if isinstance(size, str):
             size = known or measure(settings)
-        settings = settings._replace(block_size=size)
-        return Run(settings, opened, meter, clock, recipe).result()
+        return run(settings._replace(block_size=size), opened, meter, clock)
+
+
+def _recipe(recipe: Any, store: Any) -> dict[str, Any]:
+    """Return what a store can remember, as it will be read back."""
+    if not isinstance(recipe, Mapping):
+        checks.fail_type("sweep", "recipe", "be a dict that JSON can hold", recipe)
+    if store is None:
+        checks.fail("sweep", "recipe", "come with a store, which remembers it", "store=None")
+    try:
+        return json.loads(json.dumps(dict(recipe), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        checks.fail("sweep", "recipe", "be a dict that JSON can hold", str(error))
 
 
 def _seconds(time_limit: Any) -> float:

@@ -85,6 +85,13 @@ def test_store_keeps_resumes_and_grows(tmp_path, reference):
     assert opened["size"].dtype == np.float32
 
 
+def test_a_store_remembers_how_it_was_asked_for(tmp_path):
+    store = tmp_path / "sweep.sqlite"
+    for recipe in ({"seed": 0, "sizes": (1, 2)}, {"seed": 1}, {"sizes": [1, 2], "seed": 0}):
+        sweep(constant, {"a": [1]}, key=KEY, num_trials=1, store=store, recipe=recipe)
+    assert ji.sweeps.recipes(store) == [{"seed": 0, "sizes": [1, 2]}, {"seed": 1}]
+
+
 def test_blocks_in_the_store_are_not_run_again(tmp_path):
     """Marked rows survive: what a resumed sweep returns comes from the file."""
     store = tmp_path / "sweep.sqlite"
@@ -331,6 +338,10 @@ def changing(key, *, a):
         ({"trial": no_dict}, TypeError, "dict of scalars"),
         ({"trial": changing, "grid": {"a": [1, 2]}}, ValueError, "same names in every cell"),
         ({"trial": wordy}, TypeError, "got str 'yes'. This came as 'value'"),
+        ({"recipe": {"a": 1}}, ValueError, "recipe must come with a store"),
+        ({"recipe": "a", "store": "x"}, TypeError, "recipe must be a dict that JSON can hold"),
+        ({"recipe": {"a": KEY}, "store": "x"}, ValueError, "dict that JSON can hold"),
+        ({"recipe": {"a": np.inf}, "store": "x"}, ValueError, "dict that JSON can hold"),
         ({"grid": {"b": [1]}}, TypeError, r"trial\(key, b=...\).* It takes \(key, \*, a\)"),
     ],
 )

@@ -16,9 +16,9 @@ import scipy.stats
 from sweep_toys import GRID, KEY, TRACED, assert_same_bits, run
 
 import jaxinv as ji
-from jaxinv.sweeps import _here, sweep
+from jaxinv.sweeps import _block_size, sweep
 from jaxinv.sweeps._executors import run_task
-from jaxinv.sweeps._here import Clock
+from jaxinv.sweeps._progress import Clock
 
 TESTS = str(Path(__file__).parents[1])
 
@@ -112,8 +112,8 @@ def test_block_sizes_follow_the_platform(monkeypatch, platform, seconds, num_tri
             return 0
 
     monkeypatch.setattr(jax, "default_backend", lambda: platform)
-    monkeypatch.setattr(_here, "_seconds", lambda program, _: seconds(program.size))
-    assert _here.measured_block_size(Sized, None, num_trials) == size
+    monkeypatch.setattr(_block_size, "_seconds", lambda program, _: seconds(program.size))
+    assert _block_size.measured_block_size(Sized, None, num_trials) == size
 
 
 # --- executors ------------------------------------------------------------------------------

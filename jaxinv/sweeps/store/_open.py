@@ -57,6 +57,32 @@ def open_store(store: str | os.PathLike[str], *, max_bytes: int = MOST_BYTES) ->
         return dataset_of(opened, found)
 
 
+def recipes(store: str | os.PathLike[str]) -> list[Any]:
+    """Return how the sweep in a store was asked for: every ``recipe`` given to ``sweep`` with it.
+
+    Args:
+        store: path of a file that ``sweep`` wrote.
+
+    Returns:
+        The recipes in the order of asking, as JSON holds them. A file may say anything: check
+        what you go by.
+
+    Raises:
+        StoreError: the file does not exist or is not a store.
+
+    Example:
+        >>> import tempfile, jax, jax.numpy as jnp, jaxinv as ji
+        >>> store = tempfile.mkdtemp() + "/sweep.sqlite"
+        >>> def trial(key, *, n): return {"mean": jnp.mean(jax.random.normal(key, (n,)))}
+        >>> _ = ji.sweep(trial, {"n": [4]}, key=jax.random.key(0), num_trials=3, store=store,
+        ...              recipe={"study": "means", "seed": 0})
+        >>> ji.sweeps.recipes(store)
+        [{'study': 'means', 'seed': 0}]
+    """
+    with Store(store, write=False) as opened:
+        return opened.recipes()
+
+
 def warn(found: Survey, path: os.PathLike[str], where: str, *, stacklevel: int) -> None:
     """Warn of everything in a store that is not as it was written."""
     repair = "sweeps.verify(store, repair=True) settles it, and the same sweep computes it."

@@ -31,6 +31,7 @@ __all__ = ["Results", "Store", "StoreError"]
 
 _SECONDS = 1.0  # of work that a kill may cost; a transaction for each block would cost far more
 _MOST_PENDING = 20_000
+_RECIPE = "recipe"
 _KEYS: dict[str, tuple[str, ...]] = {
     "manifest": ("name",),
     "programs": ("cell",),
@@ -258,6 +259,17 @@ class Store:
         """Write something that later sweeps need not agree with; the first one's value stays."""
         if name not in self.records.manifest:
             self._record(name, json.dumps(value), claimed=0)
+
+    def add_recipe(self, recipe: Mapping[str, Any]) -> None:
+        """Remember how the sweep was asked for, beside the other ways."""
+        known = self.recipes()
+        if json.loads(json.dumps(recipe)) not in known:
+            self.remember(f"{_RECIPE} {len(known)}", recipe)
+
+    def recipes(self) -> list[Any]:
+        """Return how the sweep was asked for, in the order of asking."""
+        found = self.manifest().items()
+        return [value for name, value in found if name.partition(" ")[0] == _RECIPE]
 
     def programs(self) -> dict[str, str]:
         """Return the identity of the program of each cell."""

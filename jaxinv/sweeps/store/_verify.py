@@ -18,6 +18,7 @@ class Verification(NamedTuple):
     Attributes:
         path: the store.
         num_blocks: rows of blocks in it.
+        num_trials: the most trials that were asked for of a cell.
         missing: ``(cell, block)`` of blocks that are asked for and absent.
         damaged: of blocks whose bytes are not those that were written.
         foreign: of sound blocks of another sweep or program, of a cell that nobody asked for, or
@@ -28,6 +29,7 @@ class Verification(NamedTuple):
 
     path: str
     num_blocks: int
+    num_trials: int
     missing: tuple[Place, ...]
     damaged: tuple[Place, ...]
     foreign: tuple[Place, ...]
@@ -96,6 +98,7 @@ def verify(
         return Verification(
             path=str(opened.path),
             num_blocks=found.num_rows,
+            num_trials=max(found.cells.values(), default=0),
             missing=tuple(found.missing),
             damaged=tuple(found.damaged),
             foreign=tuple(found.foreign),
