@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from cases import floats
 from fuzz_cases import CORE, A, ones, sparse_family
+from fuzz_cases_generative import GENERATIVE
 from fuzz_values import KEY, Row, row, unit_matrix
 
 import jaxinv as ji
@@ -347,4 +348,4 @@ METRICS = [
     row("metrics.ssim", lambda: _estimates((8, 8)), passes=_BOTH, overflows=_BOTH),
 ]
 
-CONSTRUCTORS: list[Row] = [*CORE, *UNFOLDED, *UNTRAINED, *NTK, *THEORY, *METRICS]
+CONSTRUCTORS: list[Row] = [*CORE, *UNFOLDED, *UNTRAINED, *NTK, *THEORY, *GENERATIVE, *METRICS]

@@ -8,6 +8,10 @@ from .generative._landscape import expected_loss as expected_loss
 from .generative._landscape import rho as rho
 from .generative._laws import denoising_law as denoising_law
 from .generative._laws import noise_law as noise_law
+from .generative._regions import Regions as Regions
+from .generative._regions import regions as regions
+from .generative._set_restricted import SetRestrictedEigenvalue as SetRestrictedEigenvalue
+from .generative._set_restricted import set_restricted_eigenvalue as set_restricted_eigenvalue
 from .sparse._coherence import coherence as coherence
 from .sparse._coherence import generalized_coherence as generalized_coherence
 from .sparse._coherence import welch_bound as welch_bound
