@@ -107,8 +107,7 @@ def run(options: argparse.Namespace) -> int:
     from jaxinv.data import save_image
     from jaxinv.data._saving import check_image_path
     from jaxinv.images._reconstruct import reconstruct
-    from jaxinv.viz._figure import check_path
-    from jaxinv.viz._images import plot_reconstruction
+    from jaxinv.viz import check_path, plot_reconstruction
 
     name = Path(options.image).stem
     default = f"reconstruct-{name}-{options.operator}-{options.prior}.png"

@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
     import jax
 
     from jaxinv.reproductions.presets import preset
-    from jaxinv.viz._figure import check_path
+    from jaxinv.viz import check_path
 
     if options.compile_cache is not None:
         _cache(options.compile_cache)  # before the first program: JAX looks for a cache once

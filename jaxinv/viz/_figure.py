@@ -28,7 +28,19 @@ def figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tupl
 
 
 def check_path(where: str, path: str | os.PathLike[str], argument: str = "plot") -> Path:
-    """Return the path of a figure to be written; refuse a suffix or a folder that cannot be."""
+    """Check before a long run that a figure can be written there.
+
+    Args:
+        where: what asks, for the text of the error.
+        path: of the figure; its folder may still be missing, the one above may not.
+        argument: what the error calls the path.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: a suffix other than png, pdf and svg; a folder that cannot be written to.
+    """
     target = files.as_path(where, argument, path)
     if target.suffix.lower() not in _FORMATS:
         checks.fail(where, argument, f"end in {', '.join(_FORMATS)}", repr(str(path)))
