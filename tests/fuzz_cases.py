@@ -139,6 +139,16 @@ PROX = [
     row("prox.from_function", lambda: {"apply": _prox, "value": _value}),
     row("prox.group", lambda: {"penalty": 0.1, "axis": -1}),
     row("prox.hard", lambda: {"penalty": 0.1}),
+    row("prox.l1_ball", lambda: {"radius": 0.1}),
+    row(
+        "prox.range_of",
+        lambda: {
+            "generator": _relu(),
+            "solver": ji.solvers.levenberg_marquardt(),
+            "latent": ones(3),
+            "num_steps": 2,
+        },
+    ),
     row("prox.soft", lambda: {"penalty": 0.1}),
     row("prox.tv", lambda: {"penalty": 0.1, "num_steps": 3}),
     row("shrinkage.from_function", lambda: {"apply": _shrink}),

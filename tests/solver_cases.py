@@ -122,6 +122,15 @@ SOLVERS = [
         arguments=lambda: {"transform": optax.sgd(0.1)},
     ),
     SolverCase(
+        "plugin",
+        lambda step: ji.solvers.plugin(step),
+        (0.4, 0.2),
+        _relu_family,
+        diverging=lambda: ji.solvers.plugin(1e4),
+        unit=STEP,
+        arguments=lambda: {"step_size": 0.1},
+    ),
+    SolverCase(
         "ista",
         lambda penalty: ji.solvers.ista(penalty=penalty),
         (0.1, 0.05),

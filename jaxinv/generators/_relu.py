@@ -64,6 +64,12 @@ class Relu(Generator):
             checks.fail(where, "z", "be real", z)
         return z
 
+    def without_activations(self, z: Array) -> Array:
+        """Return ``W_d ... W_1 z``, the network with every activation left away."""
+        for weight in self.params:
+            z = numerics.matmul(weight, z, self.precision)
+        return z
+
     def activation_pattern(self, z: Any) -> tuple[Array, ...]:
         """Return which units are active at ``z``: one boolean vector (n_i,) a layer."""
         z = self._checked("Relu.activation_pattern", z)

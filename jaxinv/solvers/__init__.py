@@ -26,6 +26,7 @@ from ._loop import Solution as Solution
 from ._loop import solve as solve
 from ._loop import trace as trace
 from ._omp import omp as omp
+from ._plugin import plugin as plugin
 from ._primal_dual import primal_dual as primal_dual
 from ._restarts import with_restarts as with_restarts
 from ._subgradient import subgradient as subgradient

@@ -13,7 +13,7 @@ from jax import Array, lax
 from jaxinv._core import checks, numerics, replace, units
 from jaxinv._core.units import Scale, Unit
 from jaxinv.misfits._outer import Outer
-from jaxinv.operators import LinearOperator
+from jaxinv.operators import LinearOperator, identity
 from jaxinv.problems import Problem
 from jaxinv.solvers._linearized import cotangent, probe
 from jaxinv.solvers._proximal import Rescaled
@@ -103,6 +103,27 @@ class Solver:
         The mean of a posterior, for one: it is not G of the mean of the unknown.
         """
         return problem.signal(state.u)
+
+    def resumed(self, state: Any) -> Any:
+        """Return the start from which another run goes on: the unknown; of restarts, all."""
+        return state.u
+
+    def project(self, prior: Any, x: Array, u0: Any, num_steps: int) -> tuple[Array, Any]:
+        """Take steps from ``u0`` towards a signal x in the range of ``prior``.
+
+        Returns:
+            The signal that is reached, and the start from which a next run goes on.
+        """
+        problem = Problem(identity(x.shape), x, prior)
+        held = normalized(self, problem, u0)
+        solver = held.solver.prepare(held.problem)
+
+        def body(state: Any, _: None) -> tuple[Any, None]:
+            return solver.step(held.problem, state)[0], None
+
+        first = solver.init(held.problem, held.u0)
+        state = held.state(lax.scan(body, first, None, length=num_steps)[0])
+        return self.signal(problem, state), self.resumed(state)
 
     def prepare(self, problem: Problem) -> Any:
         """Return the solver with what can be computed once from the problem; here itself.

@@ -14,8 +14,9 @@ from jaxinv._core import checks, numerics, pytree, replace, static, units
 from jaxinv._core.checks import as_function
 from jaxinv._core.units import Scale
 from jaxinv.problems import Problem
+from jaxinv.problems._problem import prior_energy
 from jaxinv.solvers._base import Info, Solver
-from jaxinv.solvers._linearized import gradient_scale, tree_norm
+from jaxinv.solvers._linearized import LATENT_PENALTY, gradient_scale, latent_weight, tree_norm
 from jaxinv.solvers._restarts import Restarts, with_restarts
 from jaxinv.solvers._transform import is_linear
 
@@ -42,6 +43,7 @@ class Gradient(Solver):
     regularizer: Any
     hyperparams: dict[str, Any]
     transform: optax.GradientTransformationExtraArgs = static()
+    latent_penalty: Any = None
     held: Scale | None = None
 
     units = units.table(scale=units.GRADIENT)
@@ -50,7 +52,8 @@ class Gradient(Solver):
     scales_unknown = False  # a transformation has steps, and keeps numbers, of units of its own
 
     def to_units(self, scale: Scale) -> Gradient:
-        return replace(self, held=scale)
+        penalty = units.to_units(self.latent_penalty, LATENT_PENALTY, scale)
+        return replace(self, held=scale, latent_penalty=penalty)
 
     def check(self, where: str) -> None:
         for name, value in self.hyperparams.items():
@@ -60,15 +63,21 @@ class Gradient(Solver):
 
     def objective(self, problem: Problem, u: Any) -> Array:
         loss = problem.loss(u)
-        return loss + self._regularization(u).astype(loss.dtype)
+        return loss + self._regularization(problem, u).astype(loss.dtype)
 
-    def _regularization(self, u: Any) -> Array:
+    def _regularization(self, problem: Problem, u: Any) -> Array:
+        total = jnp.zeros(())
+        if self.latent_penalty is not None:
+            energy = prior_energy(problem.prior, u)
+            total = jnp.asarray(self.latent_penalty).astype(energy.dtype) * energy
         if self.regularizer is None:
-            return jnp.zeros(())
+            return total
         penalty = jnp.asarray(self.regularizer(u))
         if penalty.ndim or jnp.iscomplexobj(penalty):
             checks.fail("gradient", "regularizer", "return a real scalar", penalty)
-        return penalty if self.held is None else units.to_units(penalty, units.LOSS, self.held)
+        return total + (
+            penalty if self.held is None else units.to_units(penalty, units.LOSS, self.held)
+        )
 
     def _handed(self, state: GradientState) -> Callable[[Any], Any]:
         """Return what puts a loss or a gradient into the units in which optax gets them.
@@ -141,7 +150,7 @@ class Gradient(Solver):
             loss = problem._replace(prior=None).loss(x)
             if penalty is not None:
                 loss = loss + jnp.asarray(penalty(x)).astype(loss.dtype)
-            return loss + self._regularization(u).astype(loss.dtype), x
+            return loss + self._regularization(problem, u).astype(loss.dtype), x
 
         def value(u: Any) -> Array:
             return self._handed(state)(objective(u)[0])
@@ -183,10 +192,11 @@ def gradient(
     num_restarts: int = 1,
     *,
     hyperparams: dict[str, Any] | None = None,
+    latent_penalty: Any = 0.0,
 ) -> Gradient | Restarts:
     r"""Gradient descent on the loss, with the update rule of any optax transformation.
 
-    .. math:: \min_u \tfrac12 \|F(u) - y\|^2 + R(u)
+    .. math:: \min_u \tfrac12 \|F(u) - y\|^2 + \lambda E(u) + R(u)
 
     The general solver: any differentiable model and prior, the unknown any pytree (a latent,
     an image, the parameters of an untrained network). Where they apply,
@@ -202,6 +212,9 @@ def gradient(
             (see ``with_restarts``); ``u0`` then has a first axis of R.
         hyperparams: values for hyper-parameters that ``optax.inject_hyperparams`` has made part
             of the state; leaves of the solver, so that new values and grids compile once.
+        latent_penalty: λ >= 0, and E the prior's ``energy``, ½‖u‖² unless it has another. CSGM is
+            ``gradient(optax.adam(0.01), num_restarts=10, latent_penalty=0.1)``, of squares by a
+            matrix with entries N(0, 1/m).
 
     Returns:
         A solver; ``info.loss`` is the objective at the point that the step started from, and
@@ -254,5 +267,6 @@ def gradient(
         regularizer,
         values,
         optax.with_extra_args_support(transform),
+        latent_weight(where, latent_penalty),
     )
     return solver if num_restarts == 1 else with_restarts(solver, num_restarts)

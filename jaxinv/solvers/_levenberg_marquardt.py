@@ -10,11 +10,17 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxinv._core import checks, numerics, pytree, static, units
-from jaxinv._core.units import Unit
 from jaxinv.problems import Problem, jacobian
 from jaxinv.problems._problem import has_squares, prior_energy
 from jaxinv.solvers._base import Info, Solver
-from jaxinv.solvers._linearized import data_size, is_gaussian, raveled, reflections
+from jaxinv.solvers._linearized import (
+    LATENT_PENALTY,
+    data_size,
+    is_gaussian,
+    latent_weight,
+    raveled,
+    reflections,
+)
 from jaxinv.solvers._restarts import Restarts, with_restarts
 
 _SMALLEST, _LARGEST = 1e-7, 1e7
@@ -41,7 +47,7 @@ class LevenbergMarquardt(Solver):
     takes_trees = True
     misfits = "any"
     scalars = ("damping", "factor", "latent_penalty")
-    units = units.table(latent_penalty=Unit(-2, 2), u=units.UNKNOWN, size=units.DATA)
+    units = units.table(latent_penalty=LATENT_PENALTY, u=units.UNKNOWN, size=units.DATA)
 
     @property
     def judged_by_error(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -234,9 +240,7 @@ def levenberg_marquardt(
     Source: Marquardt (1963); sign test of Huang, Hand, Heckel, Voroninski (2021).
     """
     where = "levenberg_marquardt"
-    latent_penalty = checks.nonnegative(where, "latent_penalty", latent_penalty)
-    if checks.is_concrete(latent_penalty) and latent_penalty == 0:
-        latent_penalty = None
+    latent_penalty = latent_weight(where, latent_penalty)
     damping = checks.positive(where, "damping", damping)
     factor = checks.scalar(where, "factor", factor, low=1.0, open_low=True)
     negate = checks.boolean(where, "negate", negate)

@@ -7,14 +7,24 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
-from jaxinv._core import numerics, pytree, static
+from jaxinv._core import checks, numerics, pytree, static
+from jaxinv._core.units import Unit
 from jaxinv.generators import Generator
 from jaxinv.operators import LinearOperator
 from jaxinv.problems import Problem
 from jaxinv.problems._problem import has_squares, prior_energy
+
+LATENT_PENALTY = Unit(-2, 2)  # of λ in loss + λ E, for an energy that is a square of the unknown
+
+
+def latent_weight(where: str, latent_penalty: Any) -> Any:
+    """Return λ >= 0 of a prior's energy; None where it is 0."""
+    weight = checks.nonnegative(where, "latent_penalty", latent_penalty)
+    return None if checks.is_concrete(weight) and np.all(np.asarray(weight) == 0) else weight
 
 
 def linear_model(problem: Problem) -> LinearOperator | None:

@@ -91,6 +91,9 @@ class Restarts(Solver):
     def signal(self, problem: Problem, state: Any) -> Array:
         return self.solver.signal(problem, _pick(state.states, state.best))
 
+    def resumed(self, state: RestartsState) -> Any:
+        return self.solver.resumed(state.states)
+
     def prepare(self, problem: Problem) -> Restarts:
         return replace(self, solver=self.solver.prepare(problem))
 

@@ -1,0 +1,102 @@
+"""Decoders of generative priors against loops in NumPy and closed forms."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from cases import floats, normal
+from references import mean_and_error
+
+import jaxinv as ji
+
+KEY = jax.random.key(6)
+
+
+def relu(x):
+    return np.maximum(x, 0)
+
+
+@pytest.mark.parametrize("sensing", [False, True])
+def test_plugin_is_the_papers_iteration(sensing):
+    """In the paper's scaling N(0, 1/n) with its step 3, in NumPy; ours in He scaling with 3/8."""
+    family = ji.problems.generative((3, 40, 50, 60), 45 if sensing else None, dtype=floats())
+    problem, u0 = family.sample(KEY), family.initial(KEY)
+    weights = [np.asarray(W, float) / np.sqrt(2) for W in problem.prior.params]
+    matrix = np.asarray(problem.operator.todense(), float)
+    y, x = np.asarray(problem.y, float), np.asarray(u0, float) * 2**1.5
+    product = matrix @ weights[2] @ weights[1] @ weights[0]
+    for _ in range(30):
+        signal = relu(weights[2] @ relu(weights[1] @ relu(weights[0] @ x)))
+        x = x - 3 * product.T @ (matrix @ signal - y)
+    _, info = ji.trace(ji.solvers.plugin(3 / 8), problem, u0, 31)
+    ours, _ = ji.trace(ji.solvers.plugin(3 / 8), problem, u0, 30)
+    np.testing.assert_allclose(ours.u * 2**1.5, x, rtol=1e-4)
+    signal = relu(weights[2] @ relu(weights[1] @ relu(weights[0] @ x)))
+    residual = matrix @ signal - y
+    error = np.linalg.norm(product.T @ residual) / np.linalg.norm(product.T @ y)
+    np.testing.assert_allclose(info.error[-1], error, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("weight_scale", [1.0, 50.0])
+def test_the_step_of_plugin_knows_the_scaling_of_the_weights(weight_scale):
+    """.4 over the step is on average 1 in He scaling, where (A P)* A G(u) is on average u."""
+
+    def share(key, scale):
+        family = ji.problems.generative((3, 40, 60), None, weight_scale=scale, dtype=floats())
+        return 0.4 / ji.solvers.plugin().init(family.sample(key), family.initial(key)).step_size
+
+    shares = jax.jit(jax.vmap(share, (0, None)))(jax.random.split(KEY, 400), 2.0)
+    mean, error = mean_and_error(np.asarray(shares))
+    assert abs(mean - 1) < 4 * error < 0.2
+    other = jax.jit(share)(jax.random.split(KEY, 400)[0], weight_scale)
+    assert float(other / shares[0]) == pytest.approx((weight_scale / 2) ** 2, rel=1e-4)
+
+
+def test_plugin_wants_layers_and_a_linear_operator():
+    G = ji.generators.from_function(jnp.matmul, jnp.ones((4, 2)), in_shape=2)
+    identity = ji.operators.identity(4)
+    with pytest.raises(TypeError, match=r"problem\.prior must be a network of layers"):
+        ji.solve(ji.solvers.plugin(), ji.Problem(identity, jnp.ones(4), G), jnp.ones(2))
+    G = ji.generators.relu(KEY, (2, 4))
+    problem = ji.Problem(ji.operators.magnitude(identity), jnp.ones(4), G)
+    with pytest.raises(TypeError, match=r"problem\.operator must be linear.*levenberg"):
+        ji.solve(ji.solvers.plugin(), problem, jnp.ones(2))
+
+
+@pytest.mark.parametrize("factor", [1.0, 1e12])
+def test_csgm_with_a_latent_penalty_is_ridge_regression(factor):
+    keys = jax.random.split(KEY, 3)
+    G = ji.generators.from_function(jnp.matmul, normal(keys[0], (30, 4)), in_shape=4)
+    operator = ji.operators.gaussian(keys[1], 12, 30, dtype=floats())
+    problem = ji.Problem(factor * operator, factor * normal(keys[2], (12,)), G)
+    J = np.asarray(operator.todense() @ G.params, float)
+    curvature = J.T @ J + 0.7 * np.eye(4)
+    expected = np.linalg.solve(curvature, J.T @ np.asarray(problem.y / factor, float))
+    step = 1 / np.linalg.eigvalsh(curvature)[-1]
+    solver = ji.solvers.gradient(
+        optax.sgd(step / factor**2), num_restarts=2, latent_penalty=0.7 * factor**2
+    )
+    sol = ji.solve(solver, problem, normal(KEY, (2, 4)), tol=1e-5)
+    assert int(sol.status) == ji.Status.CONVERGED
+    np.testing.assert_allclose(sol.u, expected, atol=1e-4 * abs(expected).max())
+
+
+def _double_well(params, z):
+    return params * (z**2 - 1)
+
+
+def test_restarts_are_ranked_by_the_penalty_too():
+    """Both ends meet y exactly; the energy alone tells them apart, and the truth is the other."""
+    G = ji.generators.from_function(_double_well, jnp.ones(()), in_shape=1, energy=_from_one)
+    truth = ji.problems.Truth(-jnp.ones(1), jnp.zeros(1))
+    problem = ji.Problem(ji.operators.identity(1), jnp.zeros(1), G, truth)
+    solver = ji.solvers.gradient(optax.sgd(0.05), num_restarts=2, latent_penalty=1e-3)
+    sol = ji.solve(solver, problem, jnp.array([[-0.9], [1.3]]), tol=1e-4)
+    np.testing.assert_allclose(sol.u, [1.0], atol=1e-3)
+    with pytest.raises(ValueError, match="num_restarts must be >= 1"):
+        ji.solvers.gradient(optax.sgd(0.1), num_restarts=0)
+
+
+def _from_one(z):
+    return 0.5 * jnp.sum(jnp.square(z - 1))
