@@ -63,6 +63,11 @@ NAMESPACES = (
     "viz",
 )
 WITHOUT_EXAMPLES = ("viz",)  # they write files
+SHAPED = (
+    "operators", "generators", "misfits", "prox", "shrinkage", "denoisers", "metrics", "problems",
+    "ntk", "solvers", "samplers", "theory",
+)  # fmt: skip
+ARGUMENT = re.compile(r"^    (\w+): (.*(?:\n     +.*)*)", re.MULTILINE)  # of an Args section
 OF_PAPERS = ("shrinkage", "ntk", "solvers", "samplers", "theory", "unfolded", "untrained")
 
 
@@ -165,6 +170,45 @@ def lacking_sections(namespace, function):
         "Source:": namespace in OF_PAPERS and ".. math::" in doc,
     }
     return [name for name, needed in wanted.items() if needed and f"\n{name}" not in doc]
+
+
+def public_signatures(module):
+    """Yield the names and functions of a namespace, and the public methods of its classes."""
+    for name in exports(module):
+        value = getattr(module, name)
+        if inspect.isfunction(value):
+            yield name, inspect.unwrap(value)
+        elif inspect.isclass(value):
+            for key, member in vars(value).items():
+                member = inspect.unwrap(getattr(member, "fget", None) or member)
+                public = key == "__call__" or not key.startswith("_")
+                if public and getattr(member, "__module__", "").startswith("jaxinv"):
+                    yield f"{name}.{key}", member
+
+
+def bare_arrays(annotation):
+    """Return the arrays of an annotation that have no shape; what a Callable takes is its own."""
+    if isinstance(annotation, ast.Subscript):
+        inner = annotation.slice
+        if ast.unparse(annotation.value) == "Callable" or not isinstance(inner, ast.Tuple):
+            return []
+        if isinstance(inner.elts[-1], ast.Constant) and isinstance(inner.elts[-1].value, str):
+            return []  # Float[Array, "m n"]
+    if ast.unparse(annotation).split(".")[-1] in ("Array", "ArrayLike", "ndarray"):
+        return [ast.unparse(annotation)]
+    return [bare for child in ast.iter_child_nodes(annotation) for bare in bare_arrays(child)]
+
+
+@pytest.mark.parametrize("namespace", SHAPED)
+def test_arrays_in_public_signatures_have_shapes(namespace):
+    without = {}
+    for name, function in public_signatures(importlib.import_module(f"jaxinv.{namespace}")):
+        documented = dict(ARGUMENT.findall(inspect.getdoc(function) or ""))
+        for argument, annotation in getattr(function, "__annotations__", {}).items():
+            says_shape = annotation == "Any" and "shape (" in documented.get(argument, "")
+            if says_shape or bare_arrays(ast.parse(annotation, mode="eval").body):
+                without[f"{name}: {argument}"] = annotation
+    assert not without, 'Num[ArrayLike, "m n"] for what comes in, Float[Array, "m n"] for results'
 
 
 @pytest.mark.parametrize("namespace", NAMESPACES)

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jaxtyping import Float
+from jax.typing import ArrayLike
+from jaxtyping import Float, Inexact, Num, PRNGKeyArray, PyTree
 
 from jaxinv._core import checks, numerics, pytree, replace
 from jaxinv._core.checks import as_function
@@ -44,7 +45,7 @@ class Generator:
     def _apply(self, z: Array) -> Array:
         raise NotImplementedError
 
-    def __call__(self, z: Any) -> Array:
+    def __call__(self, z: PyTree) -> Inexact[Array, "*signal"]:
         """Return the signal ``x = G(z)``."""
         return self._apply(self._checked(type(self).__name__, z))
 
@@ -55,11 +56,11 @@ class Generator:
             checks.shape_is(where, "z", z, self.in_shape, "Use jax.vmap for a batch of latents.")
         return z
 
-    def energy(self, z: Any) -> Float[Array, ""]:
+    def energy(self, z: PyTree) -> Float[Array, ""]:
         """Return −log of the prior density of the latent, up to a constant: ½‖z‖² of N(0, I)."""
         return gaussian_energy(z) if self.density is None else self.density(z)
 
-    def reflections(self, z: Any) -> tuple[Any, ...]:
+    def reflections(self, z: PyTree) -> tuple[PyTree, ...]:
         """Return the points where the landscape at ``z`` may have a lower twin, ``z`` first.
 
         The solvers that test signs go to the best of them by measured loss: z and −z, where
@@ -72,7 +73,7 @@ class Generator:
         """A tree with the shapes that the unknown must have, or None where any may do."""
         return None if self.in_shape is None else jax.ShapeDtypeStruct(self.in_shape, jnp.float32)
 
-    def jacobian(self, z: Any) -> Array:
+    def jacobian(self, z: Num[ArrayLike, "*latent"]) -> Inexact[Array, "..."]:
         """Return the latent Jacobian Λ_z of shape ``(*x.shape, *z.shape)``."""
         return jax.jacfwd(self.__call__)(z)
 
@@ -93,7 +94,7 @@ class Generator:
         """Whether ``fresh`` knows how to draw parameters."""
         return False
 
-    def fresh(self, key: Array, z: Any) -> Any:
+    def fresh(self, key: PRNGKeyArray, z: PyTree) -> Any:
         """Return parameters for a new start at the input ``z``."""
         raise NotImplementedError
 
@@ -109,12 +110,14 @@ class Generator:
         """Return all parameters, which ``split`` has taken apart."""
         return params
 
-    def train(self, params: Any, carried: Any, z: Any, key: Array) -> tuple[Array, Any]:
+    def train(
+        self, params: Any, carried: Any, z: PyTree, key: PRNGKeyArray
+    ) -> tuple[Inexact[Array, "*signal"], Any]:
         """Return the signal as during training, and what the layers carry along then."""
         return with_params(self, self.join(params, carried))(z), carried
 
 
-def gaussian_energy(z: Any) -> Float[Array, ""]:
+def gaussian_energy(z: PyTree) -> Float[Array, ""]:
     """Return ½‖z‖² of any tree."""
     squares = [numerics.sum_squares(leaf) for leaf in jax.tree.leaves(z)]
     return 0.5 * sum(squares[1:], squares[0])

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Inexact, PRNGKeyArray, PyTree
 
 from jaxinv._core import checks, pytree, replace, static
 from jaxinv._core.checks import as_function
@@ -68,11 +69,13 @@ class FromFlax(Generator):
 
         return nnx.merge_state(params, carried)
 
-    def train(self, params: Any, carried: Any, z: Any, key: Array) -> tuple[Array, Any]:
+    def train(
+        self, params: Any, carried: Any, z: PyTree, key: PRNGKeyArray
+    ) -> tuple[Inexact[Array, "*signal"], Any]:
         x, variables = self._guarded(z, self.join(params, carried), key)
         return x, self.split(variables)[1]
 
-    def fresh(self, key: Array, z: Any) -> Any:
+    def fresh(self, key: PRNGKeyArray, z: PyTree) -> Any:
         drawn = self.module.init(key, z, **_mode(self.module, train=False))
         return {name: drawn[name] for name in self.params}
 

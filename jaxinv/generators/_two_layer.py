@@ -8,6 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Num
 
 from jaxinv._core import checks, pytree, static
 from jaxinv.generators._untrained import UntrainedPrior, start_key
@@ -56,7 +58,12 @@ class TwoLayer(UntrainedPrior):
 
 
 def two_layer(
-    kernel: Any, num_channels: int, *, key: Any = None, scale: Any = 1.0, shape: Any = None
+    kernel: Num[ArrayLike, "*kernel"],
+    num_channels: int,
+    *,
+    key: Any = None,
+    scale: Any = 1.0,
+    shape: Any = None,
 ) -> TwoLayer:
     r"""Build the two-layer convolutional generator with a fixed output layer.
 
@@ -106,9 +113,9 @@ def two_layer(
     shape = kernel.shape if shape is None else checks.shape(where, "shape", shape)
     if len(shape) != kernel.ndim or any(a < b for a, b in zip(shape, kernel.shape, strict=True)):
         checks.fail(where, "shape", f"be at least the kernel's {kernel.shape}", f"{shape}")
-    kernel, weights = _fixed(kernel, tuple(shape), num_channels)
+    taps, weights = _fixed(kernel, tuple(shape), num_channels)
     scale = checks.positive(where, "scale", scale, single=True)
-    prior = TwoLayer(None, kernel, weights, scale, shape, num_channels)
+    prior = TwoLayer(None, taps, weights, scale, shape, num_channels)
     return prior.draw(start_key(where, key))
 
 

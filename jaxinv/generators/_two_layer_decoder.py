@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Num
 
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.generators._resampling import resampling_matrix
@@ -55,7 +58,7 @@ def two_layer_decoder(
     size: int,
     num_channels: int,
     *,
-    upsampling: Any = "bilinear",
+    upsampling: str | Sequence[float] | Num[ArrayLike, "n half"] = "bilinear",
     key: Any = None,
     scale: Any = 1.0,
     dtype: Any = jnp.float32,

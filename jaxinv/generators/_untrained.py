@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Inexact, PyTree
 
 from jaxinv._core import checks, memory, pytree, replace
 from jaxinv.generators._base import Generator
@@ -100,7 +101,7 @@ class UntrainedPrior:
         params = self.params if params is None else self.checked_params(where, params)
         return NetworkGenerator(params, replace(self, params=None))
 
-    def __call__(self, params: Any) -> Array:
+    def __call__(self, params: PyTree) -> Inexact[Array, "*signal"]:
         """Return the signal ``x`` for these parameters."""
         return _evaluated(self._bare(), self.checked_params(type(self).__name__, params), self.z)
 

@@ -55,7 +55,7 @@ class CycleSpin(prox.Prox):
         kept = self.transform._adjoint(shrink._apply(self.transform._apply(moved), step_size))
         return jnp.roll(kept, -shift, (0, 1)), memory + 1
 
-    def value(self, w: Array) -> Array:
+    def value(self, w: Any) -> Array:
         return Soft(self.penalty * self.weights).value(self.transform._apply(w))
 
 

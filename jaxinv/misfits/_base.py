@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jaxtyping import Float, Inexact
+from jaxtyping import Bool, Float, Inexact
 
 from jaxinv._core import checks, numerics, replace, units
 from jaxinv._core.units import Scale, Unit
@@ -71,11 +71,11 @@ class Misfit:
     domain: ClassVar[str] = "be finite"
     """What ``in_domain`` asks for, in words."""
 
-    def in_domain(self, y: Any) -> Array:
+    def in_domain(self, y: Any) -> Bool[Array, ""]:
         """Return whether measurements can be held against anything."""
         return jnp.ones((), bool)
 
-    def size(self, prediction: Array, y: Any) -> Array:
+    def size(self, prediction: Inexact[Array, "*shape"], y: Any) -> Float[Array, ""]:
         """Return a size of the measurements in their unit: ‖y‖ for squares; 1 where that is 0.
 
         The square root of twice the misfit of a prediction of 0.
@@ -83,7 +83,9 @@ class Misfit:
         value = self._value(jnp.zeros_like(prediction), y)
         return jnp.where(value > 0, numerics.safe_sqrt(2 * value), 1)
 
-    def typical_gradient(self, prediction: Array, y: Any) -> Array:
+    def typical_gradient(
+        self, prediction: Inexact[Array, "*shape"], y: Any
+    ) -> Inexact[Array, "*shape"]:
         """Return a gradient that the measurements alone make: of squares −y, at 0."""
         return self.gradient(jnp.zeros_like(prediction), y)
 

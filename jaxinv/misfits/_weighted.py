@@ -6,6 +6,8 @@ from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Num
 
 from jaxinv._core import checks, numerics, pytree
 from jaxinv.misfits._base import Misfit, number
@@ -40,7 +42,7 @@ class Weighted(Misfit):
         return jnp.broadcast_to(number(self.weights, prediction), prediction.shape)
 
 
-def weighted(weights: Any) -> Weighted:
+def weighted(weights: Num[ArrayLike, "*shape"]) -> Weighted:
     r"""Squares with weights: Gaussian noise of known, unequal levels.
 
     .. math:: \tfrac12 \sum_i w_i |p_i - y_i|^2

@@ -8,13 +8,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float, Inexact, Num
 
 from jaxinv._core import checks, numerics
 
 _LIMIT = 1e-3  # K may miss its transpose by this share of its largest entry
 
 
-def linearized_descent(kernel_matrix: Any, residual: Any, step_size: Any, num_steps: Any) -> Array:
+def linearized_descent(
+    kernel_matrix: Num[ArrayLike, "m m"],
+    residual: Num[ArrayLike, "m"],
+    step_size: Any,
+    num_steps: Num[ArrayLike, "*steps"],
+) -> Inexact[Array, "*steps m"]:
     r"""Return the residual after any number of gradient steps on a linear model.
 
     .. math:: r_t = (I - \eta K)^t r_0 = \sum_i (1 - \eta \lambda_i)^t w_i \langle w_i, r_0 \rangle
@@ -62,7 +69,12 @@ def _residuals(
     return numerics.matmul(kept_share(values, step_size, num_steps) * weights, vectors.T)
 
 
-def linearized_distance(kernel_matrix: Any, residual: Any, step_size: Any, num_steps: Any) -> Array:
+def linearized_distance(
+    kernel_matrix: Num[ArrayLike, "m m"],
+    residual: Num[ArrayLike, "m"],
+    step_size: Any,
+    num_steps: Num[ArrayLike, "*steps"],
+) -> Float[Array, "*steps"]:
     r"""Return how far the parameters are from the start after steps on a linear model.
 
     .. math:: \|\theta_t - \theta_0\|^2 = \sum_i \Bigl( \langle w_i, r_0 \rangle

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.flatten_util import ravel_pytree
+from jaxtyping import Float, PyTree
 
 from jaxinv._core import checks, numerics
 from jaxinv.generators._two_layer import TwoLayer
@@ -27,8 +28,8 @@ _CHUNK = 32
 
 
 def empirical_kernel(
-    generator: Callable[[Any], Array], params: Any = None, *, chunk_size: int = _CHUNK
-) -> Array:
+    generator: Callable[[Any], Array], params: PyTree | None = None, *, chunk_size: int = _CHUNK
+) -> Float[Array, "n n"]:
     r"""Return the neural tangent kernel K = J Jᵀ of a prior at its parameters.
 
     .. math:: K = J J^T, \qquad J = \partial G(\theta) / \partial \theta
@@ -93,8 +94,8 @@ def _kernel(tangent: Linearized, chunk_size: int) -> Array:
 
 
 def jacobian(
-    prior: Callable[[Any], Array], params: Any = None, *, chunk_size: int = _CHUNK
-) -> Array:
+    prior: Callable[[Any], Array], params: PyTree | None = None, *, chunk_size: int = _CHUNK
+) -> Float[Array, "n p"]:
     """Return the Jacobian of a prior with respect to its parameters, as a matrix.
 
     Args:
@@ -128,12 +129,12 @@ def _rows(tangent: Linearized, chunk_size: int) -> Array:
 
 def jacobian_singular_values(
     prior: Callable[[Any], Array],
-    trajectory: Any,
+    trajectory: PyTree,
     *,
     accumulate: bool = False,
-    leftover: Any = None,
+    leftover: PyTree | None = None,
     chunk_size: int = _CHUNK,
-) -> Array:
+) -> Float[Array, "points values"]:
     r"""Return the singular values of the Jacobian at every point of a run.
 
     Args:

@@ -9,6 +9,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Inexact, Num, PyTree
 
 from jaxinv._core import checks, numerics, pytree, replace
 from jaxinv._core.checks import as_function
@@ -58,22 +60,22 @@ class Linearized:
         prior = self.prior.draw(key)
         return linearize(prior, prior.params)
 
-    def jvp(self, tangent: Any) -> Array:
+    def jvp(self, tangent: PyTree) -> Inexact[Array, "*signal"]:
         """Return J v for a tree ``tangent`` of the structure of the parameters."""
         return _jvp(self, tangent)
 
-    def vjp(self, cotangent: Any) -> Any:
+    def vjp(self, cotangent: Num[ArrayLike, "*signal"]) -> PyTree:
         """Return the tree Jᵀ x (Re Jᴴ x for complex signals), ``cotangent`` of shape x."""
         return _vjp(self, jnp.asarray(cotangent, self.value.dtype))
 
-    def kernel_product(self, v: Any) -> Array:
+    def kernel_product(self, v: Num[ArrayLike, "*signal"]) -> Inexact[Array, "*signal"]:
         """Return J Jᵀ v for ``v`` of the shape of x, without forming J.
 
         Cost: one backward and one forward pass.
         """
         return self.jvp(self.vjp(v))
 
-    def __call__(self, params: Any) -> Array:
+    def __call__(self, params: PyTree) -> Inexact[Array, "*signal"]:
         """Return the signal of the affine map."""
         return _affine(self, params)
 
@@ -100,7 +102,7 @@ def _value(prior: Any, params: Any) -> Array:
     return prior(params)
 
 
-def linearize(prior: Callable[[Any], Array], params: Any = None) -> Linearized:
+def linearize(prior: Callable[[Any], Array], params: PyTree | None = None) -> Linearized:
     r"""Replace a prior by its tangent at ``params``.
 
     .. math:: \bar G(\theta) = G(\theta_0) + J (\theta - \theta_0), \qquad

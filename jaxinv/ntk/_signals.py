@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.scipy.sparse.linalg import cg
+from jax.typing import ArrayLike
+from jaxtyping import Float, Inexact, Num
 
 from jaxinv._core import checks, numerics, pytree
 from jaxinv.ntk._descent import fitted_share, require_symmetric, significant, steps_taken
@@ -24,7 +26,9 @@ from jaxinv.operators._dense import Dense
 _fitted = jax.jit(fitted_share)
 
 
-def descent_filter(kernel: Any, step_size: Any, num_steps: Any) -> Array:
+def descent_filter(
+    kernel: Num[ArrayLike, "*kernel"], step_size: Any, num_steps: Num[ArrayLike, "*steps"]
+) -> Float[Array, "*steps_and_kernel"]:
     r"""Return the frequency response of denoising by t steps of linearized descent.
 
     .. math:: h_f = 1 - (1 - \eta \sigma_f^2)^t
@@ -43,7 +47,8 @@ def descent_filter(kernel: Any, step_size: Any, num_steps: Any) -> Array:
     Cost: O(n log n), for any t.
 
     Example:
-        >>> jax.numpy.round(descent_filter([1.0, 0.0], 1.0, 1), 4).tolist()  # σ² = 1/2
+        >>> import jax.numpy as jnp
+        >>> jnp.round(descent_filter(jnp.array([1.0, 0.0]), 1.0, 1), 4).tolist()  # σ² = 1/2
         [0.5, 0.5]
 
     Source: Heckel, Soltanolkotabi, "Denoising and regularization" (2020), Theorem 2.
@@ -60,8 +65,13 @@ def _response(where: str, kernel: Any, step_size: Any, num_steps: Any) -> Array:
 
 
 def linearized_denoising(
-    kernel: Any, y: Any, step_size: Any, num_steps: Any, *, start: Any = 0.0
-) -> Array:
+    kernel: Num[ArrayLike, "*shape"],
+    y: Num[ArrayLike, "*shape"],
+    step_size: Any,
+    num_steps: Num[ArrayLike, "*steps"],
+    *,
+    start: Num[ArrayLike, "*#shape"] = 0.0,
+) -> Inexact[Array, "*steps_and_shape"]:
     r"""Denoise by t steps of linearized descent with the expected kernel: a filter.
 
     .. math:: x_t = x_0 + F^* \mathrm{diag}(h) F (y - x_0)
@@ -82,7 +92,8 @@ def linearized_denoising(
 
     Example:
         >>> import jax.numpy as jnp
-        >>> x = linearized_denoising([1.0, 0.0], jnp.ones(2), 1.0, jnp.array([1, jnp.inf]))
+        >>> kernel, num_steps = jnp.array([1.0, 0.0]), jnp.array([1, jnp.inf])
+        >>> x = linearized_denoising(kernel, jnp.ones(2), 1.0, num_steps)
         >>> jnp.round(x, 4).tolist()
         [[0.5, 0.5], [1.0, 1.0]]
 
@@ -111,15 +122,15 @@ def _filtered(response: Array, y: Array, start: Array) -> Array:
 
 
 def linearized_signal(
-    kernel: Any,
+    kernel: Num[ArrayLike, "n n"] | LinearOperator,
     operator: LinearOperator,
-    y: Any,
+    y: Num[ArrayLike, "*out"],
     step_size: Any,
-    num_steps: Any,
+    num_steps: Num[ArrayLike, "*steps"],
     *,
-    start: Any = None,
+    start: Num[ArrayLike, "*in"] | None = None,
     num_products: int | None = None,
-) -> Array:
+) -> Inexact[Array, "*steps_and_in"]:
     r"""Return the signal after t steps of linearized descent on ½‖A x − y‖².
 
     .. math:: x_t = x_0 + \Sigma A^* f_t(A \Sigma A^*) (y - A x_0), \qquad
@@ -200,14 +211,14 @@ def _signals(
 
 
 def linearized_limit(
-    kernel: Any,
+    kernel: Num[ArrayLike, "n n"] | LinearOperator,
     operator: LinearOperator,
-    y: Any,
+    y: Num[ArrayLike, "*out"],
     *,
-    start: Any = None,
+    start: Num[ArrayLike, "*in"] | None = None,
     tol: Any = None,
     max_products: int = 1000,
-) -> Array:
+) -> Inexact[Array, "*in"]:
     r"""Return the limit t → ∞ of linearized descent by conjugate gradients.
 
     .. math:: x_\infty = x_0 + \Sigma A^* a, \qquad A \Sigma A^* a = y - A x_0

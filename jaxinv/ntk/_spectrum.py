@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float, Int, Num
 
 from jaxinv._core import checks, numerics
 from jaxinv.operators import convolution
@@ -18,7 +20,7 @@ _LARGEST_BYTES = 8 * 2**30
 _ROUNDINGS = 4  # of the largest lag, in an autocorrelation by FFT
 
 
-def trigonometric_basis(n: int, *, dtype: Any = None) -> Array:
+def trigonometric_basis(n: int, *, dtype: Any = None) -> Float[Array, "n n"]:
     r"""Return the orthonormal trigonometric basis of n dimensions.
 
     .. math:: [w_i]_j = \frac{1}{\sqrt n} \begin{cases} 1 & i = 0 \\
@@ -56,7 +58,7 @@ def trigonometric_basis(n: int, *, dtype: Any = None) -> Array:
     return jnp.asarray(scale * np.where(2 * i <= n, np.cos(angle), np.sin(angle)), dtype)
 
 
-def frequency_order(n: int) -> np.ndarray:
+def frequency_order(n: int) -> Int[np.ndarray, "n"]:
     """Return the indices 0, 1, n − 1, 2, n − 2, ... that sort ``trigonometric_basis`` by frequency.
 
     A p-smooth signal is a combination of the columns ``frequency_order(n)[:p]``.
@@ -78,7 +80,7 @@ def frequency_order(n: int) -> np.ndarray:
     return np.lexsort((index, np.minimum(index, index.size - index)))
 
 
-def spectrum(kernel: Any) -> Array:
+def spectrum(kernel: Num[ArrayLike, "*kernel"]) -> Float[Array, "*kernel"]:
     r"""Return the singular values of the expected Jacobian of a two-layer network.
 
     The network is G(C) = ReLU(U C) v with ‖v‖ = 1, U the circular convolution with u, and
@@ -105,7 +107,8 @@ def spectrum(kernel: Any) -> Array:
         smooth maximum, so that beyond the main lobe σ falls like 1/frequency.
 
     Example:
-        >>> [round(float(value), 4) for value in spectrum([1.0, 0.0, 0.0, 0.0])]  # 1/√2
+        >>> import jax.numpy as jnp
+        >>> jnp.round(spectrum(jnp.array([1.0, 0.0, 0.0, 0.0])), 4).tolist()  # 1/√2
         [0.7071, 0.7071, 0.7071, 0.7071]
 
     Source: Heckel, Soltanolkotabi (2020), equation (11).
@@ -125,7 +128,7 @@ def _singular_values(column: Array) -> Array:
     return numerics.safe_sqrt(jnp.abs(values)).astype(column.dtype)
 
 
-def expected_kernel(kernel: Any) -> Array:
+def expected_kernel(kernel: Num[ArrayLike, "*kernel"]) -> Float[Array, "n n"]:
     r"""Return Σ(U) = E[J Jᵀ], the expected tangent kernel of a two-layer network.
 
     .. math:: \Sigma_{ij} = \tfrac12 \Bigl(1 - \frac{1}{\pi}
@@ -146,7 +149,8 @@ def expected_kernel(kernel: Any) -> Array:
     Cost: two FFTs, and writing n² numbers.
 
     Example:
-        >>> expected_kernel([2.0, 0.0]).tolist()
+        >>> import jax.numpy as jnp
+        >>> expected_kernel(jnp.array([2.0, 0.0])).tolist()
         [[2.0, 0.0], [0.0, 2.0]]
 
     Source: Heckel, Soltanolkotabi (2020), appendix B; Cho, Saul (2009) for the expectation.
@@ -159,7 +163,7 @@ def expected_kernel(kernel: Any) -> Array:
     return circulant(column)
 
 
-def expected_operator(kernel: Any) -> Convolution:
+def expected_operator(kernel: Num[ArrayLike, "*kernel"]) -> Convolution:
     """Return Σ(U) of ``expected_kernel`` as a circular convolution, which stores no matrix.
 
     Args:
@@ -174,9 +178,10 @@ def expected_operator(kernel: Any) -> Convolution:
     Cost: two FFTs; three for each product.
 
     Example:
-        >>> op = expected_operator([1.0, 1.0, 0.0, 0.0])
-        >>> x = jax.numpy.arange(4.0)
-        >>> bool(jax.numpy.allclose(op @ x, expected_kernel([1.0, 1.0, 0.0, 0.0]) @ x, atol=1e-5))
+        >>> import jax.numpy as jnp
+        >>> kernel, x = jnp.array([1.0, 1.0, 0.0, 0.0]), jnp.arange(4.0)
+        >>> op = expected_operator(kernel)
+        >>> bool(jnp.allclose(op @ x, expected_kernel(kernel) @ x, atol=1e-5))
         True
 
     Source: as ``expected_kernel``.

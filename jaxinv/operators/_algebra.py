@@ -6,6 +6,7 @@ from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float, Inexact
 
 from jaxinv._core import pytree
 from jaxinv.operators._base import LinearOperator, result_dtype
@@ -62,7 +63,7 @@ class Adjoint(_Swapped):
     def _is_diagonal_in(self, basis: Any) -> bool:
         return self.operator._is_diagonal_in(basis)
 
-    def todense(self) -> Array:
+    def todense(self) -> Inexact[Array, "m n"]:
         return jnp.conj(self.operator.todense().T)
 
 
@@ -90,7 +91,7 @@ class Transpose(_Swapped):
         found = self.operator._diagonalization()
         return found and found.conjugate()
 
-    def todense(self) -> Array:
+    def todense(self) -> Inexact[Array, "m n"]:
         return self.operator.todense().T
 
 
@@ -216,8 +217,8 @@ class Scaled(LinearOperator):
         # a complex c would not pass through an operator on real signals
         return not jnp.iscomplexobj(self.factor) and self.operator._is_diagonal_in(basis)
 
-    def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Array:
+    def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Float[Array, ""]:
         return scaled(jnp.abs(self.factor), self.operator.norm(tol=tol, max_steps=max_steps))
 
-    def todense(self) -> Array:
+    def todense(self) -> Inexact[Array, "m n"]:
         return scaled(self.factor, self.operator.todense())

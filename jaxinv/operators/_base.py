@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.sharding import AxisType
+from jax.typing import ArrayLike
+from jaxtyping import Float, Inexact, Num
 
 from jaxinv._core import checks, numerics
 from jaxinv.operators._require import require_memory
@@ -69,7 +71,7 @@ class Operator:
         """Return how many axes the arrays of one operator have, to tell it from a batch."""
         return {}
 
-    def __call__(self, x: Any) -> Array:
+    def __call__(self, x: Num[ArrayLike, "*in"]) -> Inexact[Array, "*out"]:
         """Measure ``x`` of shape ``in_shape``; returns ``y`` of shape ``out_shape``."""
         name = name_of(self)
         require_single(self)
@@ -131,7 +133,7 @@ class LinearOperator(Operator):
     def _gram(self, x: Array) -> Array:
         return self._adjoint(self._apply(x))
 
-    def adjoint(self, y: Any) -> Array:
+    def adjoint(self, y: Num[ArrayLike, "*out"]) -> Inexact[Array, "*in"]:
         """Apply the adjoint: ⟨A x, y⟩ = ⟨x, A* y⟩ for all x and y."""
         name = f"{name_of(self)}.adjoint"
         require_single(self)
@@ -149,7 +151,7 @@ class LinearOperator(Operator):
         """The transpose (without conjugation) as an operator."""
         return _algebra.Transpose(self)
 
-    def gram(self, x: Any) -> Array:
+    def gram(self, x: Num[ArrayLike, "*in"]) -> Inexact[Array, "*in"]:
         """Apply A* A to ``x`` of shape ``in_shape``."""
         name = f"{name_of(self)}.gram"
         require_single(self)
@@ -157,7 +159,7 @@ class LinearOperator(Operator):
         checks.shape_is(name, "x", x, self.in_shape, "Use jax.vmap for a batch of signals.")
         return run(name, "x", self, self._gram, x)
 
-    def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Array:
+    def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Float[Array, ""]:
         """Return the spectral norm ‖A‖₂ (not squared), by turns of A and A* at any scale.
 
         The estimate is from below; ``tol`` bounds the relative residual of the last step on
@@ -205,7 +207,7 @@ class LinearOperator(Operator):
         """Whether A itself, not only A* A, is diagonal in a basis."""
         return False
 
-    def todense(self) -> Array:
+    def todense(self) -> Inexact[Array, "m n"]:
         """Return the matrix of shape ``(prod(out_shape), prod(in_shape))``, column by column."""
         require_single(self)
         size = math.prod(self.in_shape)

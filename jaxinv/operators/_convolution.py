@@ -109,7 +109,7 @@ def convolution(
 
     Example:
         >>> import jax.numpy as jnp
-        >>> A = convolution([0.5, 0.25, 0.25], 4)
+        >>> A = convolution(jnp.array([0.5, 0.25, 0.25]), 4)
         >>> jnp.round(A @ jnp.array([4.0, 0.0, 0.0, 0.0]), 4)
         Array([1., 1., 0., 2.], dtype=float32)
     """

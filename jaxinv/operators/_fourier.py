@@ -93,7 +93,7 @@ def subsampled_fourier(
 
     Example:
         >>> import jax.numpy as jnp
-        >>> A = subsampled_fourier([True, False, False, True])
+        >>> A = subsampled_fourier(jnp.array([True, False, False, True]))
         >>> jnp.abs(A @ jnp.ones(4))
         Array([2., 0., 0., 0.], dtype=float32)
 

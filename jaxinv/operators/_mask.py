@@ -112,7 +112,7 @@ def mask(mask: Shaped[ArrayLike, "*shape"]) -> Mask:
 
     Example:
         >>> import jax.numpy as jnp
-        >>> mask([True, False, True]) @ jnp.array([1.0, 2.0, 3.0])
+        >>> mask(jnp.array([True, False, True])) @ jnp.array([1.0, 2.0, 3.0])
         Array([1., 0., 3.], dtype=float32)
     """
     mask = weights("mask", "mask", mask)

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
+from jaxtyping import Inexact
 
 from jaxinv._core import checks, numerics, pytree, replace
 
@@ -31,7 +32,7 @@ class Diagonalization:
     Example:
         >>> import jax.numpy as jnp
         >>> from jaxinv.operators import convolution
-        >>> A = convolution([1.0, 2.0, 1.0], 6)
+        >>> A = convolution(jnp.array([1.0, 2.0, 1.0]), 6)
         >>> d, x = A.diagonalization(), jnp.arange(6.0)
         >>> bool(jnp.allclose(d.multiply(d.eigenvalues, x), A.gram(x), atol=1e-4))
         True
@@ -41,19 +42,21 @@ class Diagonalization:
     singular_values: Array
 
     @property
-    def eigenvalues(self) -> Array:
+    def eigenvalues(self) -> Inexact[Array, "..."]:
         """σ², the eigenvalues of A* A."""
         return jnp.square(self.singular_values)
 
-    def transform(self, x: Array) -> Array:
+    def transform(self, x: Inexact[Array, "*shape"]) -> Inexact[Array, "..."]:
         """Return the coefficients U x."""
         return x if self.basis is None else self.basis._apply(x)
 
-    def inverse(self, coefficients: Array) -> Array:
+    def inverse(self, coefficients: Inexact[Array, "..."]) -> Inexact[Array, "*shape"]:
         """Return U* c, which undoes ``transform``."""
         return coefficients if self.basis is None else self.basis._adjoint(coefficients)
 
-    def multiply(self, weights: Array, x: Array) -> Array:
+    def multiply(
+        self, weights: Inexact[Array, "..."], x: Inexact[Array, "*shape"]
+    ) -> Inexact[Array, "*shape"]:
         """Return U* (w ⊙ U x), in the precision of x: a function of A* A where w is one of σ."""
         coefficients = self.transform(x)
         if not jnp.iscomplexobj(weights):
@@ -68,7 +71,7 @@ class Diagonalization:
         """Diagonalize (A Q)* A Q for a unitary operator Q."""
         return replace(self, basis=unitary if self.basis is None else self.basis @ unitary)
 
-    def scaled(self, size: Array) -> Diagonalization:
+    def scaled(self, size: Inexact[Array, ""]) -> Diagonalization:
         """Diagonalize (c A)* c A for |c| = ``size``."""
         return replace(self, singular_values=scaled(size, self.singular_values))
 

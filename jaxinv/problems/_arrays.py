@@ -8,6 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Inexact, Num
 
 from jaxinv._core import checks, pytree
 from jaxinv.operators import Operator
@@ -36,7 +38,7 @@ class ArraysFamily(Family):
         y, truth = _drawn(self, checks.key("sample", key))
         return Problem(self.operator, y, None, truth)
 
-    def initial(self, key: Any, num_restarts: int | None = None) -> Array:
+    def initial(self, key: Any, num_restarts: int | None = None) -> Inexact[Array, "..."]:
         """Return zeros of the shape of a signal; the key is not used."""
         checks.key("initial", key)
         shape = self.x.shape[1:]
@@ -58,7 +60,12 @@ def _drawn(family: ArraysFamily, key: Array) -> tuple[Array, Truth]:
 
 
 def from_arrays(
-    operator: Any, x: Any, y: Any = None, *, noise_std: Any = None, snr_db: Any = None
+    operator: Any,
+    x: Num[ArrayLike, "signals *shape"],
+    y: Num[ArrayLike, "signals *out"] | None = None,
+    *,
+    noise_std: Any = None,
+    snr_db: Any = None,
 ) -> ArraysFamily:
     r"""Make a family of your own signals.
 

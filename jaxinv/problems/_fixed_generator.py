@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float
 
 from jaxinv._core import checks, pytree, replace, static
 from jaxinv.generators import Generator
@@ -60,7 +61,7 @@ class GeneratorFamily(Family):
         operator, y, truth = _draw(self, checks.key("sample", key))
         return Problem(operator, y, self.generator, truth)
 
-    def initial(self, key: Any, num_restarts: int | None = None) -> Array:
+    def initial(self, key: Any, num_restarts: int | None = None) -> Float[Array, "..."]:
         """Draw a start N(0, I_k), with a first axis for ``num_restarts``.
 
         Independent of ``sample`` with the same key.

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float
 
 from jaxinv._core import checks, numerics, pytree, replace, static
 from jaxinv.generators import Generator
@@ -74,7 +75,7 @@ class GenerativeFamily(Family):
         require_scalars(self, *_SCALARS)
         return _draw(self, checks.key("sample", key))
 
-    def initial(self, key: Any, num_restarts: int | None = None) -> Array:
+    def initial(self, key: Any, num_restarts: int | None = None) -> Float[Array, "*restarts k"]:
         """Draw a start N(0, c^{-d} I_k), shape (k,), or (num_restarts, k).
 
         In the papers' scaling (c = 1) this is N(0, I_k); other scalings give the same start.

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float, PyTree
 
 from jaxinv._core import checks, numerics, pytree
 from jaxinv._core.checks import as_function
@@ -46,7 +47,7 @@ class ImageFamily(Family):
         operator = self.operator if isinstance(self.operator, Operator) else operator
         return Problem(operator, y, self.prior, truth)
 
-    def initial(self, key: Any, num_restarts: int | None = None) -> Array:
+    def initial(self, key: Any, num_restarts: int | None = None) -> Float[Array, "..."]:
         """Return zeros of the unknown's shape; the key is not used."""
         checks.key("initial", key)
         shape = self.crops.shape if self.prior is None else self.prior.in_shape
@@ -69,7 +70,7 @@ def _drawn(family: ImageFamily, key: Array) -> tuple[Any, Array, Truth]:
 
 
 def images(
-    images: Any,
+    images: PyTree,
     operator: Any,
     *,
     noise_std: Any = None,

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float, Num, PyTree
 
 from jaxinv._core import checks, numerics, pytree, replace, static
 from jaxinv.operators import LinearOperator, dense, identity
@@ -77,11 +79,11 @@ class PatchFamily(Family):
         y, codes, noise, _, _ = _sampled(self, checks.key("sample", key))
         return self._problem(y, codes, noise)
 
-    def draw(self, key: Any) -> Array:
+    def draw(self, key: Any) -> Float[Array, "*patch"]:
         """Draw a patch as it is in its image, ``patch_shape``; every place is equally likely."""
         return self.crops.draw(checks.key("draw", key))
 
-    def measure(self, patch: Any, key: Any = None) -> PatchMeasurement:
+    def measure(self, patch: Num[ArrayLike, "*patch"], key: Any = None) -> PatchMeasurement:
         """Make the problem of a given patch, with the noise of a key, or none.
 
         Args:
@@ -102,7 +104,9 @@ class PatchFamily(Family):
         y, codes, noise, mean, scale = _measured(self, patch, key)
         return PatchMeasurement(self._problem(y, codes, noise), mean, scale)
 
-    def restore(self, u: Any, mean: Any = 0.0, scale: Any = None) -> Array:
+    def restore(
+        self, u: Num[ArrayLike, "n"], mean: Any = 0.0, scale: Any = None
+    ) -> Float[Array, "*patch"]:
         """Return the patch that codes stand for: mean + D u / scale, of ``patch_shape``.
 
         Args:
@@ -114,7 +118,7 @@ class PatchFamily(Family):
         scale = self.scale if scale is None else scale
         return mean + numerics.safe_divide(patch, scale).reshape(self.patch_shape)
 
-    def initial(self, key: Any, num_restarts: int | None = None) -> Array:
+    def initial(self, key: Any, num_restarts: int | None = None) -> Float[Array, "*restarts n"]:
         """Return the start 0, shape (n,), or (num_restarts, n); the key is not used."""
         checks.key("initial", key)
         shape = self.operator.in_shape
@@ -179,10 +183,10 @@ def _level(family: PatchFamily) -> Array:
 
 
 def patches(
-    images: Any,
+    images: PyTree,
     patch_shape: Any = 8,
     operator: Any = None,
-    dictionary: Any = None,
+    dictionary: Num[ArrayLike, "p n"] | LinearOperator | None = None,
     *,
     snr_db: Any = None,
     noise_std: Any = None,

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Float
+from jax.typing import ArrayLike
+from jaxtyping import Float, Inexact, Num, PyTree
 
 from jaxinv._core import checks, numerics
 from jaxinv.generators._base import gaussian_energy
@@ -44,26 +45,26 @@ class Problem(NamedTuple):
     truth: Any = None
     misfit: Any = None
 
-    def signal(self, u: Any) -> Array:
+    def signal(self, u: PyTree) -> PyTree:
         """Return the signal ``x`` that the unknown ``u`` stands for."""
         return u if self.prior is None else self.prior(u)
 
-    def predict(self, u: Any) -> Array:
+    def predict(self, u: PyTree) -> Inexact[Array, "*out"]:
         """Return the noise-free measurements ``operator(signal(u))``."""
         return self.operator(self.signal(u))
 
-    def residual(self, u: Any) -> Array:
+    def residual(self, u: PyTree) -> Inexact[Array, "*out"]:
         """Return ``predict(u) - y``."""
         return self.predict(u) - self.y
 
-    def loss(self, u: Any) -> Array:
+    def loss(self, u: PyTree) -> Float[Array, ""]:
         """Return the misfit of predict(u) and y: ½‖predict(u) − y‖², unless there is another."""
         problem = by_vector(self)
         if has_squares(problem):
             return 0.5 * numerics.sum_squares(self.residual(u))
         return problem.misfit._value(problem.predict(u), problem.y)
 
-    def log_density(self, u: Any, noise_std: Any) -> Float[Array, ""]:
+    def log_density(self, u: PyTree, noise_std: Any) -> Float[Array, ""]:
         r"""Return the log of the posterior density of the unknown, up to a constant.
 
         .. math:: \log p(u \mid y) = -\mathrm{loss}(u)/\sigma^2 - \mathrm{energy}(u)
@@ -133,7 +134,7 @@ def by_vector(problem: Problem) -> Problem:
     return problem._replace(operator=operator, misfit=OuterMisfit())
 
 
-def loss_and_gradient(problem: Problem, u: Any) -> tuple[Array, Any]:
+def loss_and_gradient(problem: Problem, u: PyTree) -> tuple[Float[Array, ""], PyTree]:
     """Return the loss and its gradient with respect to ``u`` (any pytree).
 
     For complex unknowns the gradient is the direction of steepest ascent, Jᴴ r.
@@ -160,7 +161,7 @@ def loss_and_gradient(problem: Problem, u: Any) -> tuple[Array, Any]:
     return loss, jax.tree.map(jnp.conj, gradient)
 
 
-def jacobian(problem: Problem, u: Array) -> Array:
+def jacobian(problem: Problem, u: Num[ArrayLike, "k"]) -> Inexact[Array, "m k"]:
     """Return the Jacobian of ``predict`` at ``u``, shape (m, k), for flat ``u`` and ``y``.
 
     Generators that know their Jacobian as a product provide it; the operator is then applied
@@ -178,7 +179,8 @@ def jacobian(problem: Problem, u: Array) -> Array:
 
     Example:
         >>> import jax.numpy as jnp, jaxinv as ji
-        >>> problem = ji.Problem(ji.operators.mask([True, False]), jnp.zeros(2))
+        >>> keep = jnp.array([True, False])
+        >>> problem = ji.Problem(ji.operators.mask(keep), jnp.zeros(2))
         >>> jacobian(problem, jnp.ones(2)).tolist()
         [[1.0, 0.0], [0.0, 0.0]]
     """
@@ -227,7 +229,7 @@ class Family:
         """Draw one problem."""
         raise NotImplementedError
 
-    def initial(self, key: Any) -> Any:
+    def initial(self, key: Any) -> PyTree:
         """Draw a start for the unknown."""
         raise NotImplementedError
 

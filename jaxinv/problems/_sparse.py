@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Inexact
 
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.operators import LinearOperator, Operator
@@ -55,7 +56,7 @@ class SparseFamily(Family):
         operator = drawn if self.operator is None else self.operator
         return Problem(operator, y, None, Truth(x, x, noise))
 
-    def initial(self, key: Any, num_restarts: int | None = None) -> Array:
+    def initial(self, key: Any, num_restarts: int | None = None) -> Inexact[Array, "*restarts n"]:
         """Return the start 0, shape (n,), or (num_restarts, n); the key is not used."""
         checks.key("initial", key)
         shape = (self.signal_size,)

@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float, Inexact, Num
 
 from jaxinv._core import checks, numerics, pytree, replace, units
 from jaxinv._core.units import Scale, Unit
@@ -34,22 +36,26 @@ class Prox:
         }
         return replace(self, **divided)
 
-    def __call__(self, v: Any, step_size: Any = 1.0) -> Array:
+    def __call__(
+        self, v: Num[ArrayLike, "*shape"], step_size: Any = 1.0
+    ) -> Inexact[Array, "*shape"]:
         """Return the minimizer over w of ½‖w − v‖² + step_size R(w), in the type of ``v``."""
         where = type(self).__name__
         v = checks.array(where, "v", v)
         step_size = checks.nonnegative(where, "step_size", step_size)
         return self.warm(v, step_size, self.start(v))[0]
 
-    def value(self, w: Any) -> Array:
+    def value(self, w: Num[ArrayLike, "*shape"]) -> Float[Array, ""]:
         """Return R(w), a real scalar."""
         raise NotImplementedError
 
-    def start(self, v: Array) -> Any:
+    def start(self, v: Inexact[Array, "*shape"]) -> Any:
         """Return the memory before the first call; empty for closed forms."""
         return ()
 
-    def warm(self, v: Array, step_size: Any, memory: Any) -> tuple[Array, Any]:
+    def warm(
+        self, v: Inexact[Array, "*shape"], step_size: Any, memory: Any
+    ) -> tuple[Inexact[Array, "*shape"], Any]:
         """Return the minimizer, and the memory for the next call."""
         return self._apply(v, step_size), memory
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, NamedTuple
 
 from jax import Array
+from jaxtyping import Float, PRNGKeyArray, PyTree
 
 from jaxinv._core import checks
 from jaxinv.problems import Problem
@@ -45,11 +46,11 @@ class Sampler:
                 hint = "For one value per trial use jax.vmap over the sampler."
                 checks.fail(where, f"sampler.{name}", "be a scalar", value, hint)
 
-    def log_density(self, problem: Problem, u: Any) -> Array:
+    def log_density(self, problem: Problem, u: PyTree) -> Float[Array, ""]:
         """Return the log density that the chain draws from, up to a constant."""
         raise NotImplementedError
 
-    def init(self, problem: Problem, u0: Any, key: Array) -> Any:
+    def init(self, problem: Problem, u0: PyTree, key: PRNGKeyArray) -> Any:
         """Return the first state, at ``u0``."""
         raise NotImplementedError
 

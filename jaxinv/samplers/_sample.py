@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jaxtyping import PRNGKeyArray, PyTree
 
 from jaxinv._core import Status, checks
 from jaxinv.problems import Problem
@@ -45,9 +46,9 @@ class Samples(NamedTuple):
 def sample(
     sampler: Sampler,
     problem: Problem,
-    u0s: Any,
+    u0s: PyTree,
     *,
-    key: Array,
+    key: PRNGKeyArray,
     num_steps: int,
     burn_in: int = 0,
     thin: int = 1,

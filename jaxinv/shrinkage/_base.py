@@ -7,6 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float, Num
 
 from jaxinv._core import checks, pytree, units
 from jaxinv._core.units import Scale
@@ -19,11 +21,11 @@ class Shrinkage:
     it knows the derivative better than forward-mode differentiation does.
     """
 
-    def __call__(self, v: Any, noise_std: Any) -> Array:
+    def __call__(self, v: Num[ArrayLike, "*shape"], noise_std: Any) -> Float[Array, "*shape"]:
         """Return η(v, noise_std), in the shape and type of ``v``."""
         return self._apply(*self._arguments(v, noise_std))
 
-    def derivative(self, v: Any, noise_std: Any) -> Array:
+    def derivative(self, v: Num[ArrayLike, "*shape"], noise_std: Any) -> Float[Array, "*shape"]:
         """Return ∂η(v, noise_std)/∂v entry by entry, in the shape and type of ``v``."""
         return self._derivative(*self._arguments(v, noise_std))
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jaxtyping import Float, PyTree
 
 from jaxinv._core import checks, numerics, replace, units
 from jaxinv._core.units import Scale, Unit
@@ -86,18 +87,18 @@ class Solver:
                 hint = "For one value per trial use jax.vmap over the solver."
                 checks.fail(where, f"solver.{name}", "be a scalar", value, hint)
 
-    def check_problem(self, where: str, problem: Problem, u0: Any) -> None:
+    def check_problem(self, where: str, problem: Problem, u0: PyTree) -> None:
         """Refuse settings that do not fit the problem, as far as they can be looked at."""
 
-    def one_start(self, u0: Any) -> Any:
+    def one_start(self, u0: PyTree) -> PyTree:
         """Return one unknown of ``u0``: that itself, except for restarts."""
         return u0
 
-    def objective(self, problem: Problem, u: Any) -> Array:
+    def objective(self, problem: Problem, u: PyTree) -> Float[Array, ""]:
         """Return what the solver minimizes: the data misfit, plus the penalty where it has one."""
         return problem.loss(u)
 
-    def signal(self, problem: Problem, state: Any) -> Array:
+    def signal(self, problem: Problem, state: Any) -> PyTree:
         """Return the estimate of x: G(u), unless a method has a better one.
 
         The mean of a posterior, for one: it is not G of the mean of the unknown.
@@ -155,7 +156,7 @@ class Solver:
         }
         return known._replace(**restored)
 
-    def init(self, problem: Problem, u0: Any) -> Any:
+    def init(self, problem: Problem, u0: PyTree) -> Any:
         """Return the first state, at ``u0``."""
         raise NotImplementedError
 

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float, Num
 
 from jaxinv._core import checks, numerics, units
 from jaxinv._core.units import Scale
@@ -36,7 +38,7 @@ class DualityGap(NamedTuple):
     relative: Array
 
 
-def duality_gap(problem: Problem, u: Any, penalty: Any) -> DualityGap:
+def duality_gap(problem: Problem, u: Num[ArrayLike, "*shape"], penalty: Any) -> DualityGap:
     r"""Return the duality gap of a Lasso estimate, from the residual rescaled to be feasible.
 
     .. math::
@@ -74,7 +76,7 @@ def duality_gap(problem: Problem, u: Any, penalty: Any) -> DualityGap:
     return _gap(model, problem.y, u, penalty)
 
 
-def kkt_residual(problem: Problem, u: Any, penalty: Any) -> Array:
+def kkt_residual(problem: Problem, u: Num[ArrayLike, "*shape"], penalty: Any) -> Float[Array, ""]:
     r"""Return how far an estimate is from the Lasso's optimality conditions, relative to λ_max.
 
     .. math::
@@ -109,7 +111,7 @@ def kkt_residual(problem: Problem, u: Any, penalty: Any) -> Array:
     return _kkt(model, problem.y, u, penalty)
 
 
-def largest_penalty(problem: Problem) -> Array:
+def largest_penalty(problem: Problem) -> Float[Array, ""]:
     r"""Return λ_max = ‖A* y‖_∞, from which on the Lasso's only solution is 0.
 
     Args:

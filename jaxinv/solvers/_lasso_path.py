@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
+from jax.typing import ArrayLike
+from jaxtyping import Num
 
 from jaxinv._core import checks, units
 from jaxinv.problems import Problem
@@ -39,7 +41,7 @@ class LassoPath(NamedTuple):
 
 def lasso_path(
     problem: Problem,
-    penalties: Any = None,
+    penalties: Num[ArrayLike, "penalties"] | None = None,
     *,
     num_penalties: int = 50,
     smallest: Any = 1e-3,

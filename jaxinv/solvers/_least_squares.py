@@ -8,6 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Inexact, Shaped
 
 from jaxinv._core import checks, units
 from jaxinv.problems import Problem
@@ -17,7 +19,7 @@ from jaxinv.solvers._checked import check_problem
 from jaxinv.solvers._linear import linear_problem, require_linear
 
 
-def debias(problem: Problem, support: Any) -> Array:
+def debias(problem: Problem, support: Shaped[ArrayLike, "*shape"]) -> Inexact[Array, "*shape"]:
     r"""Solve least squares on a support, such as that of a penalized or thresholded estimate.
 
     .. math:: \min_u \tfrac12 \|A u - y\|^2 \ \text{ subject to } \ u_i = 0
@@ -60,7 +62,7 @@ def debias(problem: Problem, support: Any) -> Array:
     )
 
 
-def oracle(problem: Problem) -> Array:
+def oracle(problem: Problem) -> Inexact[Array, "*shape"]:
     r"""Solve least squares on the true support: a bound to compare with, not an estimator.
 
     It reads ``problem.truth``, which no solver may. No estimator that is unbiased given the

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jaxtyping import PyTree
 
 from jaxinv._core import checks, numerics, pytree, static, units
 from jaxinv.problems import Problem, jacobian
@@ -61,7 +62,7 @@ class LevenbergMarquardt(Solver):
         penalty = jnp.asarray(self.latent_penalty).astype(loss.dtype)
         return loss + penalty * prior_energy(problem.prior, u)
 
-    def init(self, problem: Problem, u0: Array) -> LevenbergMarquardtState:
+    def init(self, problem: Problem, u0: PyTree) -> LevenbergMarquardtState:
         real = numerics.real_dtype(jnp.result_type(*jax.tree.leaves(u0)))
         damping = jnp.asarray(self.damping).astype(real)
         return LevenbergMarquardtState(u0, damping, data_size(problem, u0).astype(real))

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
+from jaxtyping import PyTree
 
 from jaxinv._core import Status, checks
 from jaxinv.operators._require import fail_function
@@ -66,7 +67,7 @@ class _Carry(NamedTuple):
 def solve(
     solver: Solver,
     problem: Problem,
-    u0: Any,
+    u0: PyTree,
     *,
     tol: Any = 1e-6,
     max_steps: Any = 5000,
@@ -178,7 +179,7 @@ def _judge(
 def trace(
     solver: Solver,
     problem: Problem,
-    u0: Any,
+    u0: PyTree,
     num_steps: int,
     *,
     measure: Callable[[Problem, Any], Any] | None = None,

@@ -21,7 +21,7 @@ def sparsity_level(where: str, value: Any) -> Any:
     if not checks.is_concrete(value):
         return value
     if checks.is_integer(value):
-        checks.scalar(where, "num_nonzeros", value, low=1, high=_MOST, hint=_HINT)
+        checks.scalar(where, "num_nonzeros", value, low=1.0, high=_MOST, hint=_HINT)
         return np.asarray(value, np.int32)  # of NumPy: under jit an array of JAX is a tracer
     return checks.scalar(where, "num_nonzeros", value, low=0.0, high=1.0, open_low=True, hint=_HINT)
 

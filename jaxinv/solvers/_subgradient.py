@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jaxtyping import PyTree
 
 from jaxinv._core import checks, numerics, pytree, replace, static, units
 from jaxinv.problems import Problem, loss_and_gradient
@@ -64,7 +65,7 @@ class Subgradient(Solver):
     def prepare(self, problem: Problem) -> Subgradient:
         return replace(self, tables=_piece.tables(problem)) if _piece.pays(problem) else self
 
-    def init(self, problem: Problem, u0: Array) -> SubgradientState:
+    def init(self, problem: Problem, u0: PyTree) -> SubgradientState:
         real = numerics.real_dtype(jnp.result_type(*jax.tree.leaves(u0)))
         if self.step_size is None:
             step_size = _estimated_step(*raveled(problem, u0)[:2])

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
+from jaxtyping import PyTree
 
 from jaxinv._core import checks, numerics, pytree, replace, static
 from jaxinv.operators import LinearOperator
@@ -184,7 +185,9 @@ class Layers:
         return tuple(name for name, axis in self.axes if axis == 0)
 
 
-def unfold(layers: Layers, problem: Problem, u0: Any = None, *, all_layers: bool = False) -> Any:
+def unfold(
+    layers: Layers, problem: Problem, u0: PyTree | None = None, *, all_layers: bool = False
+) -> PyTree:
     r"""Apply a network: one step of its solver per layer, each with its own weights.
 
     .. math:: u_{t+1} = \mathrm{step}_{\theta_t}(u_t; y, A), \qquad t = 0, \dots, T - 1

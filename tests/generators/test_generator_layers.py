@@ -51,7 +51,9 @@ def test_folded_channel_norm_is_the_channel_norm():
     x += 5
 
     def both(x):
-        gain, shift = _layers.normalizer(jnp.moveaxis(x, -1, 0), scale, offset)
+        gain, shift = _layers.normalizer(
+            jnp.moveaxis(x, -1, 0), jnp.asarray(scale), jnp.asarray(offset)
+        )
         return gain * x + shift, _layers.channel_norm(x, scale, offset)
 
     got, expected = run(both, x)

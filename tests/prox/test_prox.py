@@ -143,8 +143,8 @@ def difference_matrices(shape):
 @pytest.mark.parametrize("v", [V.astype(np.float64), IMAGE.astype(np.float64)], ids=["1d", "2d"])
 def test_tv_closes_the_duality_gap(v, isotropic):
     operator = prox.tv(0.5, isotropic=isotropic, num_steps=300)
-    start = operator.start(v.astype(DTYPE))
-    w, dual = operator.warm(v.astype(DTYPE), STEP, start)
+    start = operator.start(jnp.asarray(v, DTYPE))
+    w, dual = operator.warm(jnp.asarray(v, DTYPE), STEP, start)
     w, dual = np.asarray(w, np.float64).ravel(), np.asarray(dual, np.float64).reshape(v.ndim, -1)
     D = difference_matrices(v.shape)
 
@@ -184,13 +184,15 @@ def test_tv_is_invariant_to_phase():
 def test_tv_gets_nearer_from_a_warm_start():
     exact = prox.tv(2.0, num_steps=2000)(IMAGE, 1.0)
     short = prox.tv(2.0, num_steps=3)
-    memory = short.start(IMAGE)
+    memory = short.start(jnp.asarray(IMAGE))
     errors = []
     for _ in range(12):
         w, memory = short.warm(IMAGE, 1.0, memory)
         errors.append(np.linalg.norm(w - exact))
     assert errors[-1] < 0.05 * errors[0]
-    np.testing.assert_array_equal(short(IMAGE, 1.0), short.warm(IMAGE, 1.0, short.start(IMAGE))[0])
+    np.testing.assert_array_equal(
+        short(IMAGE, 1.0), short.warm(IMAGE, 1.0, short.start(jnp.asarray(IMAGE)))[0]
+    )
 
 
 # --- what every one of them does ------------------------------------------------------------------

@@ -189,7 +189,7 @@ def _bound(constant: Any, energy: Array, tail: Array) -> Array:
 
 def geometric_recovery_bound(
     decay: Any, num_measurements: Any, *, constant: float = CONSTANT
-) -> Array:
+) -> Float[Array, "..."]:
     r"""Bound the relative squared error for geometric decay and an m/3-smooth signal.
 
     .. math:: \frac{\|\hat x - x^*\|^2}{\|x^*\|^2} \le C \frac{\gamma^{m/3}}{1 - \gamma}
