@@ -78,7 +78,7 @@ def _squares(x: Array) -> Array:
     return jnp.real(x * jnp.conj(x)) if jnp.iscomplexobj(x) else x * x
 
 
-def safe_divide(numerator: Any, denominator: Any, default: float = 0.0) -> Array:
+def safe_divide(numerator: Any, denominator: Any, default: float | int = 0.0) -> Array:
     """Return ``numerator / denominator``, and ``default`` where the denominator is 0."""
     nonzero = denominator != 0
     return jnp.where(nonzero, numerator / jnp.where(nonzero, denominator, 1), default)
@@ -141,7 +141,7 @@ def power_iteration(
     matvec: Callable[[Array], Array],
     start: Array,
     *,
-    tol: float = 1e-4,
+    tol: float | int = 1e-4,
     max_steps: int = 300,
 ) -> PowerIteration:
     r"""Estimate the largest eigenvalue of a symmetric positive semi-definite operator.

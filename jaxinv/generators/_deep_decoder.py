@@ -112,7 +112,7 @@ def deep_decoder(
     key: Any = None,
     input_size: Any = None,
     extra_layer: str = "last",
-    upsampling: str | Sequence[float] = "bilinear",
+    upsampling: str | Sequence[float | int] = "bilinear",
     norm_first: bool = False,
     squash: bool | None = None,
     initial_weights: str = "uniform",

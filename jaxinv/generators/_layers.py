@@ -176,6 +176,6 @@ def _phases(x: Array, weight: Array, padding: int) -> Array:
     return y.reshape(2 * rows, 2 * columns, c_out)
 
 
-def leaky_relu(x: Array, slope: float = 0.2) -> Array:
+def leaky_relu(x: Array, slope: float | int = 0.2) -> Array:
     """Return x where positive, ``slope`` x elsewhere."""
     return jnp.where(x > 0, x, slope * x)

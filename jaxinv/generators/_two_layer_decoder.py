@@ -58,7 +58,7 @@ def two_layer_decoder(
     size: int,
     num_channels: int,
     *,
-    upsampling: str | Sequence[float] | Num[ArrayLike, "n half"] = "bilinear",
+    upsampling: str | Sequence[float | int] | Num[ArrayLike, "n half"] = "bilinear",
     key: Any = None,
     scale: Any = 1.0,
     dtype: Any = jnp.float32,

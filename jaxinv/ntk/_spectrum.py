@@ -108,7 +108,7 @@ def spectrum(kernel: Num[ArrayLike, "*kernel"]) -> Float[Array, "*kernel"]:
 
     Example:
         >>> import jax.numpy as jnp
-        >>> jnp.round(spectrum(jnp.array([1.0, 0.0, 0.0, 0.0])), 4).tolist()  # 1/√2
+        >>> [round(float(value), 4) for value in spectrum(jnp.array([1.0, 0.0, 0.0, 0.0]))]  # 1/√2
         [0.7071, 0.7071, 0.7071, 0.7071]
 
     Source: Heckel, Soltanolkotabi (2020), equation (11).

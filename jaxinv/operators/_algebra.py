@@ -34,7 +34,7 @@ class _Swapped(LinearOperator):
     def _is_unitary(self) -> bool:
         return self.operator._is_unitary
 
-    def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Array:
+    def norm(self, *, tol: float | int = 1e-3, max_steps: int = 1000) -> Array:
         return self.operator.norm(tol=tol, max_steps=max_steps)
 
 
@@ -217,7 +217,7 @@ class Scaled(LinearOperator):
         # a complex c would not pass through an operator on real signals
         return not jnp.iscomplexobj(self.factor) and self.operator._is_diagonal_in(basis)
 
-    def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Float[Array, ""]:
+    def norm(self, *, tol: float | int = 1e-3, max_steps: int = 1000) -> Float[Array, ""]:
         return scaled(jnp.abs(self.factor), self.operator.norm(tol=tol, max_steps=max_steps))
 
     def todense(self) -> Inexact[Array, "m n"]:

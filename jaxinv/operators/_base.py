@@ -159,7 +159,7 @@ class LinearOperator(Operator):
         checks.shape_is(name, "x", x, self.in_shape, "Use jax.vmap for a batch of signals.")
         return run(name, "x", self, self._gram, x)
 
-    def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Float[Array, ""]:
+    def norm(self, *, tol: float | int = 1e-3, max_steps: int = 1000) -> Float[Array, ""]:
         """Return the spectral norm ‖A‖₂ (not squared), by turns of A and A* at any scale.
 
         The estimate is from below; ``tol`` bounds the relative residual of the last step on

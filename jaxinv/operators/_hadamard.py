@@ -79,7 +79,7 @@ class SubsampledHadamard(LinearOperator):
     def _stretch(self) -> float:
         return math.sqrt(self._sizes()[1] / self.rows.shape[-1])
 
-    def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Array:
+    def norm(self, *, tol: float | int = 1e-3, max_steps: int = 1000) -> Array:
         require_single(self)
         size, order = self._sizes()
         if size + self.rows.shape[-1] > order:  # some padded signal lies in the span of the rows

@@ -18,7 +18,11 @@ _KINDS = ("random", "bernoulli", "equispaced")
 
 
 def fourier_lines(
-    key: Any, shape: Any, acceleration: float, center_fraction: float, kind: str = "random"
+    key: Any,
+    shape: Any,
+    acceleration: float | int,
+    center_fraction: float | int,
+    kind: str = "random",
 ) -> Bool[Array, "h w"]:
     r"""Draw a Cartesian k-space mask of whole columns, as in accelerated MRI.
 

@@ -189,7 +189,7 @@ def multicoil_mri(
 
 
 def coil_maps(
-    shape: Any, num_coils: int, *, radius: float = 1.1, dtype: Any = None
+    shape: Any, num_coils: int, *, radius: float | int = 1.1, dtype: Any = None
 ) -> Inexact[Array, "coils h w"]:
     r"""Simulate the sensitivities of coils that stand in a ring around the image.
 

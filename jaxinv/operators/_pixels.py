@@ -64,7 +64,7 @@ class Channelwise(LinearOperator):
     def _adjoint(self, y: Array) -> Array:
         return self._each(self.operator._adjoint)(y).reshape(self.shape)
 
-    def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Array:
+    def norm(self, *, tol: float | int = 1e-3, max_steps: int = 1000) -> Array:
         return self.operator.norm(tol=tol, max_steps=max_steps)
 
     def _each(self, function: Callable[[Array], Array]) -> Callable[[Array], Array]:

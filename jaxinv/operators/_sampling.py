@@ -14,7 +14,7 @@ from jaxinv._core import checks
 from jaxinv.operators._require import signal_shape
 
 
-def random_mask(key: Any, shape: Any, ratio: float) -> Bool[Array, "..."]:
+def random_mask(key: Any, shape: Any, ratio: float | int) -> Bool[Array, "..."]:
     r"""Draw a mask that keeps a fixed share of the entries, uniformly at random.
 
     Args:
@@ -42,10 +42,10 @@ def random_mask(key: Any, shape: Any, ratio: float) -> Bool[Array, "..."]:
 def variable_density_mask(
     key: Any,
     shape: Any,
-    ratio: float,
+    ratio: float | int,
     *,
-    decay: float = 3.0,
-    center: float = 0.1,
+    decay: float | int = 3.0,
+    center: float | int = 0.1,
     lines: bool = False,
 ) -> Bool[Array, "..."]:
     r"""Draw a Fourier mask that favors low frequencies, as in accelerated MRI.

@@ -36,5 +36,5 @@ class Window(LinearOperator):
         widths = [(0, size - n) for size, n in zip(self.canvas, self.shape, strict=True)]
         return jnp.pad(y.reshape(self.shape), widths)
 
-    def norm(self, *, tol: float = 1e-3, max_steps: int = 1000) -> Array:
+    def norm(self, *, tol: float | int = 1e-3, max_steps: int = 1000) -> Array:
         return jnp.ones((), self.in_dtype)

@@ -96,7 +96,7 @@ def ista(step_size: Any = None, penalty: Any = None, *, prox: Prox | None = None
         A grid over one leaf is a ``vmap``; ``in_axes`` marks that leaf, here the penalty:
 
         >>> solver = ista(0.1, jax.numpy.array([0.01, 0.1]))
-        >>> axes = type(solver)(step_size=None, prox=0)
+        >>> axes = jax.tree.map(lambda leaf: 0 if jax.numpy.ndim(leaf) else None, solver)
         >>> run = jax.vmap(ji.solve, in_axes=(axes, None, None))
         >>> run(solver, family.sample(key), family.initial(key)).u.shape
         (2, 100)

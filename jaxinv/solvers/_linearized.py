@@ -37,7 +37,7 @@ def linear_model(problem: Problem) -> LinearOperator | None:
     return operator @ prior if isinstance(prior, LinearOperator) else None
 
 
-def squared_norm(problem: Problem, u: Array, *, tol: float, max_steps: int) -> Array:
+def squared_norm(problem: Problem, u: Array, *, tol: float | int, max_steps: int) -> Array:
     """Return λ_max(JᴴJ) at ``u``, from below, by power iteration."""
     _, pushforward = jax.linearize(problem.predict, u)
     pullback = jax.linear_transpose(pushforward, u)

@@ -46,14 +46,12 @@ def test_channel_norm_keeps_its_digits_far_from_zero():
 
 
 def test_folded_channel_norm_is_the_channel_norm():
-    x, scale, offset = draw(0, 17, 9, 4), draw(1, 4), draw(2, 4)
+    x, scale, offset = draw(0, 17, 9, 4), jnp.asarray(draw(1, 4)), jnp.asarray(draw(2, 4))
     x[0, 0] += 200  # one row far from the rest
     x += 5
 
     def both(x):
-        gain, shift = _layers.normalizer(
-            jnp.moveaxis(x, -1, 0), jnp.asarray(scale), jnp.asarray(offset)
-        )
+        gain, shift = _layers.normalizer(jnp.moveaxis(x, -1, 0), scale, offset)
         return gain * x + shift, _layers.channel_norm(x, scale, offset)
 
     got, expected = run(both, x)

@@ -187,11 +187,11 @@ def test_tv_gets_nearer_from_a_warm_start():
     memory = short.start(jnp.asarray(IMAGE))
     errors = []
     for _ in range(12):
-        w, memory = short.warm(IMAGE, 1.0, memory)
+        w, memory = short.warm(jnp.asarray(IMAGE), 1.0, memory)
         errors.append(np.linalg.norm(w - exact))
     assert errors[-1] < 0.05 * errors[0]
     np.testing.assert_array_equal(
-        short(IMAGE, 1.0), short.warm(IMAGE, 1.0, short.start(jnp.asarray(IMAGE)))[0]
+        short(IMAGE, 1.0), short.warm(jnp.asarray(IMAGE), 1.0, short.start(jnp.asarray(IMAGE)))[0]
     )
 
 

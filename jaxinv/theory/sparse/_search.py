@@ -42,7 +42,7 @@ def cone_minimum(
     generator: np.random.Generator,
     gram: np.ndarray,
     order: int,
-    cone: float,
+    cone: float | int,
     num_starts: int,
     num_steps: int,
 ) -> np.ndarray:

@@ -160,7 +160,7 @@ def check_linear_rate(
     Example:
         >>> import jax, numpy as np
         >>> A = np.array([[1.0, 0.0, 0.6], [0.0, 1.0, 0.8]])
-        >>> found = check_linear_rate(A, A, [[0.0, 2.0, 0.0]], num_layers=3)
+        >>> found = check_linear_rate(A, A, np.array([[0.0, 2.0, 0.0]]), num_layers=3)
         >>> found.holds, found.errors[0].round(3).tolist()
         (True, [2.0, 1.6, 1.28, 1.024])
 

@@ -89,7 +89,9 @@ class Compression(NamedTuple):
     holds: Array
 
 
-def noise_bound(size: int, num_channels: int, *, failure_probability: float = 0.01) -> NoiseBound:
+def noise_bound(
+    size: int, num_channels: int, *, failure_probability: float | int = 0.01
+) -> NoiseBound:
     r"""Bound the share of Gaussian noise that a two-layer decoder of k channels can fit.
 
     .. math:: \min_w \|G(w) - \eta\|^2 \ge \|\eta\|^2 \Bigl( 1 - c \frac{p \log n}{n} \Bigr),
@@ -151,7 +153,7 @@ def check_noise_fit(
     *,
     num_starts: int = 4,
     num_steps: int = 2000,
-    learning_rate: float = 0.02,
+    learning_rate: float | int = 0.02,
 ) -> NoiseFit:
     r"""Fit a two-layer decoder to Gaussian noise as well as descent can; compare with the bound.
 
@@ -202,7 +204,7 @@ def _noise(key: Array, size: int, dtype: Any) -> Array:
 
 @jax.jit
 def _fitted(
-    decoder: TwoLayerDecoder, params: Any, noise: Array, least: float
+    decoder: TwoLayerDecoder, params: Any, noise: Array, least: Array
 ) -> tuple[Array, Array, Array]:
     """Return the residual energy of a fit, and the least in the linear piece it ended in."""
     energy = numerics.sum_squares(noise)
@@ -224,8 +226,8 @@ def check_decoder_recovery(
     *,
     num_starts: int = 8,
     num_steps: int = 3000,
-    learning_rate: float = 0.02,
-    tolerance: float = 0.05,
+    learning_rate: float | int = 0.02,
+    tolerance: float | int = 0.05,
 ) -> DecoderRecovery:
     r"""Recover a signal of a two-layer decoder's range from Gaussian measurements.
 
@@ -300,7 +302,7 @@ def check_compression(
     image: Num[ArrayLike, "*shape"],
     *,
     num_steps: int = 2000,
-    learning_rate: float = 0.01,
+    learning_rate: float | int = 0.01,
     name: str = "db4",
     levels: int = 3,
 ) -> Compression:

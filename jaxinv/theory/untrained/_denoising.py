@@ -57,7 +57,7 @@ def check_denoising_curve(
     *,
     params: Any = None,
     kernel: str = "expected",
-    tolerance: float = 0.05,
+    tolerance: float | int = 0.05,
 ) -> DenoisingCurve:
     r"""Predict the error of early-stopped denoising for every step, and measure it.
 
@@ -180,7 +180,9 @@ def _linear_curves(
 
 
 @jax.jit
-def _compare(measured: Array, predicted: Array, bound: Array, tolerance: float) -> DenoisingCurve:
+def _compare(
+    measured: Array, predicted: Array, bound: Array, tolerance: float | Array
+) -> DenoisingCurve:
     departure = numerics.safe_divide(jnp.abs(predicted - measured), measured)
     best = jnp.argmin(measured)
     early = jnp.arange(measured.size) <= jnp.maximum(3 * best, 1)

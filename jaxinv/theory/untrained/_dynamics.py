@@ -307,10 +307,10 @@ def width_constants(
     kernel: Any,
     num_channels: int,
     num_measurements: int,
-    measurement_norm: float = 1.0,
+    measurement_norm: float | int = 1.0,
     *,
-    error: float = 0.1,
-    failure_probability: float = 0.1,
+    error: float | int = 0.1,
+    failure_probability: float | int = 0.1,
 ) -> WidthConstants:
     r"""Return the constants with which recovery by a two-layer network is proved.
 

@@ -138,7 +138,7 @@ def recovery_bound(
     signal: Num[ArrayLike, "n"],
     num_measurements: int,
     *,
-    constant: float = CONSTANT,
+    constant: float | int = CONSTANT,
 ) -> Float[Array, ""]:
     r"""Bound the squared error of recovery from m Gaussian measurements by a linear model.
 
@@ -188,7 +188,7 @@ def _bound(constant: Any, energy: Array, tail: Array) -> Array:
 
 
 def geometric_recovery_bound(
-    decay: Any, num_measurements: Any, *, constant: float = CONSTANT
+    decay: Any, num_measurements: Any, *, constant: float | int = CONSTANT
 ) -> Float[Array, "..."]:
     r"""Bound the relative squared error for geometric decay and an m/3-smooth signal.
 
@@ -293,7 +293,7 @@ def _sketches(
 
 
 def check_network_recovery(
-    problem: Problem, signal: Any, step_size: Any, num_steps: int, *, error: float = 0.1
+    problem: Problem, signal: Any, step_size: Any, num_steps: int, *, error: float | int = 0.1
 ) -> NetworkRecovery:
     r"""Run compressed sensing with a two-layer network; compare with its theory.
 
