@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
-from jaxtyping import Float, PyTree
+from jaxtyping import Float, Inexact, PyTree
 
 from jaxinv._core import checks, numerics, replace, units
 from jaxinv._core.units import Scale, Unit
@@ -109,7 +109,9 @@ class Solver:
         """Return the start from which another run goes on: the unknown; of restarts, all."""
         return state.u
 
-    def project(self, prior: Any, x: Array, u0: Any, num_steps: int) -> tuple[Array, Any]:
+    def project(
+        self, prior: Any, x: Inexact[Array, "*signal"], u0: Any, num_steps: int
+    ) -> tuple[Inexact[Array, "*signal"], Any]:
         """Take steps from ``u0`` towards a signal x in the range of ``prior``.
 
         Returns:
