@@ -66,7 +66,7 @@ def test_a_sweep_enters_few_files(preset):
 
 def test_the_command_of_a_sweep_enters_few_files(preset):
     files = files_entered(lambda: main(["sweep", preset.name, "--trials", "2"]))
-    assert {"cli.py", "sweeps/_loop.py", "viz/_phase.py"} <= files
+    assert {"cli.py", "sweeps/_loop.py", "viz/_plots.py"} <= files
     assert len(files) <= 40, " ".join(sorted(files))
 
 

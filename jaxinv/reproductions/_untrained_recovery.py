@@ -12,7 +12,7 @@ from jaxinv import untrained
 from jaxinv.problems import Problem
 from jaxinv.reproductions._untrained import decibels, published_descent
 from jaxinv.reproductions.claims import Claim, at_least, mean_error
-from jaxinv.viz._untrained import Curves, Picture, plot_row
+from jaxinv.viz._panels import Panel, Picture, draw, named
 
 LASSO = ("lasso_dct", "lasso_wavelet")
 
@@ -40,13 +40,13 @@ def score_rows(axis: str, found: Mapping[Any, np.ndarray], value: str) -> list[d
 
 def curves_against(
     xlabel: str, found: Mapping[Any, np.ndarray], ylabel: str, **options: Any
-) -> Curves:
+) -> Panel:
     """Return curves of means against the number of measurements, one a method."""
     lines: dict[str, Any] = {}
     for method in dict.fromkeys(name for _, name in found):
         places = [place for place, name in found if name == method]
         lines[method] = (places, [found[place, method].mean() for place in places])
-    return Curves("mean", xlabel, ylabel, lines, xscale="log", **options)
+    return Panel("mean", xlabel, ylabel, named(lines), xscale="log", **options)
 
 
 def fit_network(
@@ -99,7 +99,7 @@ def draw_measured(
     m = max(shown)
     for name, image in zip((NETWORK, "Lasso in a cosine basis"), shown[m], strict=True):
         panels.append(Picture(f"{name}, m = {m}", (image + 1) / 2))
-    return plot_row(path, panels, title=f"{NETWORK}, image of {x.shape}", num_columns=3)
+    return draw(path, panels, title=f"{NETWORK}, image of {x.shape}", num_columns=3)
 
 
 CSDIP = "Van Veen, Jalal, Soltanolkotabi, Price, Vishwanath, Dimakis (2018)"

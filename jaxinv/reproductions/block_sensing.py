@@ -28,7 +28,7 @@ from jaxinv.reproductions._photographs import (
 from jaxinv.reproductions._registry import Outcome, Reproduction, Settings, trials
 from jaxinv.reproductions._unfolded import Counter
 from jaxinv.solvers import fista, ista, unfold
-from jaxinv.viz._images import plot_panels
+from jaxinv.viz._panels import Picture, draw
 
 _PENALTIES = tuple(np.geomspace(0.05, 20.0, 9).tolist())
 
@@ -152,7 +152,8 @@ def _linear(family: PatchFamily, drawn: Any, y: Array) -> Array:
 
 
 def _draw(panels: Mapping[str, np.ndarray], title: str, path: Path) -> str:
-    return plot_panels(path, panels, title=title)
+    pictures = [Picture(name, pixels) for name, pixels in panels.items()]
+    return draw(path, pictures, size=(3.4, 3.7), num_columns=3, title=title)
 
 
 ENTRIES = (

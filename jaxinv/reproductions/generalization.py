@@ -16,7 +16,7 @@ from jaxinv.reproductions._registry import Outcome, Reproduction, Settings, tria
 from jaxinv.reproductions.claims import REFUTED, REPRODUCED, Claim
 from jaxinv.sweeps import sweep
 from jaxinv.theory import generalization_bound
-from jaxinv.viz._scaling import plot_scaling
+from jaxinv.viz._panels import PUBLISHED, Line, Panel, draw
 
 _SEEDS = 10
 _SAMPLES = (32, 64, 128, 256, 512, 1024)
@@ -147,25 +147,18 @@ def _outcome(
 
 
 def _draw(rows: list[dict[str, Any]], path: Path, *, label: str, title: str) -> str:
-    curves = {
-        name: (
-            [row[key] for row in rows],
-            [row[f"{key}_standard_error"] for row in rows],
-        )
-        for key, name in _QUANTITIES.items()
-    }
+    values = [row["value"] for row in rows]
     bound = np.asarray([row["bound"] for row in rows])
     scale = rows[-1]["discrepancy"] / bound[-1]
-    return plot_scaling(
-        path,
-        [row["value"] for row in rows],
-        curves,
-        law=list(scale * bound),
-        law_label=f"bound × {scale:.1e}",
-        xlabel=label,
-        ylabel="gap, discrepancy",
-        title=f"orthogonal dictionary network, {title}, {rows[0]['seeds']} seeds",
+    lines = [Line(values, scale * bound, f"bound × {scale:.1e}", PUBLISHED, "--")]
+    for key, name in _QUANTITIES.items():
+        bars = [2 * row[f"{key}_standard_error"] for row in rows]
+        lines.append(Line(values, [row[key] for row in rows], name, marker="o", errors=bars))
+    title = f"orthogonal dictionary network, {title}, {rows[0]['seeds']} seeds"
+    panel = Panel(
+        title, label, "gap, discrepancy", lines, xscale="log", yscale="log", xticks=values
     )
+    return draw(path, [panel], size=(6.0, 4.2))
 
 
 _SOURCE = "Behboodi, Rauhut, Schnoor (2022), theorem 2"

@@ -19,7 +19,7 @@ from jaxinv.reproductions._registry import Outcome, Reproduction, Settings, tria
 from jaxinv.reproductions.claims import REFUTED, REPRODUCED, Claim, compare_mean, half_width
 from jaxinv.sweeps import sweep
 from jaxinv.theory import expected_gradient, expected_loss, rho
-from jaxinv.viz._curves import plot_means
+from jaxinv.viz import plot_means
 
 _LATENT, _WIDTH, _MEASUREMENTS = 3, 500, 500
 _DEPTHS = (1, 2, 3)

@@ -12,13 +12,14 @@ from jaxinv.reproductions._registry import Outcome, Reproduction, Settings, tria
 from jaxinv.reproductions.claims import REFUTED, REPRODUCED, Claim
 from jaxinv.theory import RateCheck, check_linear_rate
 from jaxinv.unfolded import analytic_weights
-from jaxinv.viz._rates import Curve, plot_rates
+from jaxinv.viz._panels import MEASURED, Line, Panel, draw
 
 _LAYERS = 40
 _AMPLITUDES = (0.2, 1.0)  # of the nonzero entries
 _NOISE = 1e-3  # ‖η‖₁
 _BYPASS_RATE, _BYPASS_LIMIT = 0.012, 0.13  # shares of the entries, as published
 _ROUNDING = 1e-12
+_SMALLEST_SHOWN = 1e-13
 _PLAIN, _SELECTION = "soft threshold", "with support selection"
 _Cases = dict[str, dict[str, RateCheck]]
 
@@ -65,8 +66,8 @@ def _cases(settings: Settings) -> _Cases:
     generator = np.random.default_rng(np.asarray(jax.random.key_data(settings.key)))
     count = trials(settings, 1000)
     found: _Cases = {}
-    for name, (draw, sparsity) in _MATRICES.items():
-        matrix = draw(generator)
+    for name, (matrix_of, sparsity) in _MATRICES.items():
+        matrix = matrix_of(generator)
         weights = analytic_weights(matrix)
         signals = _signals(generator, count, matrix.shape[1], sparsity)
         noise = _noise(generator, count, matrix.shape[0])
@@ -146,14 +147,20 @@ def _rows(cases: _Cases) -> list[dict[str, Any]]:
 
 
 def _draw(cases: _Cases, path: Path) -> str:
-    panels = {
-        panel: {
-            label: Curve(check.measured.max(axis=0).tolist(), check.bound.bound.tolist())
-            for label, check in checks.items()
-        }
-        for panel, checks in cases.items()
-    }
-    return plot_rates(path, panels, columns=2, floor=1e-13, ylabel="largest ‖x_t − x*‖₁")
+    panels = []
+    for panel, checks in cases.items():
+        lines = []
+        for color, (label, check) in zip(MEASURED, checks.items(), strict=False):
+            bound, measured = (
+                np.where(values >= _SMALLEST_SHOWN, values, np.nan)
+                for values in (check.bound.bound, check.measured.max(axis=0))
+            )
+            layers = range(_LAYERS + 1)
+            lines.append(Line(layers, bound, f"{label}: bound", color, "--"))
+            lines.append(Line(layers, measured, f"{label}: measured", color, "-", "o"))
+        label = "largest ‖x_t − x*‖₁"
+        panels.append(Panel(panel, "layer t", label, lines, yscale="log", xticks="integer"))
+    return draw(path, panels, size=(4.6, 3.3), num_columns=2)
 
 
 ENTRIES = (

@@ -19,8 +19,7 @@ from jaxinv.reproductions.claims import REFUTED, REPRODUCED, Claim
 from jaxinv.solvers import amp, solve, trace
 from jaxinv.sweeps import success_rate, sweep
 from jaxinv.theory import donoho_tanner, minimax_multiplier, state_evolution
-from jaxinv.viz._iterations import plot_iterations
-from jaxinv.viz._phase import plot_phase_diagram
+from jaxinv.viz import plot_iterations, plot_phase_diagram
 
 _SIZE, _ASPECT, _SPARSITY, _SNR_DB, _STEPS = 4000, 0.5, 0.1, 40.0, 16
 _TOLERANCE, _STANDARD_ERRORS = 0.05, 3.0

@@ -17,7 +17,7 @@ from jaxinv.reproductions.claims import REFUTED, REPRODUCED, Claim, compare_mean
 from jaxinv.solvers import levenberg_marquardt, solve
 from jaxinv.sweeps import sweep
 from jaxinv.theory import denoising_law, noise_law
-from jaxinv.viz._curves import plot_means
+from jaxinv.viz import plot_means
 
 _MEASUREMENTS, _NOISE = 300, 1e-2
 _SENSING_K = (5, 10, 20, 30, 45, 60)

@@ -10,7 +10,7 @@ from jaxinv.reproductions._registry import Outcome, Reproduction, Settings, tria
 from jaxinv.reproductions.claims import compare_rates
 from jaxinv.reproductions.presets import PRESETS, Preset
 from jaxinv.sweeps import quartiles, success_rate, sweep
-from jaxinv.viz._phase import plot_success_rates
+from jaxinv.viz import plot_success_rates
 
 _CLAIMED_TWO = (40, 100, 135, 150)
 _CLAIMED_THREE = (20, 40, 50, 60)

@@ -25,7 +25,7 @@ from jaxinv.reproductions._photographs import (
 from jaxinv.reproductions._registry import Outcome, Reproduction, Settings, trials
 from jaxinv.reproductions._unfolded import Counter
 from jaxinv.solvers import fista, ista, unfold
-from jaxinv.viz._images import plot_bars
+from jaxinv.viz._panels import Bars, draw
 
 _MINIMIZE = 1000  # steps of FISTA after which the objective is called minimal
 
@@ -123,7 +123,8 @@ def _draw_coding(rows: Sequence[Mapping[str, Any]], title: str, path: Path) -> s
     for row in rows:
         group = f"{row['images']}, λ = {row['penalty']:g} λ_max"
         groups.setdefault(group, {})[row["method"]] = row["excess"]
-    return plot_bars(path, groups, title=title, ylabel="mean F(u) − min F")
+    bars = Bars(title, "mean F(u) − min F", groups)
+    return draw(path, [bars], size=(1.9 * len(groups) + 1.5, 4.0))
 
 
 ENTRIES = (

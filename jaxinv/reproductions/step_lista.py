@@ -29,7 +29,7 @@ from jaxinv.reproductions._step_lista import (
 )
 from jaxinv.reproductions._unfolded import Counter
 from jaxinv.reproductions.claims import REFUTED, REPRODUCED, Claim, compare_at_most
-from jaxinv.viz._layers import Panel, plot_layers
+from jaxinv.viz._panels import draw, over_layers
 
 _SPARSE, _DENSE = 0.8, 0.1  # λ over the largest that leaves anything
 _LARGEST_GAP = 0.01  # of the reference, over the smallest F − F* that is measured
@@ -123,20 +123,21 @@ def _rows(cases: Mapping[float, Case], learned: Learned) -> list[dict[str, Any]]
 
 def _draw(study: Study, cases: Mapping[float, Case], path: Path) -> str:
     panels = [
-        Panel(
+        over_layers(
             f"λ = {penalty} λ_max",
             {
                 name: [np.log10(values.mean()) for values in by_depth.values()]
                 for name, by_depth in case.excess.items()
             },
             {"F(0) − F*": np.log10(case.at_zero)},
-            study.depths,
-            "layers",
+            places=study.depths,
+            xlabel="layers",
+            ylabel="log₁₀ of the mean of F − F*",
         )
         for penalty, case in cases.items()
     ]
     title = f"Lasso, D {study.shape[0]} × {study.shape[1]}, trained without truth"
-    return plot_layers(path, panels, title=title, ylabel="log₁₀ of the mean of F − F*")
+    return draw(path, panels, size=(3.9, 4.2), title=title, one_legend=True)
 
 
 ENTRIES = (

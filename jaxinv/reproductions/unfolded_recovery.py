@@ -15,7 +15,7 @@ from jaxinv.reproductions.claims import Claim, compare_at_most, median_at_most, 
 from jaxinv.theory import bayes_state_evolution, oracle_nmse_db
 from jaxinv.unfolded import Evaluation
 from jaxinv.unfolded._catalog import NETWORKS
-from jaxinv.viz._layers import Panel, plot_layers
+from jaxinv.viz._panels import Panel, draw, over_layers
 
 _ALL = tuple(NETWORKS)
 _NOISE = ("lista-cpss", "alista", "alista-momentum", "alista-at", "hyperlista", "lamp", "alamp")
@@ -59,8 +59,8 @@ def _noiseless(names: Sequence[str], study: Study, settings: Settings) -> Outcom
     best = _best(found)
     claims.append(nmse_at_most(f"best network, {best}: NMSE (dB)", found[best], _TARGET_BEST))
     panels = [
-        Panel("NMSE, ratio of sums", _curves(found), {}),
-        Panel("median", {name: each.layer_median_db for name, each in found.items()}, {}),
+        over_layers("NMSE, ratio of sums", _curves(found)),
+        over_layers("median", {name: each.layer_median_db for name, each in found.items()}),
     ]
     title = f"no noise; {PROTOCOL}"
     return Outcome(claims, rows("no noise", found), partial(_draw, panels, title))
@@ -75,7 +75,8 @@ def _noisy(names: Sequence[str], study: Study, settings: Settings) -> Outcome:
         found = scored(study, settings, names, counter, snr_db=snr_db)
         claims += _noise_claims(snr_db, found)
         table += rows(f"{snr_db} dB", found)
-        panels.append(Panel(f"SNR {snr_db} dB", _curves(found), _limits(study, snr_db)))
+        limits = _limits(study, snr_db)
+        panels.append(over_layers(f"SNR {snr_db} dB", _curves(found), limits))
     return Outcome(claims, table, partial(_draw, panels, PROTOCOL))
 
 
@@ -134,7 +135,7 @@ def _conditioned(names: Sequence[str], study: Study, settings: Settings) -> Outc
         what = f"κ = {_LIKE_GAUSSIAN}: {name}, NMSE (dB), target of a Gaussian A + {_SLACK:g}"
         claims.append(nmse_at_most(what, like[name], target + _SLACK))
     table = [row for number, found in scores.items() for row in rows(f"κ = {number}", found)]
-    panels = [Panel(f"condition number {n}", _curves(found), {}) for n, found in scores.items()]
+    panels = [over_layers(f"condition number {n}", _curves(each)) for n, each in scores.items()]
     return Outcome(claims, table, partial(_draw, panels, f"no noise; {PROTOCOL}"))
 
 
@@ -147,7 +148,7 @@ def _curves(found: Mapping[str, Evaluation]) -> dict[str, np.ndarray]:
 
 
 def _draw(panels: Sequence[Panel], title: str, path: Path) -> str:
-    return plot_layers(path, panels, title=title)
+    return draw(path, panels, size=(3.9, 4.2), title=title, one_legend=True)
 
 
 _SOURCE = "networks and protocol of Chen et al. (2018, 2021), Liu et al. (2019)"

@@ -16,7 +16,7 @@ from jaxinv.reproductions._registry import Outcome, Reproduction, Settings
 from jaxinv.reproductions._unfolded import PROTOCOL, Counter, Study, score, trained
 from jaxinv.reproductions.claims import Claim, compare_at_most, nmse_at_most
 from jaxinv.unfolded import Evaluation
-from jaxinv.viz._layers import Panel, plot_layers
+from jaxinv.viz._panels import draw, over_layers
 
 _NAMES = ("hyperlista", "alista-published", "alista-momentum")
 _SPARSITIES = (0.05, 0.075, 0.1, 0.125, 0.15)
@@ -113,23 +113,21 @@ def _rows(shift: str, found: Mapping[str, Mapping[float, Evaluation]]) -> list[d
 
 
 def _draw(sparser: Mapping[str, Any], louder: Mapping[str, Any], path: Path) -> str:
+    shifts = (
+        ("sparsity of the signals (trained at 0.1)", sparser, _SPARSITIES, "sparsity p"),
+        ("amplitude of the signals (trained at 1)", louder, _AMPLITUDES, "amplitude σ"),
+    )
     panels = [
-        Panel(
-            "sparsity of the signals (trained at 0.1)",
-            {name: [each.nmse_db for each in found.values()] for name, found in sparser.items()},
-            {},
-            _SPARSITIES,
-            "sparsity p",
-        ),
-        Panel(
-            "amplitude of the signals (trained at 1)",
-            {name: [each.nmse_db for each in found.values()] for name, found in louder.items()},
-            {},
-            _AMPLITUDES,
-            "amplitude σ",
-        ),
+        over_layers(
+            title,
+            {name: [each.nmse_db for each in found.values()] for name, found in shifted.items()},
+            places=places,
+            xlabel=label,
+        )
+        for title, shifted, places, label in shifts
     ]
-    return plot_layers(path, panels, title=f"no noise; {PROTOCOL}")
+    title = f"no noise; {PROTOCOL}"
+    return draw(path, panels, size=(3.9, 4.2), title=title, one_legend=True)
 
 
 ENTRIES = (

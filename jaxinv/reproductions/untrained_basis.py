@@ -19,7 +19,7 @@ from jaxinv.reproductions._untrained_theory import (
     PAPER,
 )
 from jaxinv.reproductions.claims import at_least, at_most, equals
-from jaxinv.viz._untrained import Curves, Picture, plot_row
+from jaxinv.viz._panels import Panel, Picture, draw, named
 
 _SHOWN = (0, 1, 5, 20)  # the 1st, 2nd, 6th and 21st function of the figure
 
@@ -76,7 +76,7 @@ def _draw_basis(basis: np.ndarray, shown: list[int], vectors: Any, path: Path) -
     """Draw the functions, and where in frequency the energy of each singular vector lies."""
     n, places = len(basis), np.arange(len(basis))
     panels: list[Any] = [
-        Curves(f"function {i + 1}", "entry j", "[w]_j", {f"w_{i}": (places, basis[:, i])})
+        Panel(f"function {i + 1}", "entry j", "[w]_j", named({f"w_{i}": (places, basis[:, i])}))
         for i in shown
     ]
     energy = (basis.T @ vectors) ** 2
@@ -86,7 +86,7 @@ def _draw_basis(basis: np.ndarray, shown: list[int], vectors: Any, path: Path) -
     text = f"frequency 0 to {num_shown - 1} (down) of\nsingular vector 1 to {vectors.shape[1]}"
     panels.append(Picture(f"{text}: energy, black is 1", 1 - by_frequency))
     title = f"trigonometric functions and singular vectors of a two-layer network, n = {n}"
-    return plot_row(path, panels, title=title, num_columns=5)
+    return draw(path, panels, title=title, num_columns=5)
 
 
 ENTRIES = (

@@ -18,7 +18,7 @@ from jaxinv.reproductions._registry import Outcome, Reproduction, Settings, tria
 from jaxinv.reproductions._unfolded import Counter
 from jaxinv.reproductions._untrained import smooth_signal, triangle
 from jaxinv.reproductions.claims import Claim, at_least, at_most, mean_error
-from jaxinv.viz._untrained import Curves, plot_row
+from jaxinv.viz._panels import Panel, draw, named
 
 
 class DenoisingStudy(NamedTuple):
@@ -113,11 +113,11 @@ def _draw_denoising(
         }
         levels = {"noise": study.noise_std}
         panels.append(
-            Curves(
+            Panel(
                 f"p = {p}, mean of {len(curves[p])}",
                 "step t + 1",
                 "‖G(C_t) − x*‖ / √n",
-                lines,
+                named(lines),
                 levels=levels,
                 xscale="log",
                 yscale="log",
@@ -129,9 +129,9 @@ def _draw_denoising(
         "p/n": (places, places / study.size),
     }
     ylabel = "share of the noise energy"
-    panels.append(Curves("against p", "p", ylabel, lines, xscale="log", yscale="log"))
+    panels.append(Panel("against p", "p", ylabel, named(lines), xscale="log", yscale="log"))
     title = f"denoising by descent, two layers, n = {study.size}, k = {study.num_channels}"
-    return plot_row(path, panels, title=title)
+    return draw(path, panels, title=title)
 
 
 ENTRIES = (

@@ -18,7 +18,7 @@ from jaxinv.reproductions._registry import Outcome, Reproduction, Settings, tria
 from jaxinv.reproductions._unfolded import Counter
 from jaxinv.reproductions._untrained import first_below
 from jaxinv.reproductions.claims import at_least, at_most, within_factor
-from jaxinv.viz._untrained import Curves, plot_row
+from jaxinv.viz._panels import Panel, draw, named
 
 _FITTED = 0.01  # mean squared error at which a target counts as fitted
 
@@ -162,17 +162,17 @@ def _draw_times(curves: Mapping[tuple[str, str], np.ndarray], path: Path) -> str
             if text.startswith(kind)
         }
         panels.append(
-            Curves(
+            Panel(
                 f"{kind} kernels",
                 "step",
                 "mean squared error",
-                lines,
+                named(lines),
                 levels={"fitted": _FITTED},
                 xscale="log",
                 yscale="log",
             )
         )
-    return plot_row(path, panels, title="an image and uniform noise, each fitted by itself")
+    return draw(path, panels, title="an image and uniform noise, each fitted by itself")
 
 
 ENTRIES = (

@@ -20,7 +20,7 @@ from jaxinv.reproductions._unfolded import Counter
 from jaxinv.reproductions._untrained_theory import power_law_claims
 from jaxinv.reproductions.claims import Claim, at_least, within_factor
 from jaxinv.solvers import gradient, trace
-from jaxinv.viz._untrained import Curves, plot_row
+from jaxinv.viz._panels import Panel, draw, named, published
 
 _RATE = 0.01
 _NOISE_STD = 0.2
@@ -135,8 +135,8 @@ def _study(study: JacobianStudy, settings: Settings) -> list[_Spectra]:
 def _jacobians(study: JacobianStudy, settings: Settings) -> Outcome:
     found = _study(study, settings)
     claims = []
-    for count, published in _PUBLISHED.items():
-        for index, value in zip(_INDICES, published, strict=True):
+    for count, given in _PUBLISHED.items():
+        for index, value in zip(_INDICES, given, strict=True):
             if value is None or count not in study.steps or index >= study.size:
                 continue
             samples = [each.accumulated[count][index] for each in found]
@@ -167,9 +167,10 @@ def _draw(study: JacobianStudy, found: list[_Spectra], path: Path) -> str:
             values = np.mean([getattr(each, name)[count] for each in found], axis=0)
             lines[f"step {count}"] = (np.arange(1, values.size + 1), values)
         points = _points(study) if name == "accumulated" else {}
-        panels.append(Curves(text, "index + 1", "σ", lines, points, xscale="log", yscale="log"))
+        drawn = [*named(lines), *published(points)]
+        panels.append(Panel(text, "index + 1", "σ", drawn, xscale="log", yscale="log"))
     title = f"singular values of a {study.num_layers}-layer decoder, n = {study.size}"
-    return plot_row(path, panels, title=title)
+    return draw(path, panels, title=title)
 
 
 def _points(study: JacobianStudy) -> Mapping[str, Any]:

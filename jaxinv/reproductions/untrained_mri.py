@@ -19,7 +19,7 @@ from jaxinv.reproductions._registry import Outcome, Reproduction, Settings, tria
 from jaxinv.reproductions._unfolded import Counter
 from jaxinv.reproductions._untrained import OracleCurve, decibels, psnr_db
 from jaxinv.reproductions.claims import Claim, at_least, at_most, mean_error
-from jaxinv.viz._untrained import Curves, Picture, plot_row
+from jaxinv.viz._panels import Panel, Picture, draw, named
 
 _LOSS = 0.5  # dB that running on may cost against the best iterate
 _ZERO_FILLED, _REAL_PART = "zero-filled", "zero-filled, real part"
@@ -160,13 +160,13 @@ def _draw(x: np.ndarray, scans: Mapping[int, list[_Scan]], path: Path) -> str:
         for a, found in scans.items()
     }
     panels: list[Any] = [
-        Curves(
+        Panel(
             "measurements", "step", "‖A x − y‖ / ‖y‖",
-            {f"{a}x": (steps[a], means[a][1]) for a in scans}, xscale="log", yscale="log",
+            named({f"{a}x": (steps[a], means[a][1]) for a in scans}), xscale="log", yscale="log",
         ),
-        Curves(
+        Panel(
             "image (seen by the oracle only)", "step", "PSNR (dB)",
-            {f"{a}x": (steps[a], means[a][0]) for a in scans}, xscale="log",
+            named({f"{a}x": (steps[a], means[a][0]) for a in scans}), xscale="log",
         ),
         Picture("slice", x),
     ]  # fmt: skip
@@ -175,7 +175,7 @@ def _draw(x: np.ndarray, scans: Mapping[int, list[_Scan]], path: Path) -> str:
     for method in (_ZERO_FILLED, _DECODER, _TV):
         text = f"{acceleration}x, {method}, {psnr_db(images[method], x):.1f} dB"
         panels.append(Picture(text, images[method]))
-    return plot_row(path, panels, title=f"head slice, {x.shape[0]} x {x.shape[1]}", num_columns=3)
+    return draw(path, panels, title=f"head slice, {x.shape[0]} x {x.shape[1]}", num_columns=3)
 
 
 ENTRIES = (

@@ -24,7 +24,7 @@ from jaxinv.reproductions._untrained_recovery import (
     score_rows,
 )
 from jaxinv.reproductions.claims import Claim, at_least
-from jaxinv.viz._untrained import Picture, plot_row
+from jaxinv.viz._panels import Picture, draw
 
 _OTHERS = ("tv", "damp")
 
@@ -125,7 +125,7 @@ def _draw_photo(
     panels: list[Any] = [curves_against("m/n", drawn, "PSNR (dB)"), Picture("truth", x)]
     for name in ("lasso_wavelet", "tv", "damp", _CHOSEN):
         panels.append(Picture(f"{name}, {psnr_db(shown[name], x):.1f} dB", shown[name]))
-    return plot_row(path, panels, title=title, num_columns=3)
+    return draw(path, panels, title=title, num_columns=3)
 
 
 ENTRIES = (

@@ -18,7 +18,7 @@ from jaxinv.reproductions._registry import Outcome, Reproduction, Settings, tria
 from jaxinv.reproductions._unfolded import Counter
 from jaxinv.reproductions._untrained import published_descent
 from jaxinv.reproductions.claims import at_least, mean_error
-from jaxinv.viz._untrained import Curves, plot_row
+from jaxinv.viz._panels import Panel, draw, named, published
 
 _PUBLISHED_SIZE = 256**2
 _PUBLISHED = {  # % of the squared error that learned regularization takes away, by σ² and m
@@ -159,18 +159,17 @@ def _draw(study: TableStudy, drops: dict[tuple[int, int], np.ndarray], path: Pat
         lines = {"measured": (places, [drops[variance, m].mean() for m in places])}
         points = {"published": (places, [_PUBLISHED[variance][m] for m in places])}
         panels.append(
-            Curves(
+            Panel(
                 f"σ² = {variance}",
                 "m, of 65 536 pixels",
                 "% of squared error removed",
-                lines,
-                points,
+                [*named(lines), *published(points)],
                 {"no gain": 0.0},
                 xscale="log",
             )
         )
     title = f"learned regularization, {study.size} x {study.size} parts of the retina image"
-    return plot_row(path, panels, title=title)
+    return draw(path, panels, title=title)
 
 
 ENTRIES = (

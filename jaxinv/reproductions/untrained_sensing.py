@@ -18,7 +18,7 @@ from jaxinv.reproductions._registry import Outcome, Reproduction, Settings, tria
 from jaxinv.reproductions._unfolded import Counter
 from jaxinv.reproductions._untrained import OracleCurve, decibels
 from jaxinv.reproductions.claims import at_least, at_most, mean_error
-from jaxinv.viz._untrained import Curves, Picture, plot_row
+from jaxinv.viz._panels import Panel, Picture, draw, named
 
 _PHOTO = "chelsea"
 
@@ -143,16 +143,16 @@ def _draw_sensing(runs: Mapping[str, _Run], title: str, path: Path) -> str:
     residual = {name: (run.steps, run.residual.mean(axis=0)) for name, run in runs.items()}
     psnr = {name: (run.steps, run.psnr.mean(axis=0)) for name, run in runs.items()}
     panels: list[Any] = [
-        Curves(
-            "measurements", "step", "‖A x − y‖ / ‖y‖", residual,
+        Panel(
+            "measurements", "step", "‖A x − y‖ / ‖y‖", named(residual),
             levels={"converged": _CONVERGED}, xscale="log", yscale="log",
         ),
-        Curves("image (seen by the oracle only)", "step", "PSNR (dB)", psnr, xscale="log"),
+        Panel("image (seen by the oracle only)", "step", "PSNR (dB)", named(psnr), xscale="log"),
     ]  # fmt: skip
     for name, run in runs.items():
         panels.append(Picture(name, run.truth))
         panels.append(Picture(f"estimate, {run.psnr[0, -1]:.1f} dB", run.estimate))
-    return plot_row(path, panels, title=title, num_columns=3)
+    return draw(path, panels, title=title, num_columns=3)
 
 
 _PAPER = "Heckel, Soltanolkotabi (2020), compressive sensing with un-trained networks"

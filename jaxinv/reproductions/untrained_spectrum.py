@@ -17,7 +17,7 @@ from jaxinv.reproductions._untrained_theory import (
     spectra,
 )
 from jaxinv.reproductions.claims import at_least, equals
-from jaxinv.viz._untrained import Curves, plot_row
+from jaxinv.viz._panels import Panel, draw, named
 
 _PRINTED = {  # largest and smallest λ/3 that the published notebook prints, n = 300
     "triangle, p = 1": (0.166666, 0.166666),
@@ -62,9 +62,9 @@ def _draw_spectrum(values: Mapping[str, np.ndarray], path: Path) -> str:
         for scale in ("log", "linear"):
             title = f"{kind} kernels" + (", frequency linear" if scale == "linear" else "")
             panels.append(
-                Curves(title, "frequency", "σ", lines, xscale=scale, yscale="log"),
+                Panel(title, "frequency", "σ", named(lines), xscale=scale, yscale="log"),
             )
-    return plot_row(path, panels, title="weights of the trigonometric functions, n = 300")
+    return draw(path, panels, title="weights of the trigonometric functions, n = 300")
 
 
 ENTRIES = (

@@ -1,0 +1,219 @@
+"""Figures of a kind: means beside a law, steps, success rates, phase diagrams, reconstructions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jaxinv._core import checks
+from jaxinv.viz._panels import INK, MEASURED, PUBLISHED, Line, Map, Panel, Picture, draw, published
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+_PANEL = 3.4  # inches a side of an image
+_NARROWEST = 2.3  # so that neighboring titles stay apart
+_BASELINES = {"blur": "Blurred", "identity": "Noisy"}
+
+
+def plot_means(
+    path: str | os.PathLike[str],
+    values: Sequence[Any],
+    means: Sequence[float],
+    errors: Sequence[float],
+    *,
+    curve: Sequence[float],
+    curve_label: str,
+    points: Mapping[Any, float],
+    xlabel: str,
+    ylabel: str,
+    title: str,
+) -> str:
+    """Draw measured means with bars of two standard errors, a law, and published points.
+
+    Args:
+        path: where to write; the suffix sets the format (png, pdf, svg).
+        values: of the horizontal axis, one a mean.
+        means, errors: what was measured, and its standard errors.
+        curve, curve_label: the law at the same values, and what the legend calls it.
+        points: published means, by value.
+        xlabel, ylabel: texts of the axes.
+        title: text above.
+
+    Returns:
+        The path as text.
+    """
+    bars = 2 * np.asarray(errors, float)
+    lines = [
+        Line(values, curve, curve_label, MEASURED[1]),
+        Line(values, means, "measured ± 2 se", MEASURED[0], "", "o", errors=bars),
+    ]
+    if points:
+        lines += published({"published": (list(points), list(points.values()))})
+    panel = Panel(title, xlabel, ylabel, lines, xticks="integer")
+    return draw(path, [panel], size=(6.0, 4.0))
+
+
+def plot_iterations(
+    path: str | os.PathLike[str],
+    series: Mapping[str, tuple[Any, Any]],
+    *,
+    ylabel: str = "NMSE (dB)",
+    title: str = "",
+) -> str:
+    """Draw runs in decibels against the step: their range, their mean, and a law.
+
+    Args:
+        path: where to write; the suffix sets the format (png, pdf, svg).
+        series: names to pairs (samples, law): samples of shape (num_runs, num_steps) and a law
+            of shape (num_steps,), all positive and not in decibels.
+        ylabel: text of the vertical axis.
+        title: text above.
+
+    Returns:
+        The path as text.
+    """
+    lines = []
+    for color, (name, (samples, law)) in zip(MEASURED, series.items(), strict=False):
+        samples = np.asarray(samples, float)
+        steps = np.arange(1, samples.shape[1] + 1)
+        low, high, mean, predicted = (
+            10 * np.log10(value)
+            for value in (samples.min(0), samples.max(0), samples.mean(0), np.asarray(law, float))
+        )
+        runs = f"{name}: range of {samples.shape[0]} draws"
+        lines += [
+            Line(
+                steps, mean, f"{name}: mean", color, "", "o", band=(low, high), band_label=runs
+            ),
+            Line(steps, predicted, f"{name}: state evolution", INK),
+        ]  # fmt: skip
+    return draw(path, [Panel(title, "step", ylabel, lines, xticks="integer")], size=(6.4, 4.2))
+
+
+def plot_success_rates(
+    path: str | os.PathLike[str],
+    rates: Mapping[str, xr.Dataset],
+    *,
+    label: str,
+    title: str,
+    published: Mapping[Any, float] | None = None,
+    published_label: str = "published",
+    transition: tuple[float, str] | None = None,
+) -> str:
+    """Draw one curve per solver and return the path of the figure.
+
+    Args:
+        path: where to write; the suffix sets the format (png, pdf, svg).
+        rates: names to Datasets of ``success_rate``, each with one dimension.
+        label: text of the horizontal axis.
+        title: text above.
+        published: rates to draw as points, by value.
+        published_label: what the legend calls them.
+        transition: a value to mark by a vertical line, and its name.
+
+    Returns:
+        The path as text.
+
+    Raises:
+        ValueError: rates over more or less than one dimension, another suffix.
+    """
+    lines = []
+    for name, table in rates.items():
+        if len(table.dims) != 1:
+            hint = "Use plot_phase_diagram for two."
+            checks.fail("plot_success_rates", "rates", "have one dimension", f"{table.dims}", hint)
+        values = table[next(iter(table.dims))].values
+        level = f"{100 * table.attrs.get('confidence', 0.95):.0f} % interval"
+        if "num_trials" in table.attrs:
+            level += f", {table.attrs['num_trials']} trials"
+        band = (table.low.values, table.high.values)
+        lines.append(Line(values, table.rate.values, f"{name} ({level})", marker="o", band=band))
+    if published:
+        x, y = zip(*sorted(published.items()), strict=True)
+        lines.append(Line(x, y, published_label, PUBLISHED, "--", "s", hollow=True))
+    marks = {} if transition is None else {transition[1]: transition[0]}
+    panel = Panel(
+        title, label, "success rate", lines, marks=marks, ylim=(-0.03, 1.03), legend="lower left"
+    )
+    return draw(path, [panel], size=(6.4, 4.2))
+
+
+def plot_phase_diagram(
+    path: str | os.PathLike[str],
+    rates: xr.Dataset,
+    *,
+    title: str = "",
+    curve: tuple[Any, Any, str] | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> str:
+    """Draw a success rate over two parameters as a map, with the transition at 1/2.
+
+    Args:
+        path: where to write; the suffix sets the format (png, pdf, svg).
+        rates: a Dataset of ``success_rate`` with two dimensions; the first is vertical.
+        title: text above.
+        curve: horizontal and vertical values of a line to draw in, and its name.
+        labels: texts of the axes, by name of dimension; default the names themselves.
+
+    Returns:
+        The path as text.
+
+    Raises:
+        ValueError: rates over more or less than two dimensions, another suffix.
+    """
+    rate = rates["rate"]
+    if rate.ndim != 2:
+        hint = "Use plot_success_rates for one."
+        checks.fail("plot_phase_diagram", "rates", "have two dimensions", f"{rate.dims}", hint)
+    vertical, horizontal = (str(name) for name in rate.dims)
+    labels = labels or {}
+    panel = Panel(
+        title,
+        labels.get(horizontal, horizontal),
+        labels.get(vertical, vertical),
+        [] if curve is None else [Line(*curve, MEASURED[1], "--")],
+        map=Map(rate[horizontal].values, rate[vertical].values, rate.values, "success rate", 0.5),
+        legend="upper left",
+    )
+    return draw(path, [panel], size=(5.4, 4.2))
+
+
+def plot_reconstruction(reconstruction: Any, path: str | os.PathLike[str]) -> str:
+    """Draw truth, what the measurements show by themselves, estimate and error side by side.
+
+    Args:
+        reconstruction: what ``jaxinv.reconstruct`` returns.
+        path: figure to write; the suffix (.png, .pdf, .svg) chooses the format.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: another suffix.
+    """
+    found = reconstruction
+    height, width = found.truth.shape[:2]
+    scale = _PANEL / max(height, width)
+    error = np.abs(found.estimate - found.truth)
+    error = error if error.ndim == 2 else error.mean(axis=-1)
+    # all but 0.5 % of the errors lie below the end of the color scale
+    largest = float(np.quantile(error, 0.995)) if np.all(np.isfinite(error)) else 1.0
+    first = _BASELINES.get(found.settings["operator"], "Without a prior")
+    baseline, score = (
+        f"PSNR {psnr:.2f} dB, SSIM {ssim:.3f}"
+        for psnr, ssim in ((found.baseline_psnr, found.baseline_ssim), (found.psnr, found.ssim))
+    )
+    panels = [
+        Picture(f"Truth\n{height} x {width}", found.truth),
+        Picture(f"{first}\n{baseline}", found.baseline),
+        Picture(f"Reconstruction\n{score}", found.estimate),
+        Picture(
+            f"Absolute error\nmean {error.mean():.3f}", error, max(largest, 1e-6), "magma", bar=True
+        ),
+    ]
+    side = max(scale * width, _NARROWEST) + 0.25
+    return draw(path, panels, size=(side, scale * height + 0.62))
