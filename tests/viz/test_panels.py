@@ -26,7 +26,7 @@ def test_a_panel_draws_all_that_it_holds():
     np.testing.assert_array_equal(drawn["level"].get_ydata(), [1.5, 1.5])
     np.testing.assert_array_equal(drawn["mark"].get_xdata(), [2.0, 2.0])
     bars = axis.containers[0].lines[2][0].get_segments()
-    np.testing.assert_allclose([s[:, 1] for s in bars], [[1, 3], [2, 6], [3, 9]])
+    np.testing.assert_allclose([s[:, 1] for s in bars], [[1.5, 2.5], [3, 5], [4.5, 7.5]])
     assert set(texts(axis.get_legend())) == {"a", "range", "b", "level", "mark"}
     assert (axis.get_title("left"), axis.get_xlabel(), axis.get_ylabel()) == ("t", "across", "up")
     assert [c.get_label() for c in axis.figure.axes[1:]] == ["<colorbar>"]
@@ -58,5 +58,5 @@ def test_pictures_and_bars_stand_beside_lines():
 
 @pytest.mark.parametrize("name", ["a.gif", "no/such/folder/a.png"])
 def test_a_path_that_cannot_be_is_refused_before_the_run(tmp_path, name):
-    with pytest.raises(ValueError, match="plot must (end in|lie in)"):
+    with pytest.raises(ValueError, match=r"plot must (end in|lie in)"):
         ji.viz.check_path("sweep", tmp_path / name)
