@@ -99,11 +99,16 @@ GENERATORS = [
 
 
 class FamilyCase(NamedTuple):
-    """One family: ``make()`` builds a small one; ``noise`` is the expected ‖η‖² of a problem."""
+    """One family: ``make()`` builds a small one; ``noise`` is the expected ‖η‖² of a problem.
+
+    ``noise`` is None where the measurements are no array; ``share`` is the loss at the truth
+    over ‖η‖².
+    """
 
     name: str
     make: Callable[[], Any]
-    noise: Callable[[Any], Array]
+    noise: Callable[[Any], Array] | None
+    share: float = 0.5
 
 
 def _sparse_noise(problem: Any) -> Array:
@@ -147,7 +152,69 @@ def _crops_and_operators() -> Any:
     return ji.problems.images(normal(jax.random.key(8), (2, 6, 7)), _small_gaussian, noise_std=0.1)
 
 
+def _turned_signs(problem: Any) -> Array:
+    """Four times the number of signs that Gaussian noise of 0.3 before them turns."""
+    clean = problem.operator.linear(problem.truth.x) + problem.operator.dither
+    turned = jax.scipy.stats.norm.cdf(-jnp.abs(clean) / 0.3)
+    return 4 * jnp.sum(jnp.where(clean != 0, turned, 0))
+
+
+def _one_bit() -> Any:
+    widths, sizes = (3, 12, 16), {"active_measurements": 8, "dtype": floats()}
+    return ji.problems.one_bit(widths, 10, noise_std=0.3, **sizes)
+
+
+def _corrupted() -> Any:
+    clean = ji.problems.generative((3, 12, 16), 20, active_measurements=16, dtype=floats())
+    return ji.problems.corrupted(clean, outlier_share=0.25, outlier_value=2.0)
+
+
+def _outliers(problem: Any) -> Array:
+    """Four of sixteen measurements, each as likely, become 2."""
+    clean = problem.operator(problem.truth.x)[:16]
+    return 0.25 * jnp.sum(jnp.square(2.0 - clean))
+
+
 FAMILIES = [
+    FamilyCase(
+        "phase_retrieval",
+        lambda: ji.problems.phase_retrieval(
+            (3, 12, 16), 14, active_measurements=10, noise_std=0.1, dtype=floats()
+        ),
+        lambda problem: jnp.asarray(0.1**2 * 10),
+    ),
+    FamilyCase("one_bit", _one_bit, _turned_signs),
+    FamilyCase(
+        "single_index",
+        lambda: ji.problems.single_index((3, 12, 16), 10, noise_norm=0.2, dtype=floats()),
+        lambda problem: jnp.asarray(0.2**2),
+    ),
+    FamilyCase(
+        "wigner",
+        lambda: ji.problems.spiked((3, 12, 16), noise_std=0.3, active_latent=2, dtype=floats()),
+        lambda problem: jnp.asarray(0.3**2 * (16 + 1)),
+        share=0.25,
+    ),
+    FamilyCase(
+        "wishart",
+        lambda: ji.problems.spiked(
+            (3, 12, 16), 9, model="wishart", active_measurements=6, dtype=floats()
+        ),
+        None,
+    ),
+    FamilyCase(
+        "blind_demodulation",
+        lambda: ji.problems.blind_demodulation(
+            (3, 12, 16), (4, 16), active_first=2, noise_std=0.1, signal_norm=2.0, dtype=floats()
+        ),
+        lambda problem: jnp.asarray(0.1**2 * 16),
+    ),
+    FamilyCase(
+        "denoising",
+        lambda: ji.problems.denoising((3, 12, 16), 0.3, dtype=floats()),
+        lambda problem: jnp.asarray(0.3**2),
+    ),
+    FamilyCase("corrupted", _corrupted, _outliers),
     FamilyCase("generator", _fixed_generator, lambda problem: jnp.asarray(0.1**2 * 10)),
     FamilyCase("from_arrays", _own_arrays, lambda problem: jnp.asarray(0.1**2 * 12)),
     FamilyCase("images", _crops, lambda problem: jnp.asarray(0.1**2 * 20)),

@@ -161,6 +161,18 @@ PROBLEMS = [
         "operators.dct_dictionary",
         lambda: {"block_shape": 4, "num_frequencies": 5, "dtype": floats()},
     ),
+    row(
+        "problems.back_projected",
+        lambda: {"problem": sparse_problem(), "scale": 0.5},
+        passes=("problem",),
+        overflows=("problem",),
+    ),
+    row(
+        "problems.blind_demodulation",
+        lambda: {"first_widths": (3, 8, 9), "second_widths": (2, 9)},
+    ),
+    row("problems.corrupted", lambda: {"family": sparse_family(), "outlier_share": 0.1}),
+    row("problems.denoising", lambda: {"widths": (3, 8, 9), "noise_std": 0.1}),
     row("problems.from_arrays", lambda: {"operator": A(), "x": ones(4, 10)}),
     row("problems.generative", lambda: {"widths": (3, 8, 9), "num_measurements": 6}),
     row(
@@ -179,7 +191,17 @@ PROBLEMS = [
         lambda: {"problem": sparse_problem(), "u": ones(10)},
         passes=("problem", "u"),
     ),
+    row("problems.one_bit", lambda: {"widths": (3, 8, 9), "num_measurements": 6}),
     row("problems.patches", lambda: {"images": IMAGE[None], "patch_shape": 4}),
+    row(
+        "problems.phase_retrieval",
+        lambda: {"widths": (3, 8, 9), "num_measurements": 6},
+    ),
+    row(
+        "problems.single_index",
+        lambda: {"widths": (3, 8, 9), "num_measurements": 6, "link": jnp.tanh},
+    ),
+    row("problems.spiked", lambda: {"widths": (3, 8, 9), "noise_std": 0.5}),
     row(
         "problems.sparse",
         lambda: {"num_measurements": 6, "signal_size": 10, "sparsity": 0.2, "snr_db": 20.0},

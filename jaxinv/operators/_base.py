@@ -71,6 +71,9 @@ class Operator:
         """Return how many axes the arrays of one operator have, to tell it from a batch."""
         return {}
 
+    def check_measurements(self, where: str, argument: str, y: Any) -> None:
+        """Refuse measurements that this operator never makes, as far as they can be looked at."""
+
     def __call__(self, x: Num[ArrayLike, "*in"]) -> Inexact[Array, "*out"]:
         """Measure ``x`` of shape ``in_shape``; returns ``y`` of shape ``out_shape``."""
         name = name_of(self)

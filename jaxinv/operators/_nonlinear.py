@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Num
@@ -41,6 +42,15 @@ class Magnitude(_Entrywise):
     def homogeneous(self) -> bool:
         """Whether c x gives c y for every c > 0."""
         return True
+
+    def check_measurements(self, where: str, argument: str, y: Any) -> None:
+        """Refuse what are no magnitudes, where it can be looked at; noise may turn a few."""
+        if checks.is_concrete(y) and not jnp.iscomplexobj(y):
+            below = int(np.sum(np.asarray(y) < 0))
+            if 3 * below > np.size(y):
+                hint = "For A x itself solve with A, in place of operators.magnitude(A)."
+                got = f"{below} of {np.size(y)} below 0"
+                checks.fail(where, argument, "hold magnitudes, up to noise", got, hint)
 
     def _apply(self, x: Array) -> Array:
         return jnp.abs(self.linear._apply(x))
@@ -84,6 +94,14 @@ class Sign(_Entrywise):
 
     def _ndims(self) -> dict[str, int]:
         return {"dither": len(self.out_shape)}
+
+    def check_measurements(self, where: str, argument: str, y: Any) -> None:
+        """Refuse what are no signs, where it can be looked at."""
+        if checks.is_concrete(y) and not jnp.iscomplexobj(y):
+            seen = np.asarray(y)
+            if not np.all((np.abs(seen) == 1) | (seen == 0)):
+                got = f"entries from {np.min(seen):g} to {np.max(seen):g}"
+                checks.fail(where, argument, "hold signs, 1 and -1 (0 for none)", got)
 
     def _apply(self, x: Array) -> Array:
         y = self.linear._apply(x)

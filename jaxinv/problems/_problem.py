@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -15,7 +16,10 @@ from jaxinv._core import checks, numerics
 from jaxinv.generators._base import gaussian_energy
 from jaxinv.misfits._outer import Outer as OuterMisfit
 from jaxinv.misfits._squared import Squared
-from jaxinv.operators import identity
+from jaxinv.operators import LinearOperator, identity
+from jaxinv.operators import from_function as as_operator
+from jaxinv.operators._dense import Dense
+from jaxinv.operators._mask import Identity
 from jaxinv.operators._outer import Outer
 
 
@@ -298,13 +302,18 @@ def num_starts(num_restarts: Any) -> int:
     return checks.count("initial", "num_restarts", num_restarts)
 
 
-def gaussian_matrix(key: Array, shape: tuple[int, int], active: Any, dtype: Any) -> Array:
-    """Return entries N(0, 1/m) in the m rows that are in use, and 0 in the others."""
-    mask = active_mask(active, shape[0])
-    rows = shape[0] if mask is None else active
-    matrix = jax.random.normal(key, shape, dtype)
-    matrix = matrix / jnp.sqrt(jnp.asarray(rows, dtype))
-    return matrix if mask is None else jnp.where(mask[:, None], matrix, 0)
+def gaussian_operator(
+    key: Array, x: Array, rows: Any, *, unit: bool = False
+) -> Dense | Identity | LinearOperator:
+    """Return a Gaussian matrix of entries N(0, 1/m), or N(0, 1), on signals raveled by rows."""
+    if rows.size is None:
+        return Identity(x.shape)
+    matrix = jax.random.normal(key, (rows.size, math.prod(x.shape)), x.dtype)
+    if not unit:
+        matrix = matrix / jnp.sqrt(jnp.asarray(rows.in_use, x.dtype))
+    mask = rows.mask
+    operator = Dense(matrix if mask is None else jnp.where(mask[:, None], matrix, 0))
+    return operator if x.ndim == 1 else operator @ as_operator(jnp.ravel, x.shape, dtype=x.dtype)
 
 
 def gaussian_noise(

@@ -14,7 +14,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jaxinv._core import checks, numerics
 from jaxinv.misfits import Misfit
 from jaxinv.misfits._outer import Outer as OuterMisfit
-from jaxinv.operators import LinearOperator
+from jaxinv.operators import LinearOperator, Operator
 from jaxinv.operators._outer import Outer
 from jaxinv.problems import Problem
 from jaxinv.problems._problem import by_vector, has_squares, misfit_name
@@ -86,6 +86,8 @@ def check_problem(
     if not isinstance(y, LinearOperator):
         y = checks.array(where, "problem.y", y)
     checks.finite(where, "problem.y", y, "Remove or replace the broken measurements.")
+    if isinstance(operator, Operator):
+        operator.check_measurements(where, "problem.y", y)
     if isinstance(operator, Outer):
         shape = (*y.out_shape, *y.in_shape) if isinstance(y, LinearOperator) else y.shape
         if tuple(shape) != operator.out_shape:

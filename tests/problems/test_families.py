@@ -107,7 +107,7 @@ def test_a_given_generator_is_shared_and_its_latents_are_normal():
 def test_measurements_of_a_given_generator_are_padded():
     G = ji.generators.relu(jax.random.key(2), (3, 12, 16), dtype=DTYPE)
     family = ji.problems.generative(generator=G, num_measurements=10, noise_std=0.5, dtype=DTYPE)
-    y = jax.jit(lambda f, m: f.with_active(m).batch(KEYS[:20]))(family, 4)
+    y = jax.jit(lambda f, m: f.with_active(measurements=m).batch(KEYS[:20]))(family, 4)
     assert not np.asarray(y.y)[:, 4:].any()
     assert np.asarray(y.y)[:, :4].all()
     squares = 4 * np.asarray(y.operator.matrix, float)[:, :4].ravel() ** 2

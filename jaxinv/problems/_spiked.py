@@ -1,0 +1,98 @@
+"""Spiked matrices whose spike is a signal of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+
+from jaxinv._core import checks
+from jaxinv.generators import Generator
+from jaxinv.problems._generative import GenerativeFamily, make_family
+from jaxinv.problems._models import Wigner, Wishart
+
+_MODELS = ("wigner", "wishart")
+
+
+def spiked(
+    widths: Sequence[int] | None = None,
+    num_measurements: int | None = None,
+    *,
+    model: str = "wigner",
+    noise_std: Any = 1.0,
+    generator: Generator | None = None,
+    active_latent: Any = None,
+    active_measurements: Any = None,
+    signal_norm: Any = None,
+    weight_scale: Any = None,
+    dtype: Any = jnp.float32,
+) -> GenerativeFamily:
+    r"""Make the family of spiked matrices, principal components with a generative prior.
+
+    .. math:: \text{Wigner:} \quad & M = x x^\top + \nu H, \qquad
+        H_{ij} = H_{ji} \sim N(0, 1/n), \; H_{ii} \sim N(0, 2/n) \\
+        \text{Wishart:} \quad & M = \tfrac1N \textstyle\sum_i s_i s_i^\top - \sigma^2 I, \qquad
+        s_i = u_i x + \sigma z_i, \; u_i \sim N(0, 1), \; z_i \sim N(0, I)
+
+    with x = G(z*). The loss is ¼‖G(z) G(z)ᵀ − M‖², by the structured misfit of
+    ``operators.outer``. Padded as ``generative`` is; N takes the place of m.
+
+    Args:
+        widths: (k, n_1, ..., n), maxima; as in ``generative``, as are ``active_latent``,
+            ``generator``, ``signal_norm``, ``weight_scale`` and ``dtype``.
+        num_measurements: N >= 1 of Wishart, a maximum; None for Wigner.
+        model: ``"wigner"`` or ``"wishart"``.
+        noise_std: ν, or σ, >= 0; may be traced.
+        active_measurements: N in use, in [1, num_measurements]; default all; may be traced.
+
+    Returns:
+        A family; its operator is ``operators.outer(n)``. y is an (n, n) array for Wigner, and
+        for Wishart an operator v ↦ Xᵀ(X v) − σ² v of N n numbers, where no (n, n) array is
+        made; ``truth.noise`` is None then.
+
+    Raises:
+        ValueError: as ``generative``; signals of several axes.
+
+    Notes: the errors of a good estimate are about ν √(k/n), and σ √((1 + σ²) k/N) at ‖x‖ = 1.
+
+    Example:
+        >>> import jax, jaxinv as ji
+        >>> family = spiked((3, 50, 200), noise_std=0.3)
+        >>> problem = family.sample(jax.random.key(0))
+        >>> solver = ji.solvers.levenberg_marquardt(num_restarts=4)
+        >>> found = ji.solve(solver, problem, family.initial(jax.random.key(0), 4))
+        >>> bool(ji.metrics.relative_error(found.x, problem.truth.x) < 0.1)
+        True
+
+    Source: Cocola, Hand, Voroninski (2020), "Nonasymptotic guarantees for spiked matrix
+        recovery with generative priors".
+    """
+    where = "spiked"
+    checks.choice(where, "model", model, _MODELS)
+    if model == "wigner":
+        for name, value in (
+            ("num_measurements", num_measurements),
+            ("active_measurements", active_measurements),
+        ):
+            if value is not None:
+                checks.fail(where, name, 'be None for model="wigner"', value)
+    else:
+        num_measurements = checks.count(where, "num_measurements", num_measurements)
+    family = make_family(
+        where,
+        Wigner() if model == "wigner" else Wishart(),
+        (num_measurements, active_measurements),
+        (0.0, noise_std),
+        widths=widths,
+        generator=generator,
+        active_latent=active_latent,
+        signal_norm=signal_norm,
+        weight_scale=weight_scale,
+        dtype=dtype,
+    )
+    shape = family.source.signal_shape
+    if len(shape) != 1:
+        checks.fail(where, "generator", "have signals of shape (n,)", f"{shape}")
+    checks.count(where, "widths[-1]", shape[0], maximum=46340)
+    return family
