@@ -101,8 +101,10 @@ GENERATORS = [
         lambda: {"apply": _apply, "params": ones(5, 3), "in_shape": 3},
         passes=("params",),
     ),
+    row("generators.plus_sparse", lambda: {"generator": _relu()}),
     row("generators.product", lambda: {"first": _relu(), "second": _relu()}),
     row("generators.relu", lambda: {"key": KEY, "widths": (3, 8, 6)}),
+    row("generators.tail", lambda: {"generator": _relu(), "layer": 1}),
     row("generators.two_layer", lambda: {"kernel": ones(8), "num_channels": 4, "key": KEY}),
     row("generators.two_layer_decoder", lambda: {"size": 8, "num_channels": 2, "key": KEY}),
     row(
@@ -234,6 +236,10 @@ SOLVERS = [
     row(
         "solvers.primal_dual",
         lambda: {"prox": ji.prox.soft(0.1), "operator": ji.operators.identity(10)},
+    ),
+    row(
+        "solvers.alternating",
+        lambda: {"solvers": [ji.solvers.levenberg_marquardt(), ji.solvers.fista(0.1, 0.1)]},
     ),
     row("solvers.raise_if_failed", lambda: {"solution": _solution()}, passes=("solution",)),
     row(

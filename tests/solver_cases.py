@@ -131,6 +131,15 @@ SOLVERS = [
         arguments=lambda: {"step_size": 0.1},
     ),
     SolverCase(
+        "intermediate_layers",
+        lambda radius: ji.solvers.intermediate_layers(ji.solvers.levenberg_marquardt(), [radius]),
+        (0.1, 0.02),
+        _relu_family,
+        unit=(1, 0),
+        misfits="smooth",
+        arguments=lambda: {"solver": ji.solvers.levenberg_marquardt(), "radii": [0.1]},
+    ),
+    SolverCase(
         "ista",
         lambda penalty: ji.solvers.ista(penalty=penalty),
         (0.1, 0.05),

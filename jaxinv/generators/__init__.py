@@ -8,8 +8,10 @@ from ._dcgan import dcgan as dcgan
 from ._deep_decoder import deep_decoder as deep_decoder
 from ._flax import FromFlax as FromFlax
 from ._flax import from_flax as from_flax
+from ._plus_sparse import plus_sparse as plus_sparse
 from ._product import product as product
 from ._relu import relu as relu
+from ._tail import tail as tail
 from ._two_layer import two_layer as two_layer
 from ._two_layer_decoder import two_layer_decoder as two_layer_decoder
 from ._unet import Unet as Unet

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxinv._core import checks, numerics, pytree, static
+from jaxinv._core import checks, numerics, pytree, replace, static
 from jaxinv.generators._base import Generator
 
 
@@ -69,6 +69,10 @@ class Relu(Generator):
         for weight in self.params:
             z = numerics.matmul(weight, z, self.precision)
         return z
+
+    def between(self, first: int, last: int) -> Relu:
+        """Return the layers from number ``first`` to before ``last`` as a network."""
+        return replace(self, params=self.params[first:last])
 
     def activation_pattern(self, z: Any) -> tuple[Array, ...]:
         """Return which units are active at ``z``: one boolean vector (n_i,) a layer."""

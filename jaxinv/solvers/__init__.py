@@ -1,6 +1,7 @@
 """Solvers: algorithms as pytrees with ``init`` and ``step``, and the loops that run them."""
 
 from ._admm import admm as admm
+from ._alternating import alternating as alternating
 from ._amp import amp as amp
 from ._base import Info as Info
 from ._base import Solver as Solver
@@ -15,6 +16,7 @@ from ._failed import raise_if_failed as raise_if_failed
 from ._fista import fista as fista
 from ._gradient import gradient as gradient
 from ._iht import iht as iht
+from ._intermediate_layers import intermediate_layers as intermediate_layers
 from ._ista import ista as ista
 from ._lasso import lasso as lasso
 from ._lasso_path import LassoPath as LassoPath
