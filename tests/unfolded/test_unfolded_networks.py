@@ -21,7 +21,7 @@ M, N, T = 20, 40, 5
 def drawn():
     A = ji.problems.sparse(M, N, dtype=DTYPE).sample(jax.random.key(0)).operator
     family = ji.problems.sparse(M, N, num_nonzeros=3, snr_db=40, operator=A, dtype=DTYPE)
-    return A, family, family.batch(jax.random.split(jax.random.key(1), 4))
+    return A, family, family.batch(jax.random.split(jax.random.key(2), 4))
 
 
 def one_problem(index=0):
