@@ -3,15 +3,28 @@
 from .generative._angles import angle_between as angle_between
 from .generative._angles import angle_map as angle_map
 from .generative._angles import angle_sequence as angle_sequence
+from .generative._isometry import RangeIsometry as RangeIsometry
+from .generative._isometry import range_restricted_isometry as range_restricted_isometry
 from .generative._landscape import expected_gradient as expected_gradient
 from .generative._landscape import expected_loss as expected_loss
 from .generative._landscape import rho as rho
 from .generative._laws import denoising_law as denoising_law
 from .generative._laws import noise_law as noise_law
+from .generative._local import LipschitzBounds as LipschitzBounds
+from .generative._local import LocalCertificate as LocalCertificate
+from .generative._local import lipschitz_bounds as lipschitz_bounds
+from .generative._local import local_certificate as local_certificate
+from .generative._range_coherence import RangeCoherence as RangeCoherence
+from .generative._range_coherence import range_coherence as range_coherence
 from .generative._regions import Regions as Regions
 from .generative._regions import regions as regions
 from .generative._set_restricted import SetRestrictedEigenvalue as SetRestrictedEigenvalue
 from .generative._set_restricted import set_restricted_eigenvalue as set_restricted_eigenvalue
+from .generative._weights import WeightDistribution as WeightDistribution
+from .generative._weights import (
+    range_restricted_weight_distribution as range_restricted_weight_distribution,
+)
+from .generative._weights import weight_distribution as weight_distribution
 from .sparse._coherence import coherence as coherence
 from .sparse._coherence import generalized_coherence as generalized_coherence
 from .sparse._coherence import welch_bound as welch_bound

@@ -39,7 +39,7 @@ def subspace_gains(matrix: np.ndarray, maps: np.ndarray, pairs: np.ndarray) -> n
     gains = []
     most = 2 * np.linalg.norm(matrix)  # for directions that are not there: never the least
     for chunk in chunks(pairs):
-        basis, kept = _orthonormal(np.concatenate([maps[chunk[:, 0]], maps[chunk[:, 1]]], axis=2))
+        basis, kept = orthonormal(np.concatenate([maps[chunk[:, 0]], maps[chunk[:, 1]]], axis=2))
         images = matrix @ basis
         absent = np.where(kept, 0, most)[:, None, :] * np.eye(kept.shape[1])
         images = np.concatenate([images, absent], axis=1)
@@ -71,12 +71,12 @@ def least_gain(matrix: np.ndarray, found: Regions, *, open_pairs: bool = True) -
             candidate = _faces_least(matrix, images, _cone_pairs(pairs[chunk], owners))
             best = min(best, candidate, key=lambda entry: entry[0])
     value, (i, j), weights = best
-    half = cones.shape[1]
-    lengths = np.linalg.norm(found.maps[owners[[i, j]]] @ cones[[i, j]].transpose(0, 2, 1), axis=1)
-    weights = weights.reshape(2, half) / np.where(lengths > 0, lengths, 1)
-    latents = (weights[0] @ cones[i], weights[1] @ cones[j])
+    latents = [
+        latent(found.maps[owners[cone]], cones[cone], part)
+        for cone, part in zip((i, j), np.split(weights, 2), strict=True)
+    ]
     bound = value if open_pairs else min(value, float(bounds.min()))
-    return LeastGain(value, bound, latents, opened)
+    return LeastGain(value, bound, (latents[0], latents[1]), opened)
 
 
 def chunks(rows: np.ndarray, size: int = _CHUNK) -> Iterator[np.ndarray]:
@@ -85,11 +85,24 @@ def chunks(rows: np.ndarray, size: int = _CHUNK) -> Iterator[np.ndarray]:
         yield rows[start : start + size]
 
 
+def edge_lengths(maps: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Return the norms of images of edges (..., k, k), with 0 for what is only rounding."""
+    lengths = np.linalg.norm(maps @ np.swapaxes(edges, -1, -2), axis=-2)
+    floor = 1e-11 * np.linalg.norm(maps, axis=(-2, -1))
+    return np.where(lengths > floor[..., None], lengths, 0)
+
+
 def images_of(maps: np.ndarray, cones: np.ndarray, owners: np.ndarray) -> np.ndarray:
     """Return the images of the edges of each cone as columns of norm 1, or 0: (c, n, k)."""
+    lengths = edge_lengths(maps[owners], cones)[:, None, :]
     images = maps[owners] @ cones.transpose(0, 2, 1)
-    lengths = np.linalg.norm(images, axis=1, keepdims=True)
-    return images / np.where(lengths > 0, lengths, 1)
+    return np.where(lengths > 0, images / np.where(lengths > 0, lengths, 1), 0)
+
+
+def latent(maps: np.ndarray, edges: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the z whose image is the sum of the images of the edges, of norm 1, with weights."""
+    lengths = edge_lengths(maps, edges)
+    return (weights / np.where(lengths > 0, lengths, 1)) @ edges
 
 
 def _cone_pairs(pairs: np.ndarray, owners: np.ndarray) -> np.ndarray:
@@ -154,7 +167,7 @@ def _subsets(count: int, most: int) -> Iterator[tuple[int, ...]]:
         yield from itertools.combinations(range(count), size)
 
 
-def _orthonormal(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def orthonormal(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return orthonormal bases of the spans of columns, and which of their vectors count."""
     left, sizes, _ = np.linalg.svd(columns, full_matrices=False)
     return left, sizes > RANK_CUT * np.maximum(sizes[:, :1], 1e-300)

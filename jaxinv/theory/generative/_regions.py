@@ -89,6 +89,14 @@ def host_weights(where: str, generator: Any) -> list[np.ndarray]:
     return weights
 
 
+def unit_layers(where: str, weights: list[np.ndarray]) -> list[np.ndarray]:
+    """Return the layers with largest entry 1: ratios of signals stay, nothing overflows."""
+    sizes = [np.max(np.abs(weight)) for weight in weights]
+    if min(sizes) == 0:
+        checks.fail(where, "generator", "not be 0 everywhere", "a layer of zeros")
+    return [weight / size for weight, size in zip(weights, sizes, strict=True)]
+
+
 def expected_count(latent: int, num_units: int) -> int:
     """Return 2 Σ_{i<k} C(N-1, i): the cones of N hyperplanes in general position."""
     return 2 * sum(math.comb(num_units - 1, i) for i in range(latent))

@@ -31,19 +31,21 @@ def latent_of(where: str, generator: Any) -> tuple[tuple[int, ...], Any]:
     return tuple(generator.in_shape), dtype
 
 
-def measuring(where: str, operator: Any, generator: Any) -> LinearOperator:
+def measuring(
+    where: str, operator: Any, generator: Any, argument: str = "operator"
+) -> LinearOperator:
     """Return a linear operator that takes the signals of a generator."""
     if not isinstance(operator, LinearOperator):
-        given = checks.array(where, "operator", operator, ndim=2)
+        given = checks.array(where, argument, operator, ndim=2)
         if not given.size:
-            checks.fail(where, "operator", "have at least one row and one column", given)
-        checks.finite(where, "operator", given)
+            checks.fail(where, argument, "have at least one row and one column", given)
+        checks.finite(where, argument, given)
         operator = dense(given)
     shape, dtype = latent_of(where, generator)
     signal = jax.eval_shape(generator, jax.ShapeDtypeStruct(shape, dtype)).shape
     if tuple(operator.in_shape) != tuple(signal):
         expected = f"take the signals of the generator, of shape {tuple(signal)}"
-        checks.fail(where, "operator", expected, f"in_shape {tuple(operator.in_shape)}")
+        checks.fail(where, argument, expected, f"in_shape {tuple(operator.in_shape)}")
     return operator
 
 

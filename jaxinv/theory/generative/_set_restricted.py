@@ -14,7 +14,7 @@ from jaxinv._core import checks, numerics
 from jaxinv.generators import Generator
 from jaxinv.operators import LinearOperator
 from jaxinv.theory.generative._cones import least_gain
-from jaxinv.theory.generative._regions import Regions, enumerate_regions, host_weights
+from jaxinv.theory.generative._regions import enumerate_regions, host_weights, unit_layers
 from jaxinv.theory.generative._search import largest, latent_of, measuring, sampling, secant
 
 METHODS = ("exact", "subspace", "search", "sampled")
@@ -110,18 +110,10 @@ def _enumerated(where: str, operator: Any, generator: Any, method: str) -> Any:
         hint = "The bound is 0 then; method='exact' may say more."
         expected = f"have at least 2k = {2 * latent} rows for the bound over subspaces"
         checks.fail(where, "operator", expected, f"m = {num_rows}", hint)
-    found = pieces(where, weights)
+    most = int(np.sqrt(2 * _MOST_PAIRS))
+    found = enumerate_regions(where, unit_layers(where, weights), most)
     least = least_gain(matrix, found, open_pairs=method == "exact")
     return SetRestrictedEigenvalue(least.value * scale, least.bound * scale, least.latents)
-
-
-def pieces(where: str, weights: list[np.ndarray]) -> Regions:
-    """Return the regions of weights, each layer scaled to norm 1, with not too many pairs."""
-    sizes = [np.max(np.abs(weight)) for weight in weights]
-    if min(sizes) == 0:
-        checks.fail(where, "generator", "not be 0 everywhere", "a layer of zeros")
-    scaled = [weight / size for weight, size in zip(weights, sizes, strict=True)]
-    return enumerate_regions(where, scaled, int(np.sqrt(2 * _MOST_PAIRS)))
 
 
 def host_operator(where: str, operator: LinearOperator) -> tuple[np.ndarray, float]:
