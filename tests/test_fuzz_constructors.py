@@ -15,10 +15,12 @@ from fuzz_cases_theory import CONSTRUCTORS
 from fuzz_values import check, has_nan, parameters, replacements
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from refusal_cases import REFUSALS
 
 WITH_ARGUMENTS = [subject for subject in CONSTRUCTORS if parameters(subject)]
 QUICK = [subject for subject in WITH_ARGUMENTS if not subject.slow]
 SLOW = [subject for subject in WITH_ARGUMENTS if subject.slow]
+IN_THEORY = ("unfolded", "untrained", "ntk", "theory", "metrics")
 QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
@@ -50,8 +52,32 @@ def public_functions():
                 yield f"{name}.{key}"
 
 
+def skeleton(name):
+    """Return the row that a public function lacks, to be filled in."""
+    namespace, _, own = name.partition(".")
+    signature = inspect.signature(getattr(importlib.import_module(f"jaxinv.{namespace}"), own))
+    needed = [p.name for p in signature.parameters.values() if p.default is p.empty]
+    arguments = ", ".join(f'"{argument}": ...' for argument in needed)
+    if namespace == "solvers":
+        return f"arguments=lambda: {{{arguments}}} in the row of {own} in solver_cases.py"
+    file = "fuzz_cases_theory" if namespace in IN_THEORY else "fuzz_cases"
+    return f'row("{name}", lambda: {{{arguments}}}), in {namespace.upper()} of {file}.py'
+
+
 def test_every_public_function_has_a_row():
-    assert {subject.name for subject in CONSTRUCTORS} == set(public_functions())
+    rows, public = {subject.name for subject in CONSTRUCTORS}, set(public_functions())
+    lacking = [skeleton(name) for name in sorted(public - rows)]
+    assert not lacking, "add, with small right arguments: " + "; ".join(lacking)
+    assert not rows - public, "rows of what is not public"
+    assert not REFUSALS.keys() - rows, "refusals of what has no row"
+
+
+@named([subject for subject in CONSTRUCTORS if subject.name in REFUSALS])
+def test_it_refuses_in_one_line(subject):
+    for changes, words in REFUSALS[subject.name]():
+        with pytest.raises((TypeError, ValueError), match=words) as caught:
+            subject.call(**subject.arguments() | changes)
+        assert len(str(caught.value).splitlines()) == 1
 
 
 NO_FILE = ("unfolded.load", "unfolded.load_notes", "unfolded.save")  # right but for the file

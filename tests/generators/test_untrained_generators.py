@@ -322,21 +322,7 @@ def test_a_generator_of_someone_else_answers_the_same_questions():
     np.testing.assert_array_equal(prior.with_input(jnp.zeros(3))(prior.params), np.zeros(5))
 
 
-def test_misuse_is_explained():
-    with pytest.raises(ValueError, match="num_channels must be even"):
-        generators.two_layer(np.ones(4), 3)
-    with pytest.raises(ValueError, match="shape must be at least the kernel's"):
-        generators.two_layer(np.ones(4), 2, shape=(3,))
-    with pytest.raises(ValueError, match="shape must be"):
-        generators.unet((16,))
-    with pytest.raises(ValueError, match="num_scales must be at most 3"):
-        generators.unet((16, 16), num_scales=5)
-    with pytest.raises(ValueError, match="name must be a name or one of"):
-        generators.dcgan((29, 28))
-    with pytest.raises(ValueError, match="Did you mean 'mnist'"):
-        generators.dcgan("minst")
-    with pytest.raises(ValueError, match="input_size must be"):
-        generators.deep_decoder((16, 16), 4, 2, input_size=20)
+def test_bad_parameters_are_explained():
     prior = generators.deep_decoder((16, 16), 4, 2)
     with pytest.raises(ValueError, match="structure"):
         prior(prior.params[:-1])

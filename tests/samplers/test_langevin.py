@@ -289,14 +289,3 @@ def test_bad_input_is_named(changes, words):
     arguments = {"sampler": langevin(0.1, 1.0), "problem": VECTOR, **GOOD, **changes}
     with pytest.raises((TypeError, ValueError), match=words):
         ji.sample(**arguments)
-
-
-def test_a_sampler_is_not_solved_with():
-    with pytest.raises(TypeError, match="solver must be a solver"):
-        ji.solve(langevin(0.1, 1.0), VECTOR, jnp.ones(3))
-    with pytest.raises(ValueError, match="step_size must"):
-        langevin(0.0, 1.0)
-    with pytest.raises(ValueError, match="noise_std must"):
-        langevin(1.0, -1.0)
-    with pytest.raises(TypeError, match="adjust must be True or False"):
-        langevin(1.0, 1.0, adjust=1)

@@ -243,25 +243,6 @@ def test_zero_measurements_and_a_zero_operator_are_harmless(make, form):
     np.testing.assert_array_equal(ji.solve(make(), form(holed), u0).u[:3], 0)
 
 
-@pytest.mark.parametrize("name", ["admm", "basis_pursuit"])
-def test_bad_arguments_are_one_line(name):
-    options = {"penalty": 0.1} if name == "admm" else {}
-    make = functools.partial(getattr(ji.solvers, name), **options)
-    for value in (0, -1.0, float("nan")):
-        with pytest.raises(ValueError, match=f"{name}: augmentation must be finite and > 0"):
-            make(augmentation=value)
-    for value in (0, 2.0, float("inf")):
-        with pytest.raises(ValueError, match=rf"{name}: relaxation must be in \(0, 1\.99\]"):
-            make(relaxation=value)
-    problem, u0 = drawn()
-    bent = problem._replace(operator=O.magnitude(problem.operator))
-    with pytest.raises(ValueError, match=rf"{name}: problem must have a linear operator"):
-        ji.solve(make(), bent, u0)
-    if name == "admm":
-        with pytest.raises(ValueError, match="penalty or prox must be given"):
-            ji.solvers.admm()
-
-
 # --- basis pursuit ----------------------------------------------------------------------------
 
 

@@ -202,11 +202,6 @@ def test_a_sparsity_that_does_not_fit_is_one_line(make):
             ji.solve(make(value), problem, u0)
     with pytest.raises(ValueError, match=r"num_nonzeros must be at most 30 .*, got 31"):
         jax.jit(lambda y: ji.solve(make(M + 1), problem._replace(y=y), u0).u)(problem.y)
-    with pytest.raises(ValueError, match=r"num_nonzeros must be in \[1, .*, got 1099511627776"):
-        make(2**40)
-    for value in (True, "5", None, [3], 3j):
-        with pytest.raises(TypeError, match="num_nonzeros must be a real number"):
-            make(value)
     with pytest.raises(ValueError, match=r"solver\.num_nonzeros must be a scalar.*vmap"):
         ji.solve(make(jnp.asarray([2, 3])), problem, u0)
 
@@ -280,13 +275,6 @@ def test_without_a_step_size_it_is_normalized():
     assert not ji.solvers.iht(3, normalized=False).normalized
 
 
-def test_a_fixed_step_is_refused_with_normalization():
-    with pytest.raises(ValueError, match="step_size must be None with normalized=True"):
-        ji.solvers.iht(3, 0.1, normalized=True)
-    with pytest.raises(ValueError, match="step_size must be finite and > 0"):
-        ji.solvers.iht(3, -0.1)
-
-
 # --- orthogonal matching pursuit ---------------------------------------------------------------
 
 
@@ -355,22 +343,9 @@ def test_complex_measurements_of_a_real_signal_count_twice(name):
     np.testing.assert_allclose(sol.u, truth, atol=1e-4)
 
 
-@pytest.mark.parametrize("make", [SOLVERS["omp"], SOLVERS["cosamp"]])
-def test_pursuits_say_what_they_cannot_take(make):
-    problem = trial()[0]
-    bent = problem._replace(operator=O.magnitude(problem.operator))
-    with pytest.raises(ValueError, match=r"linear operator \(and prior\), got Magnitude"):
-        ji.solve(make(2), bent, start())
-    wave = problem._replace(operator=O.dense(1j * problem.operator.matrix))
-    with pytest.raises(ValueError, match="u0 must be complex"):
-        ji.solve(make(2), wave, start())
-
-
 def test_omp_says_when_its_room_does_not_fit():
     with pytest.raises(ValueError, match=r"max_nonzeros must be at most 30 \(m = 30, n = 60\)"):
         ji.solve(ji.solvers.omp(0.1, max_nonzeros=31), trial()[0], start())
-    with pytest.raises(ValueError, match=r"num_nonzeros must be at most 4 \(max_nonzeros\), got 5"):
-        ji.solvers.omp(5, max_nonzeros=4)
 
 
 # --- compressive sampling matching pursuit -----------------------------------------------------

@@ -228,48 +228,6 @@ def test_structured_operators_and_linear_priors_become_matrices():
     np.testing.assert_allclose(values[0], values[1], rtol=1e-4)
 
 
-def test_misuse_is_one_line(problem):
-    lasso = ji.solvers.lasso
-    with pytest.raises(ValueError, match=r"lasso: penalty must be finite and >= 0"):
-        lasso(-1.0)
-    with pytest.raises(ValueError, match=r"working_set must be >= 1"):
-        lasso(0.1, working_set=0)
-    wave = ji.Problem(ji.operators.dense(1j * problem.operator.matrix), problem.y)
-    with pytest.raises(ValueError, match=r"problem must be real.*fista"):
-        ji.solvers.lasso_path(wave, num_penalties=2)
-    with pytest.raises(ValueError, match=r"problem\.operator must be real.*fista"):
-        ji.solve(lasso(0.1), wave, ZERO)
-    with pytest.raises(ValueError, match=r"u0 must be real.*fista"):
-        ji.solve(lasso(0.1), problem, 1j * ZERO)
-    image = ji.Problem(ji.operators.identity((4, 4)), jnp.ones((4, 4)))
-    with pytest.raises(ValueError, match=r"lasso: problem must map a vector to a vector"):
-        ji.solve(lasso(0.1), image, jnp.zeros((4, 4)))
-    bent = ji.Problem(ji.operators.magnitude(problem.operator), problem.y)
-    with pytest.raises(ValueError, match=r"duality_gap: problem must have a linear model"):
-        ji.solvers.duality_gap(bent, ZERO, 0.1)
-    with pytest.raises(ValueError, match=r"lasso: problem must have a linear model"):
-        ji.solve(lasso(0.1), bent, ZERO)
-    with pytest.raises(ValueError, match=r"duality_gap: u must have shape \(100,\)"):
-        ji.solvers.duality_gap(problem, jnp.zeros(3), 0.1)
-    with pytest.raises(ValueError, match=r"duality_gap: penalty must"):
-        ji.solvers.duality_gap(problem, ZERO, jnp.ones(2))
-    with pytest.raises(ValueError, match=r"duality_gap: problem\.y must have shape \(50,\)"):
-        ji.solvers.duality_gap(problem._replace(y=problem.y[:5]), ZERO, 0.1)
-    with pytest.raises(ValueError, match=r"penalties must be >= 0"):
-        ji.solvers.lasso_path(problem, [0.1, -0.1])
-    for penalties in ([0.1, np.nan], [np.inf]):
-        with pytest.raises(ValueError, match=r"penalties must be finite"):
-            ji.solvers.lasso_path(problem, penalties)
-    with pytest.raises(ValueError, match=r"penalties must be real"):
-        ji.solvers.lasso_path(problem, [0.1j])
-    with pytest.raises(ValueError, match=r"lasso_path: tol must be finite and >= 0"):
-        ji.solvers.lasso_path(problem, tol=-1.0)
-    with pytest.raises(ValueError, match=r"lasso_path: max_steps must be >= 0"):
-        ji.solvers.lasso_path(problem, max_steps=-1)
-    with pytest.raises(ValueError, match=r"smallest must be in \(0, 1\]"):
-        ji.solvers.lasso_path(problem, smallest=2.0)
-
-
 def test_float64_equals_scikit_learn_to_six_digits(pytestconfig):
     result = subprocess.run(
         [sys.executable, "-c", PRECISE],

@@ -67,8 +67,6 @@ def test_coherence_ignores_scale_takes_operators_complex_and_tracers():
         np.testing.assert_allclose(coherence(given), expected, rtol=4 * EPS)
     traced = jax.jit(coherence)(jnp.asarray(matrix))
     np.testing.assert_allclose(traced, expected, rtol=50 * EPS)
-    with pytest.raises(ValueError, match="zero column 2"):
-        coherence(np.array([[1.0, 2.0, 0.0], [0.0, 1.0, 0.0]]))
 
 
 def test_generalized_coherence():
@@ -82,10 +80,6 @@ def test_generalized_coherence():
     with pytest.warns(UserWarning, match="divided by it"):
         scaled = generalized_coherence(3 * W, A)
     np.testing.assert_allclose(scaled, generalized_coherence(W, A), rtol=1e-6)
-    with pytest.raises(ValueError, match="W must have shape"):
-        generalized_coherence(W[:, :-1], A)
-    with pytest.raises(ValueError, match="0 for i = 0"):
-        generalized_coherence(np.eye(2)[:, ::-1], np.eye(2))
 
 
 def test_published_coherence_of_analytic_weights():
@@ -180,8 +174,6 @@ def test_restricted_eigenvalue_over_sparse_vectors_is_exact():
     np.testing.assert_allclose(np.sum((A @ found.vector) ** 2), found.value, atol=1e-12)
     searched = restricted_eigenvalue(A, 3, 0.0)
     assert found.value - 1e-12 <= searched.value < found.value + 0.1
-    with pytest.raises(ValueError, match="unless cone is 0"):
-        restricted_eigenvalue(A, 3, 1.0, "exact")
 
 
 def test_lower_bound_of_the_restricted_eigenvalue_can_certify():
@@ -279,28 +271,6 @@ def test_columns_that_are_not_unit_are_announced_once():
     np.testing.assert_allclose(found.constant, float(coherence(A)), rtol=1e-6)
 
 
-def test_bad_arguments_are_refused():
-    A = gaussian(10, 30)
-    with pytest.raises(ValueError, match="order must be at most 30"):
-        restricted_isometry(A, 31)
-    with pytest.raises(ValueError, match="order must be >= 1"):
-        restricted_isometry(A, 0)
-    with pytest.raises(ValueError, match="at most 2000000 supports"):
-        restricted_isometry(A, 12, "exact")
-    with pytest.raises(ValueError, match="Did you mean 'exact'"):
-        restricted_isometry(A, 2, "exct")
-    with pytest.raises(ValueError, match="cone must be finite and >= 0"):
-        restricted_eigenvalue(A, 2, -1.0)
-    with pytest.raises(ValueError, match="Did you mean 'alista'"):
-        sufficient_sparsity(A, "alist")
-    with pytest.raises(ValueError, match="weights must be given"):
-        sufficient_sparsity(A, "alista")
-    with pytest.raises(ValueError, match="weights must be None"):
-        sufficient_sparsity(A, "omp", weights=A)
-    with pytest.raises(ValueError, match="outside jit"):
-        jax.jit(lambda B: restricted_isometry(B, 2).value)(jnp.asarray(A))
-
-
 def test_complex_matrices():
     rng = np.random.default_rng(3)
     A = rng.standard_normal((6, 9)) + 1j * rng.standard_normal((6, 9))
@@ -313,3 +283,8 @@ def test_complex_matrices():
     found = restricted_eigenvalue(A, 2, 1.0)
     np.testing.assert_allclose(np.linalg.norm(A @ found.vector) ** 2, found.value, atol=1e-12)
     assert restricted_eigenvalue(A, 2, 1.0, "gershgorin").value <= found.value
+
+
+def test_bad_tracers_are_refused():
+    with pytest.raises(ValueError, match="outside jit"):
+        jax.jit(lambda B: restricted_isometry(B, 2).value)(jnp.eye(3))

@@ -7,7 +7,6 @@ import pytest
 from scipy import integrate, optimize
 from scipy.stats import norm
 
-import jaxinv as ji
 from jaxinv import shrinkage, theory
 
 X64 = jax.config.jax_enable_x64
@@ -150,18 +149,3 @@ def test_the_oracle_is_least_squares_on_the_support():
     assert measured == pytest.approx(
         float(theory.oracle_nmse_db(snr_db, aspect=0.5, sparsity=0.1)), abs=0.3
     )
-
-
-def test_bad_input_is_one_line():
-    evolve = theory.state_evolution
-    shrink = shrinkage.soft()
-    with pytest.raises(TypeError, match=r"state_evolution: shrinkage must be a shrinkage"):
-        evolve(ji.prox.soft(0.1), aspect=0.5, sparsity=0.1)
-    with pytest.raises(ValueError, match=r"state_evolution: sparsity must be in \(0, 1\]"):
-        evolve(shrink, aspect=0.5, sparsity=0.0)
-    with pytest.raises(ValueError, match=r"noise_std or snr_db must be given, at most one"):
-        evolve(shrink, aspect=0.5, sparsity=0.1, noise_std=0.1, snr_db=20)
-    with pytest.raises(ValueError, match=r"donoho_tanner: delta must lie in \(0, 1\]"):
-        theory.donoho_tanner(1.5)
-    with pytest.raises(ValueError, match=r"oracle_nmse_db: sparsity must be below aspect"):
-        theory.oracle_nmse_db(20, aspect=0.1, sparsity=0.1)

@@ -179,26 +179,14 @@ def test_traced_batched_and_operator_input(symmetric):
     assert bool(jnp.all(jnp.isfinite(slope)))
 
 
-def test_bad_matrices_are_refused_by_name():
+def test_bad_dependent_rows_are_refused_without_noise():
     A = gaussian(4, 8)
-    with pytest.raises(ValueError, match="no zero column, got zero column 3"):
-        analytic_weights(A * (np.arange(8) != 3))
-    with pytest.raises(ValueError, match="at most as many rows as columns"):
-        analytic_weights(A.T)
     dependent = A.copy()
     dependent[3] = dependent[0] + dependent[1]
     with pytest.raises(ValueError, match="independent rows"):
         analytic_weights(dependent)
     assert unit_error(analytic_weights(dependent, noise=0.1), dependent) < 100 * EPS
     assert unit_error(analytic_weights(A.T, noise=0.1), A.T) < 100 * EPS
-    with pytest.raises(ValueError, match="finite"):
-        analytic_weights(np.full((2, 3), np.nan))
-    with pytest.raises(ValueError, match="noise must be finite and >= 0"):
-        analytic_weights(A, noise=-1.0)
-    with pytest.raises(ValueError, match="dimension"):
-        analytic_weights(A[0])
-    with pytest.raises(ValueError, match=r"symmetric|semi-definite"):
-        analytic_weights(np.array([[1.0, 0.0, 0.1], [0.0, 1.0, 0.1]]), symmetric=True)
 
 
 def circulant_dictionary(kernels, size):
@@ -272,10 +260,6 @@ def test_convolutional_weights_traced_complex_and_refusals():
     solved = np.linalg.solve(form, kernels[0])
     expected = solved / np.vdot(kernels[0], solved).real
     np.testing.assert_allclose(w[0], expected, atol=1e-10 if X64 else 1e-4)
-    with pytest.raises(ValueError, match="zero kernel 1"):
-        convolutional_analytic_weights(np.array([[1.0, 2.0], [0.0, 0.0]]))
-    with pytest.raises(ValueError, match=r"\(M, \*window\)"):
-        convolutional_analytic_weights(np.ones(3))
     smooth = np.cos(np.linspace(-np.pi / 2, np.pi / 2, 42)[1:-1])[None] ** 40
     with pytest.raises(ValueError, match="cover all frequencies"):
         convolutional_analytic_weights(smooth)
