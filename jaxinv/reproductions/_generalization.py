@@ -1,19 +1,32 @@
-"""One trial of the generalization gap: train a dictionary network on few samples, test on many."""
+"""The generalization gap: a dictionary network trained on few samples and tested on many."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array, lax
 
 from jaxinv._core import numerics, pytree, replace, static
 from jaxinv.operators import dense
 from jaxinv.problems import Problem
+from jaxinv.reproductions._registry import Outcome, Settings, trials
+from jaxinv.reproductions.claims import Claim, mean_error
 from jaxinv.solvers import Layers, unfold
+from jaxinv.sweeps import sweep
+from jaxinv.theory import generalization_bound
 from jaxinv.unfolded._orthogonal import orthogonal_network, polar_factor
+from jaxinv.viz._panels import PUBLISHED, Line, Panel, draw
+
+SOURCE = "Behboodi, Rauhut, Schnoor (2022), theorem 2"
+QUANTITIES = {"gap": "gap after training", "discrepancy": "discrepancy of the class"}
+_SEEDS = 10
 
 _THRESHOLD = 0.1
 _TEST = 8192
@@ -131,3 +144,67 @@ def _train(
 
     (trained, _), values = lax.scan(body, (first, optimizer.init(first)), None, length=num_steps)
     return trained, values
+
+
+def gap_sweep(cell: Cell, axis: str, values: Any, settings: Settings, *, traced: bool) -> Any:
+    """Run the trial for every value of one size."""
+    num_trials = trials(settings, _SEEDS)
+    return sweep(
+        jax.tree_util.Partial(gap_trial, cell),
+        {axis: values},
+        key=settings.key,
+        num_trials=num_trials,
+        traced=(axis,) if traced else (),
+        block_size=min(num_trials, _SEEDS),
+        progress=settings.progress,
+    ).rename({axis: "value"})
+
+
+def bounds(found: Any, cell: Cell, axis: str, values: Any) -> np.ndarray:
+    """Return the bound at each value, with the mean norms that were drawn."""
+    rows = []
+    for value in values:
+        sizes = replace(cell, **{axis: value})
+        norms = found.sel(value=value).mean("trial")
+        bound = generalization_bound(
+            sizes.num_samples,
+            sizes.signal_size // 2,
+            sizes.signal_size,
+            sizes.num_layers,
+            operator_norm=float(norms.operator_norm),
+            measurement_norm=float(norms.measurement_norm),
+        )
+        rows.append(float(bound.total))
+    return np.asarray(rows)
+
+
+def gap_outcome(
+    claims: list[Claim], found: Any, values: np.ndarray, bound: np.ndarray, label: str, title: str
+) -> Outcome:
+    """Return the outcome with its table and figure."""
+    rows = []
+    for index, value in enumerate(values):
+        row: dict[str, Any] = {"value": int(value), "bound": float(bound[index])}
+        for name in ("train_loss", "test_loss", *QUANTITIES):
+            samples = found[name].sel(value=value).values
+            row[name] = float(samples.mean())
+            row["seeds"] = samples.size
+            row[f"{name}_standard_error"] = mean_error(samples)
+        rows.append(row)
+    draw: Callable[[Path], Any] = partial(_draw, rows, label=label, title=title)
+    return Outcome(claims, rows, draw)
+
+
+def _draw(rows: list[dict[str, Any]], path: Path, *, label: str, title: str) -> str:
+    values = [row["value"] for row in rows]
+    bound = np.asarray([row["bound"] for row in rows])
+    scale = rows[-1]["discrepancy"] / bound[-1]
+    lines = [Line(values, scale * bound, f"bound × {scale:.1e}", PUBLISHED, "--")]
+    for key, name in QUANTITIES.items():
+        bars = [2 * row[f"{key}_standard_error"] for row in rows]
+        lines.append(Line(values, [row[key] for row in rows], name, marker="o", errors=bars))
+    title = f"orthogonal dictionary network, {title}, {rows[0]['seeds']} seeds"
+    panel = Panel(
+        title, label, "gap, discrepancy", lines, xscale="log", yscale="log", xticks=values
+    )
+    return draw(path, [panel], size=(6.0, 4.2))

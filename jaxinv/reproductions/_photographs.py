@@ -12,7 +12,7 @@ from jax import Array
 
 from jaxinv import data
 from jaxinv.problems import PatchFamily
-from jaxinv.reproductions.claims import Claim, above, bootstrap
+from jaxinv.reproductions.claims import Claim, bootstrap, lies_above
 from jaxinv.solvers import trace
 
 TRAINING = ("astronaut", "brick", "chelsea", "china", "coffee", "coins", "flower", "grass", "moon")
@@ -54,7 +54,7 @@ def gain_claims(
             gain, low, high = gain_db(errors[rival][:count], errors[name][:count])
             what = f"{where}: gain of {name} over {rival}, {measure} (dB)"
             rule = "99 % bootstrap interval over test patches above 0"
-            claims.append(Claim(what, 0.0, gain, low, high, above(low, high, 0.0), rule))
+            claims.append(lies_above(what, gain, low, high, 0.0, rule))
     return claims
 
 

@@ -1,21 +1,28 @@
-"""What the reproductions of unfolded networks share: training, scoring, claims."""
+"""What the reproductions of unfolded networks share: training, scoring, targets, figures."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from jaxinv import unfolded
 from jaxinv.problems import sparse
 from jaxinv.reproductions._registry import Settings, trials
 from jaxinv.sweeps import Progress
 from jaxinv.unfolded._catalog import NETWORKS, Signals, train
+from jaxinv.viz._panels import Panel, draw
 
 PROTOCOL = "m = 250, n = 500, one entry in ten nonzero and N(0, 1), 16 layers"
 
 UNTRAINED = "AMP, posterior mean"
+
+SOURCE = "networks and protocol of Chen et al. (2018, 2021), Liu et al. (2019)"
+TARGETS_NMSE = {"alista": -68, "hyperlista": -85, "alista-momentum": -66, "lista-cpss": -60}
+TARGET_BEST = -95
 
 _UNITS = 100  # of progress per network; the last tenth is its test
 
@@ -147,3 +154,18 @@ def rows(scenario: str, found: Mapping[str, unfolded.Evaluation]) -> list[dict[s
         for name, each in found.items()
         for layer in range(each.layer_nmse_db.size)
     ]
+
+
+def best_of(found: Mapping[str, unfolded.Evaluation]) -> str:
+    """Return the network of the least error."""
+    return min(found, key=lambda name: found[name].nmse_db)
+
+
+def curves_of(found: Mapping[str, unfolded.Evaluation]) -> dict[str, np.ndarray]:
+    """Return the error at every layer by network."""
+    return {name: each.layer_nmse_db for name, each in found.items()}
+
+
+def draw_panels(panels: Sequence[Panel], title: str, path: Path) -> str:
+    """Draw panels over layers that share their networks."""
+    return draw(path, panels, size=(3.9, 4.2), title=title, one_legend=True)

@@ -55,6 +55,34 @@ def above(low: float, high: float, bound: float) -> str:
     return REFUTED if high < bound else UNDECIDED
 
 
+def lies_above(
+    what: str, measured: float, low: float, high: float, bound: float, rule: str
+) -> Claim:
+    """Claim that a number lies above a bound, given its interval."""
+    return Claim(what, bound, measured, low, high, above(low, high, bound), rule)
+
+
+def lies_below(
+    what: str, measured: float, low: float, high: float, bound: float, rule: str
+) -> Claim:
+    """Claim that a number lies below a bound, given its interval."""
+    return Claim(what, bound, measured, low, high, above(-high, -low, -bound), rule)
+
+
+def holds(
+    what: str,
+    published: float,
+    measured: float,
+    condition: Any,
+    rule: str,
+    *,
+    interval: tuple[float, float] | None = None,
+) -> Claim:
+    """Claim what a condition decides that no single number shows, as a bound at every layer."""
+    low, high = (measured, measured) if interval is None else interval
+    return Claim(what, published, measured, low, high, REPRODUCED if condition else REFUTED, rule)
+
+
 def compare_rates(what: str, success: np.ndarray, published: float, published_trials: int) -> Claim:
     """Compare success rates by Fisher's exact test at 1 %: not rejected is reproduced."""
     from scipy.stats import fisher_exact
@@ -77,20 +105,84 @@ def compare_mean(
     published: float,
     *,
     tolerance: float,
+    slack: float = 0.0,
     lower_is_better: bool = False,
 ) -> Claim:
     """Compare a mean: reproduced when its 99 % interval meets published ± tolerance (relative).
 
-    ``tolerance`` stands for what the law leaves out, such as terms of order 1/width.
+    ``tolerance`` stands for what the law leaves out, such as terms of order 1/width; ``slack``
+    is an absolute one, for laws that may be 0.
     """
     mean = float(np.mean(samples))
     half = half_width(samples)
-    slack = tolerance * abs(published)
+    slack += tolerance * abs(published)
     verdict = REPRODUCED
     if mean - half > published + slack or mean + half < published - slack:
         verdict = BEATEN if lower_is_better and mean < published else REFUTED
-    rule = f"99 % interval against published within {100 * tolerance:g} %"
+    rule = f"99 % interval against published within {slack:.3g}"
     return Claim(what, published, mean, mean - half, mean + half, verdict, rule)
+
+
+def compare_prediction(
+    what: str, samples: np.ndarray, predicted: float, *, tolerance: float, standard_errors: float
+) -> Claim:
+    """Compare a mean with its prediction: within the larger of a share of it and the noise."""
+    mean, error = float(np.mean(samples)), mean_error(samples)
+    close = abs(mean - predicted) <= max(tolerance * predicted, standard_errors * error)
+    rule = f"mean within {100 * tolerance:g} % or {standard_errors:g} standard errors"
+    half = standard_errors * error
+    return holds(what, predicted, mean, close, rule, interval=(mean - half, mean + half))
+
+
+def compare_vectors(what: str, samples: np.ndarray, law: np.ndarray, *, tolerance: float) -> Claim:
+    """Compare the mean of vectors (num_samples, k) with a law by their relative distance.
+
+    The squared norm of the mean's error is taken as the multiple of a chi-squared variable that
+    has its mean and variance (Satterthwaite).
+    """
+    from scipy.stats import chi2
+
+    covariance, size = np.cov(samples.T) / len(samples), float(np.linalg.norm(law))
+    total = float(np.trace(covariance))
+    unit = float(np.sum(covariance**2)) / total
+    radius = math.sqrt(unit * float(chi2.ppf(1 - _SIGNIFICANCE, total / unit))) / size
+    distance = float(np.linalg.norm(samples.mean(0) - law)) / size
+    rule = f"99 % radius of the mean, and {100 * tolerance:g} %"
+    interval = (max(distance - radius, 0.0), distance + radius)
+    return holds(what, 0.0, distance, distance <= radius + tolerance, rule, interval=interval)
+
+
+def compare_ratio(what: str, ours: np.ndarray, theirs: np.ndarray, *, below: bool = True) -> Claim:
+    """Claim that the mean of positive samples is below that of paired others, or above it."""
+
+    def ratio_of(chosen: Any) -> float:
+        return float(ours[chosen].mean() / theirs[chosen].mean())
+
+    low, high = bootstrap(ratio_of, ours.size)
+    rule = f"99 % bootstrap interval {'below' if below else 'above'} 1"
+    claim = lies_below if below else lies_above
+    return claim(what, ratio_of(slice(None)), low, high, 1.0, rule)
+
+
+def compare_exponent(
+    what: str,
+    values: Any,
+    samples: Any,
+    published: float,
+    *,
+    slack: float = 0.1,
+    is_bound: bool = False,
+) -> Claim:
+    """Compare the exponent of means (num_values, num_trials) over values with a published one.
+
+    ``slack`` stands for sizes that are not yet large; with ``is_bound`` a smaller exponent is
+    also right. Means that are not positive have none, which refutes.
+    """
+    slope, half = _exponent(np.asarray(values, float), np.asarray(samples, float))
+    close = slope - half <= published + slack and (is_bound or slope + half >= published - slack)
+    side = "not above" if is_bound else "at"
+    rule = f"99 % interval {side} {published:.3g} within {slack:g}"
+    return holds(what, published, slope, close, rule, interval=(slope - half, slope + half))
 
 
 def compare_at_most(
@@ -126,8 +218,8 @@ def at_least(what: str, samples: Any, bound: float, *, certain: bool = True) -> 
     number was set as a target.
     """
     mean, low, high = _interval(samples)
-    verdict = above(low, high, bound) if certain else above(mean, mean, bound)
     rule = f"{'99 % interval' if certain else 'mean'} at least this"
+    verdict = above(low, high, bound) if certain else above(mean, mean, bound)
     return Claim(what, bound, mean, low, high, verdict, rule)
 
 
@@ -144,7 +236,7 @@ def within_factor(what: str, samples: Any, published: float, factor: float) -> C
     mean, low, high = (math.exp(value) for value in _interval(np.log(np.asarray(samples, float))))
     close = low <= published * factor and high >= published / factor
     rule = f"99 % interval against published within a factor {factor:g}"
-    return Claim(what, published, mean, low, high, REPRODUCED if close else REFUTED, rule)
+    return holds(what, published, mean, close, rule, interval=(low, high))
 
 
 def equals(what: str, value: float, published: float, tolerance: float) -> Claim:
@@ -152,7 +244,7 @@ def equals(what: str, value: float, published: float, tolerance: float) -> Claim
     value = float(value)
     close = abs(value - published) <= tolerance * max(abs(published), 1e-30)
     rule = f"equal within {tolerance:g} (relative)"
-    return Claim(what, published, value, value, value, REPRODUCED if close else REFUTED, rule)
+    return holds(what, published, value, close, rule)
 
 
 def nmse_at_most(
@@ -191,6 +283,17 @@ def bootstrap(statistic: Callable[[np.ndarray], float], size: int) -> tuple[floa
     values = [statistic(generator.integers(size, size=size)) for _ in range(_RESAMPLES)]
     low, high = np.quantile(values, (0.005, 0.995))
     return float(low), float(high)
+
+
+def _exponent(values: np.ndarray, samples: np.ndarray) -> tuple[float, float]:
+    """Return the exponent of the mean over trials, and half of its 99 % interval."""
+    means = samples.mean(axis=1)
+    if np.any(means <= 0):
+        return float("nan"), float("nan")
+    logs = np.log(values) - np.mean(np.log(values))
+    weights = logs / np.sum(logs**2)
+    errors = samples.std(axis=1, ddof=1) / means / math.sqrt(samples.shape[1])
+    return float(weights @ np.log(means)), 2.576 * float(np.linalg.norm(weights * errors))
 
 
 def _interval(samples: Any) -> tuple[float, float, float]:

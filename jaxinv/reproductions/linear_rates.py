@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from jaxinv.reproductions._registry import Outcome, Reproduction, Settings, trials
-from jaxinv.reproductions.claims import REFUTED, REPRODUCED, Claim
+from jaxinv.reproductions.claims import Claim, holds
 from jaxinv.theory import RateCheck, check_linear_rate
 from jaxinv.unfolded import analytic_weights
 from jaxinv.viz._panels import MEASURED, Line, Panel, draw
@@ -103,7 +103,7 @@ def _below(panel: str, label: str, check: RateCheck) -> Claim:
     ratio = float(np.max((check.measured / slack)[:, 1:]))
     rule = f"at most 1 at all layers, {check.false_positives} entries outside the support"
     what = f"largest error over its bound, {label}: {panel}"
-    return _claim(what, 1.0, ratio, check.holds, rule)
+    return holds(what, 1.0, ratio, check.holds, rule)
 
 
 def _faster(panel: str, plain: RateCheck, selection: RateCheck) -> Claim:
@@ -111,7 +111,7 @@ def _faster(panel: str, plain: RateCheck, selection: RateCheck) -> Claim:
     worst = plain.errors.max(axis=0)
     ratio = float(np.max(selection.errors.max(axis=0)[1:] / np.maximum(worst[1:], _ROUNDING)))
     what = f"largest error with support selection over that without: {panel}"
-    return _claim(what, 1.0, ratio, ratio <= 1, "at most 1 at all layers")
+    return holds(what, 1.0, ratio, ratio <= 1, "at most 1 at all layers")
 
 
 def _exponent(panel: str, check: RateCheck) -> Claim:
@@ -121,12 +121,7 @@ def _exponent(panel: str, check: RateCheck) -> Claim:
     slope = float(np.log(worst[half] / worst[_LAYERS]) / (_LAYERS - half))
     rate = check.bound.rate
     what = f"exponent of the decay against −log(2 s μ̃ − μ̃): {panel}"
-    return _claim(what, rate, slope, slope >= 0.98 * rate, "at least the exponent, within 2 %")
-
-
-def _claim(what: str, published: float, measured: float, holds: bool, rule: str) -> Claim:
-    verdict = REPRODUCED if holds else REFUTED
-    return Claim(what, published, measured, measured, measured, verdict, rule)
+    return holds(what, rate, slope, slope >= 0.98 * rate, "at least the exponent, within 2 %")
 
 
 def _rows(cases: _Cases) -> list[dict[str, Any]]:

@@ -27,13 +27,13 @@ from jaxinv.reproductions._step_lista import (
     learn_steps,
     solve_case,
 )
-from jaxinv.reproductions._unfolded import Counter
-from jaxinv.reproductions.claims import REFUTED, REPRODUCED, Claim, compare_at_most
-from jaxinv.viz._panels import draw, over_layers
+from jaxinv.reproductions._unfolded import Counter, draw_panels
+from jaxinv.reproductions.claims import Claim, at_least, compare_at_most, compare_ratio
+from jaxinv.viz._panels import over_layers
 
 _SPARSE, _DENSE = 0.8, 0.1  # λ over the largest that leaves anything
+_MOST = 0.9  # of the steps
 _LARGEST_GAP = 0.01  # of the reference, over the smallest F − F* that is measured
-_RESAMPLES = 1000
 
 
 def _run(study: Study, settings: Settings) -> Outcome:
@@ -60,16 +60,12 @@ def _step_claims(learned: Learned) -> list[Claim]:
     low, high = learned.quartiles[half:, 0], 2 * learned.quartiles[half:, 2]
     steps = learned.steps[half:]
     between = float(np.mean((steps >= low) & (steps <= high)))
-    return [
-        _share(f"share of learned steps in [1/L, 4/L]: {where}", inside),
-        _share(f"share of learned steps above 1/L: {where}", above),
-        _share(f"share from 1/L_S to 2/L_S (quartiles), later half: {where}", between),
-    ]
-
-
-def _share(what: str, share: float) -> Claim:
-    verdict = REPRODUCED if share >= 0.9 else REFUTED
-    return Claim(what, 1.0, share, share, share, verdict, "at least 0.9")
+    shares = {
+        "share of learned steps in [1/L, 4/L]": inside,
+        "share of learned steps above 1/L": above,
+        "share from 1/L_S to 2/L_S (quartiles), later half": between,
+    }
+    return [at_least(f"{what}: {where}", share, _MOST) for what, share in shares.items()]
 
 
 def _case_claims(penalty: float, case: Case) -> list[Claim]:
@@ -92,15 +88,9 @@ def _case_claims(penalty: float, case: Case) -> list[Claim]:
 def _below(penalty: float, case: Case, other: str, depth: int, *, holds: bool = True) -> Claim:
     """Compare mean F − F* of the trained steps with another's; published below it, or above."""
     ours, theirs = case.excess[STEP_LISTA][depth], case.excess[other][depth]
-    generator = np.random.default_rng(0)
-    chosen = generator.integers(ours.size, size=(_RESAMPLES, ours.size))
-    ratios = ours[chosen].mean(axis=1) / theirs[chosen].mean(axis=1)
-    low, high = (float(value) for value in np.quantile(ratios, (0.005, 0.995)))
     order = "below" if holds else "above"
     what = f"λ = {penalty}, {depth} layers: F − F* of {STEP_LISTA} over {other}, expected {order} 1"
-    verdict = REPRODUCED if (high < 1 if holds else low > 1) else REFUTED
-    rule = f"99 % bootstrap interval {order} 1"
-    return Claim(what, 1.0, float(ours.mean() / theirs.mean()), low, high, verdict, rule)
+    return compare_ratio(what, ours, theirs, below=holds)
 
 
 def _rows(cases: Mapping[float, Case], learned: Learned) -> list[dict[str, Any]]:
@@ -137,7 +127,7 @@ def _draw(study: Study, cases: Mapping[float, Case], path: Path) -> str:
         for penalty, case in cases.items()
     ]
     title = f"Lasso, D {study.shape[0]} × {study.shape[1]}, trained without truth"
-    return draw(path, panels, size=(3.9, 4.2), title=title, one_legend=True)
+    return draw_panels(panels, title, path)
 
 
 ENTRIES = (

@@ -13,10 +13,10 @@ from jaxinv._core import pytree
 from jaxinv.problems import Family, Problem
 from jaxinv.problems._sparse import SparseFamily
 from jaxinv.reproductions._registry import Outcome, Reproduction, Settings
-from jaxinv.reproductions._unfolded import PROTOCOL, Counter, Study, score, trained
+from jaxinv.reproductions._unfolded import PROTOCOL, Counter, Study, draw_panels, score, trained
 from jaxinv.reproductions.claims import Claim, compare_at_most, nmse_at_most
 from jaxinv.unfolded import Evaluation
-from jaxinv.viz._panels import draw, over_layers
+from jaxinv.viz._panels import over_layers
 
 _NAMES = ("hyperlista", "alista-published", "alista-momentum")
 _SPARSITIES = (0.05, 0.075, 0.1, 0.125, 0.15)
@@ -127,7 +127,7 @@ def _draw(sparser: Mapping[str, Any], louder: Mapping[str, Any], path: Path) -> 
         for title, shifted, places, label in shifts
     ]
     title = f"no noise; {PROTOCOL}"
-    return draw(path, panels, size=(3.9, 4.2), title=title, one_legend=True)
+    return draw_panels(panels, title, path)
 
 
 ENTRIES = (

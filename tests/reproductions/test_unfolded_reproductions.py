@@ -6,18 +6,17 @@ import optax
 import pytest
 
 import jaxinv as ji
-from jaxinv.reproductions import Settings, write
-from jaxinv.reproductions import unfolded_recovery as recovery
+from jaxinv.reproductions import (
+    Settings,
+    unfolded_condition,
+    unfolded_noise,
+    unfolded_noiseless,
+    write,
+)
 from jaxinv.reproductions import unfolded_robustness as robustness
 from jaxinv.reproductions._unfolded import Study
-from jaxinv.reproductions.claims import (
-    BEATEN,
-    REFUTED,
-    REPRODUCED,
-    compare_at_most,
-    median_at_most,
-    nmse_at_most,
-)
+from jaxinv.reproductions.claims import REPRODUCED
+from jaxinv.unfolded._catalog import NETWORKS
 
 STUDY = Study(
     num_measurements=16,
@@ -25,7 +24,7 @@ STUDY = Study(
     sparsity=0.05,
     num_layers=2,
     num_problems=40,
-    steps=dict.fromkeys(recovery._ALL, 4),
+    steps=dict.fromkeys(NETWORKS, 4),
     options={
         "batch_size": 8,
         "validation_size": 16,
@@ -51,38 +50,34 @@ def quick_tune(monkeypatch):
     monkeypatch.setattr("jaxinv.unfolded._catalog.tune", lambda *given: tune(*given, **options))
 
 
-def entry(module, name):
-    return next(each for each in module.ENTRIES if each.name == name)
-
-
 @pytest.mark.slow
 def test_without_noise(settings, tmp_path):
-    outcome = recovery._noiseless(("alista", "alista-momentum"), STUDY, settings)
+    outcome = unfolded_noiseless._noiseless(("alista", "alista-momentum"), STUDY, settings)
     assert [claim.published for claim in outcome.claims] == [-68, -66, -95, -95]
     assert {row["layer"] for row in outcome.rows} == {1, 2}
-    paths = write(tmp_path, entry(recovery, "unfolded-noiseless"), outcome, 0.0)
+    paths = write(tmp_path, unfolded_noiseless.ENTRIES[0], outcome, 0.0)
     assert set(paths) == {"json", "csv", "png"}
 
 
 @pytest.mark.slow
 def test_with_noise(settings, tmp_path):
-    outcome = recovery._noisy(("alista", "lamp"), STUDY, settings)
+    outcome = unfolded_noise._noisy(("alista", "lamp"), STUDY, settings)
     assert [claim.published for claim in outcome.claims] == [
         -42.0, -42.31, -45.0, 0.02, 0.02, -21.5, -21.8, -23.3, 0.02,
     ]  # fmt: skip
     assert {row["network"] for row in outcome.rows} == {"alista", "lamp", "AMP, posterior mean"}
     assert {row["scenario"] for row in outcome.rows} == {"40 dB", "30 dB", "20 dB"}
-    limits = recovery._limits(Study(), 40)
+    limits = unfolded_noise._limits(Study(), 40)
     assert abs(limits["least squares on the true support"] + 46.02) < 0.01
     assert abs(limits["Bayes state evolution"][-1] + 45.6) < 0.1
-    assert write(tmp_path, entry(recovery, "unfolded-noise"), outcome, 0.0)
+    assert write(tmp_path, unfolded_noise.ENTRIES[0], outcome, 0.0)
 
 
 def test_bad_conditions(settings, quick_tune, tmp_path):
-    outcome = recovery._conditioned(("hyperlista", "alista-published"), STUDY, settings)
+    outcome = unfolded_condition._conditioned(("hyperlista", "alista-published"), STUDY, settings)
     assert [claim.published for claim in outcome.claims] == [0, 0, 0, -80, -90]
     assert len({row["nmse_db"] for row in outcome.rows}) == 12
-    assert write(tmp_path, entry(recovery, "unfolded-condition"), outcome, 0.0)
+    assert write(tmp_path, unfolded_condition.ENTRIES[0], outcome, 0.0)
 
 
 def test_shifts(settings, quick_tune, tmp_path):
@@ -101,29 +96,3 @@ def test_scaled_families_scale():
     np.testing.assert_array_equal(scaled.y, 4 * plain.y)
     np.testing.assert_array_equal(scaled.truth.u, 4 * plain.truth.u)
     np.testing.assert_array_equal(scaled.operator.matrix, plain.operator.matrix)
-
-
-def test_claims_against_bounds():
-    def verdict(measured, low, high, **options):
-        return compare_at_most("x", measured, -40, low=low, high=high, **options).verdict
-
-    assert verdict(-40.5, -42, -39) == REPRODUCED
-    assert verdict(-39.5, -42, -39) == REFUTED
-    assert verdict(-41, -42, -40.5, is_target=False) == BEATEN
-    assert verdict(-40.5, -42, -39, is_target=False) == REPRODUCED
-    assert verdict(-39, -39.9, -38, is_target=False) == REFUTED
-    assert verdict(-39, -39.9, -38, is_target=False, tolerance=0.2) == REPRODUCED
-
-
-def test_intervals_are_of_the_right_width():
-    """The bootstrap of a mean of exponentials: 10/ln 10 * 2.576 / √N on either side, in dB."""
-    errors = np.random.default_rng(1).exponential(size=2000)
-    found = ji.unfolded.Evaluation(
-        10 * np.log10(errors.mean()), (0.0, 0.0), 0.0, 10 * np.log10(np.median(errors)), 0.0,
-        *(np.zeros(1),) * 5, errors, np.ones(2000), -30.0,
-    )  # fmt: skip
-    claim = nmse_at_most("x", found, 0.0)
-    expected = 10 / np.log(10) * 2.576 / np.sqrt(2000)
-    assert claim.low < found.nmse_db < claim.high
-    assert abs((claim.high - claim.low) / 2 - expected) < 0.15 * expected
-    assert median_at_most("x", found, 0.0).verdict == REPRODUCED

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import jaxinv as ji
-from jaxinv.reproductions import REPRODUCTIONS, Settings, claims, overall, write
+from jaxinv.reproductions import REPRODUCTIONS, Settings, overall, write
 from jaxinv.reproductions import _untrained as shared
+from jaxinv.reproductions import _untrained_jacobian as spectra
 from jaxinv.reproductions import untrained_basis as basis
 from jaxinv.reproductions import untrained_denoising as denoising
 from jaxinv.reproductions import untrained_digits as digits
@@ -18,12 +19,13 @@ from jaxinv.reproductions import untrained_fit_time as fit_time
 from jaxinv.reproductions import untrained_jacobian as jacobian
 from jaxinv.reproductions import untrained_mri as mri
 from jaxinv.reproductions import untrained_photo as photo
+from jaxinv.reproductions import untrained_printed_claims as printed
 from jaxinv.reproductions import untrained_regularization as regularization
 from jaxinv.reproductions import untrained_retina as retina
 from jaxinv.reproductions import untrained_sensing as sensing
 from jaxinv.reproductions import untrained_spectrum as spectrum
 from jaxinv.reproductions._untrained_theory import power_law_claims
-from jaxinv.reproductions.claims import REFUTED, REPRODUCED, UNDECIDED
+from jaxinv.reproductions.claims import REFUTED, REPRODUCED
 
 DTYPE = jnp.float64 if jax.config.jax_enable_x64 else jnp.float32
 
@@ -46,25 +48,7 @@ def check(name, outcome, folder):
     return outcome
 
 
-# --- claims -----------------------------------------------------------------------------------
-
-
-def test_claims_by_hand():
-    samples = [1.0, 2.0, 3.0]  # 99 % of Student's t, two degrees of freedom: 9.925 / √3
-    claim = claims.at_least("x", samples, 1.9)
-    assert claim.verdict == UNDECIDED
-    assert claims.at_least("x", samples, 8.0).verdict == REFUTED
-    assert claims.at_least("x", samples, -4.0).verdict == REPRODUCED
-    assert abs(claim.high - claim.measured - 9.925 / np.sqrt(3)) < 1e-3
-    assert claims.at_least("x", samples, 1.9, certain=False).verdict == REPRODUCED
-    assert claims.at_most("x", samples, 1.9, certain=False).verdict == REFUTED
-    assert claims.at_most("x", samples, 8.0).verdict == REPRODUCED
-    assert claims.at_most("x", samples, 2.1).verdict == UNDECIDED
-    assert claims.at_most("x", samples, -4.0).verdict == REFUTED
-    assert claims.equals("x", 2.0001, 2.0, 1e-4).verdict == REPRODUCED
-    assert claims.equals("x", 2.0003, 2.0, 1e-4).verdict == REFUTED
-    assert claims.within_factor("x", [4.0, 4.0], 7.9, 2.0).verdict == REPRODUCED
-    assert claims.within_factor("x", [4.0, 4.0], 8.1, 2.0).verdict == REFUTED
+def test_the_first_step_below_a_level():
     assert shared.first_below([3.0, 1.0, 0.1, 5.0], 0.5) == 3
     assert shared.first_below([3.0, 1.0], 0.5) == 2
 
@@ -124,10 +108,10 @@ def test_denoising(settings, tmp_path):
 
 @pytest.mark.slow
 def test_jacobians(settings, tmp_path):
-    study = jacobian.JacobianStudy(64, 8, 2, 16, (1, 75))
+    study = spectra.JacobianStudy(64, 8, 2, 16, (1, 75))
     outcome = check("untrained-jacobian", jacobian._jacobians(study, settings), tmp_path)
     assert [claim.published for claim in outcome.claims] == [8.6e3, 650, 250]
-    outcome = jacobian._printed(study, Settings(jax.random.key(0), 2))
+    outcome = printed._printed(study, Settings(jax.random.key(0), 2))
     check("untrained-printed-claims", outcome, tmp_path)
     accumulated, true = outcome.claims[-1].measured, outcome.claims[-2].measured
     assert accumulated > true  # summing rows up makes the leading vectors smoother
@@ -136,13 +120,13 @@ def test_jacobians(settings, tmp_path):
 def test_singular_values_are_those_of_the_library():
     rows = np.random.default_rng(0).standard_normal((5, 9))
     np.testing.assert_allclose(
-        jacobian._values(rows), np.linalg.svd(rows, compute_uv=False), rtol=1e-6
+        spectra._values(rows), np.linalg.svd(rows, compute_uv=False), rtol=1e-6
     )
     summed = np.linalg.svd(np.tril(np.ones((5, 5))) @ rows, compute_uv=False)
     found = ji.ntk.jacobian_singular_values(
         lambda u: jnp.asarray(rows, DTYPE) @ u, jnp.ones((1, 9), DTYPE), accumulate=True
     )
-    np.testing.assert_allclose(jacobian._values(np.cumsum(rows, axis=0)), summed, rtol=1e-6)
+    np.testing.assert_allclose(spectra._values(np.cumsum(rows, axis=0)), summed, rtol=1e-6)
     np.testing.assert_allclose(found[0], summed, rtol=1e-4)
 
 
