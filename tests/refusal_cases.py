@@ -152,7 +152,16 @@ def untrained_fit() -> Refusals:
 def level(*refusals: tuple[dict[str, Any], str]) -> Callable[[], Refusals]:
     """Return the refusals of a method that counts nonzeros."""
     return lambda: [
-        *each("num_nonzeros", r"num_nonzeros must be in \[1, .*, got 10995", 2**40),
+        *each(
+            "num_nonzeros",
+            r"num_nonzeros must be in \[1, .*, got (0.*fraction|-1|10995)",
+            0,
+            -1,
+            2**40,
+        ),
+        *each(
+            "num_nonzeros", r"num_nonzeros must be in \(0, 1\], got (0\.0|1\.5|nan)", 0.0, 1.5, nan
+        ),
         *each("num_nonzeros", "num_nonzeros must be a real number", True, "5", None, [3], 3j),
         *refusals,
     ]

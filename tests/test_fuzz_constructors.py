@@ -15,8 +15,10 @@ from fuzz_cases_theory import CONSTRUCTORS
 from fuzz_values import check, has_nan, parameters, replacements
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from refusal_cases import REFUSALS
+from refusal_cases import REFUSALS as OF_METHODS
+from refusal_cases_problems import PROBLEMS as OF_PROBLEMS
 
+REFUSALS = OF_METHODS | OF_PROBLEMS
 WITH_ARGUMENTS = [subject for subject in CONSTRUCTORS if parameters(subject)]
 QUICK = [subject for subject in WITH_ARGUMENTS if not subject.slow]
 SLOW = [subject for subject in WITH_ARGUMENTS if subject.slow]

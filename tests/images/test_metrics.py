@@ -53,19 +53,6 @@ def test_ssim_of_flat_images_keeps_its_digits():
     assert abs(float(metrics.ssim(bright, brighter)) - expected) < 5e-6
 
 
-@pytest.mark.parametrize("shape", [(6, 20), (20,), (2, 20, 20, 3)])
-def test_ssim_refuses_other_shapes(shape):
-    with pytest.raises(ValueError, match=r"ssim: truth must have shape \(h, w\)"):
-        metrics.ssim(jnp.zeros(shape), jnp.zeros(shape))
-
-
-def test_ssim_refuses_unequal_shapes_and_complex_images():
-    with pytest.raises(ValueError, match="estimate must have shape"):
-        metrics.ssim(jnp.zeros((8, 8)), jnp.zeros((8, 9)))
-    with pytest.raises(ValueError, match="must be real"):
-        metrics.ssim(jnp.zeros((8, 8), jnp.complex64), jnp.zeros((8, 8)))
-
-
 @pytest.mark.parametrize("broken", [0, 1])
 def test_nan_is_never_a_perfect_score(broken):
     pair = [jnp.ones(3), jnp.ones(3)]
@@ -137,8 +124,3 @@ def test_images_without_a_clear_range_are_refused(score, estimate, truth, messag
     with pytest.raises(ValueError, match=f"{name}: data_range must be given .*{message}"):
         score(estimate, truth)
     assert score(truth, truth, data_range=255) > 0
-
-
-def test_no_pixels_have_no_score():
-    with pytest.raises(ValueError, match="psnr: truth must have at least one entry"):
-        metrics.psnr(np.zeros((0, 3)), np.zeros((0, 3)))

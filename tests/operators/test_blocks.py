@@ -45,12 +45,3 @@ def test_window_is_adjoint_to_padding():
     u, y = rng.normal(size=(8, 16)), rng.normal(size=66)
     assert np.allclose(window(u), u[:6, :11].ravel())
     assert np.isclose(np.vdot(window(u), y), np.vdot(u, window.adjoint(y)), rtol=1e-5)
-
-
-def test_bad_blocks_are_named():
-    with pytest.raises(ValueError, match="blocks must be 4 of 2 x 2"):
-        join_blocks(np.ones((3, 2, 2)), (4, 4))
-    with pytest.raises(ValueError, match="num_frequencies must be at least 8"):
-        dct_dictionary(8, 7)
-    with pytest.raises(ValueError, match="block_shape must have more than one pixel"):
-        dct_dictionary(1)

@@ -282,5 +282,3 @@ def test_a_kernel_that_changes_the_brightness_is_said_or_normalized(tmp_path):
     np.testing.assert_allclose(O.convolution(kernel, (8, 8), normalize=False) @ x, 9, rtol=1e-5)
     huge = O.convolution(kernel * np.float32(1e38), (8, 8), normalize=True)
     np.testing.assert_allclose(huge @ x, 1, rtol=1e-5)
-    with pytest.raises(ValueError, match="convolution: kernel must have a sum that is not 0"):
-        O.convolution([1.0, -1.0], 8, normalize=True)

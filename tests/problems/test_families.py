@@ -127,37 +127,3 @@ def test_signals_of_several_axes_are_measured_row_by_row():
 
 
 G = ji.generators.relu(jax.random.key(2), (3, 12, 16))
-SHAPELESS = ji.generators.from_function(jnp.multiply, 1.0)
-
-
-@pytest.mark.parametrize(
-    ("call", "words"),
-    [
-        (lambda: ji.problems.generative(), "widths must be"),
-        (lambda: ji.problems.generative((3, 4), 2, generator=G), "widths must be None"),
-        (lambda: ji.problems.generative(generator=G, signal_norm=1), "signal_norm must be None"),
-        (lambda: ji.problems.generative(generator=jnp.tanh), "generator must be a generator"),
-        (
-            lambda: ji.problems.generative(
-                generator=ji.generators.from_function(jnp.multiply, 1.0)
-            ),
-            "generator must know the shape of its latent",
-        ),
-        (
-            lambda: ji.problems.generative(generator=G, num_measurements=4, active_measurements=5),
-            r"active_measurements must be in \[1, 4\]",
-        ),
-        (lambda: ji.problems.from_arrays(np.eye(3), np.eye(3)), "operator must be an operator"),
-        (lambda: ji.problems.from_arrays(A, np.ones(8)), r"x must have shape \(N, 8\)"),
-        (lambda: ji.problems.from_arrays(A, np.ones((2, 8)), np.ones((3, 6))), "2 signals"),
-        (lambda: ji.problems.from_arrays(A, np.ones((2, 8)), np.ones((2, 5))), r"shape \(N, 6\)"),
-        (
-            lambda: ji.problems.from_arrays(A, np.ones((2, 8)), np.ones((2, 6)), noise_std=1),
-            "be None: y is given",
-        ),
-        (lambda: ji.problems.from_arrays(A, np.full((2, 8), np.nan)), "x must be finite"),
-    ],
-)
-def test_bad_input_is_named(call, words):
-    with pytest.raises((TypeError, ValueError), match=words):
-        call()

@@ -126,29 +126,6 @@ def test_measuring_all_blocks_of_an_image():
     np.testing.assert_allclose(join_blocks(restored, camera.shape), camera, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "options", "message"),
-    [
-        ((np.ones((8, 8, 3)),), {}, r"images\[0\] must be at least as large|have shape \(h, w\)"),
-        ((np.ones((4, 9)), 8), {}, r"images\[0\] must be at least as large as a crop"),
-        ((np.ones((9, 9)), 8), {}, "images must vary within patches"),
-        (([],), {}, "images must hold at least one image"),
-        (("camera",), {}, "images must be an array"),
-        ((np.full((9, 9), np.nan), 8), {}, r"images\[0\] must be finite"),
-        ((np.eye(9), (2, 2, 2)), {}, "patch_shape must be an int or"),
-        ((np.eye(9), 3, "gaussian"), {}, "operator must be a linear operator"),
-        ((np.eye(9), 3, None, np.ones((8, 9))), {}, "dictionary must map codes"),
-        ((np.eye(9), 3), {"snr_db": 20, "noise_std": 1}, "must not both be set"),
-        ((np.eye(9), 3), {"normalize": "all"}, "normalize must"),
-        ((np.eye(9), 3), {"scale": 0.0}, "scale must"),
-        ((np.eye(9), 3), {"noise_std": -1.0}, "noise_std must"),
-    ],
-)
-def test_bad_input_is_named(arguments, options, message):
-    with pytest.raises((TypeError, ValueError), match=message):
-        patches(*arguments, **options)
-
-
 def test_bad_patches_and_operators_are_named():
     with pytest.raises(ValueError, match=r"patch must have shape \(3, 3\)"):
         patches(np.eye(9), 3).measure(np.ones((2, 3)))

@@ -117,10 +117,6 @@ def test_sizes_and_type_are_those_of_a_given_operator():
     problem = family.sample(jax.random.key(0))
     assert (problem.y.shape, problem.truth.x.shape) == ((6,), (9,))
     assert problem.truth.x.dtype == family.initial(jax.random.key(0)).dtype == DTYPE
-    with pytest.raises(ValueError, match=r"operator must map shape \(9,\) to \(5,\)"):
-        ji.problems.sparse(5, 9, operator=operator)
-    with pytest.raises(ValueError, match="operator must map vectors to vectors"):
-        ji.problems.sparse(operator=ji.operators.identity((3, 3)))
 
 
 def test_a_shared_operator_may_be_complex():
@@ -263,55 +259,6 @@ def test_gradient_of_a_complex_unknown_is_the_ascent_direction():
     np.testing.assert_allclose(loss, 0.5 * np.sum(np.abs(residual) ** 2), rtol=20 * EPS)
 
 
-A = ji.operators.dense(np.ones((5, 8)))
-KEY = jax.random.key(0)
-
-
-@pytest.mark.parametrize(
-    ("call", "words"),
-    [
-        (lambda: ji.problems.sparse(sparsity=0.0), r"sparsity must be in \(0, 1\], got 0"),
-        (lambda: ji.problems.sparse(sparsity=1.5), "sparsity"),
-        (lambda: ji.problems.sparse(snr_db=float("inf")), "snr_db must be a finite number"),
-        (lambda: ji.problems.sparse(snr_db=1e4), "snr_db must be 0 dB, or between 1 and 200"),
-        (lambda: ji.problems.sparse(snr_db=0.01), "snr_db must be .*None is no noise"),
-        (lambda: ji.problems.sparse(num_nonzeros=501), r"num_nonzeros must be in \[0, 500\]"),
-        (lambda: ji.problems.sparse(num_measurements=0), "num_measurements must be >= 1"),
-        (lambda: ji.problems.sparse(active_measurements=251), r"in \[1, 250\]"),
-        (lambda: ji.problems.sparse(condition_number=0.5), "condition_number"),
-        (lambda: ji.problems.sparse(dtype=jnp.int32), "dtype must be a real floating type"),
-        (
-            lambda: ji.problems.sparse(250, 500, operator=A),
-            r"operator must map shape \(500,\) to \(250,\), got one from \(8,\) to \(5,\)",
-        ),
-        (lambda: ji.problems.sparse(5, 8, operator=A, condition_number=2), "condition_number must"),
-        (lambda: ji.problems.sparse(5, 8, operator=A, active_measurements=2), "active_measur"),
-        (lambda: ji.problems.generative((5,), 4), "widths must be"),
-        (lambda: ji.problems.generative((5, 10), 0), "num_measurements must be >= 1"),
-        (lambda: ji.problems.generative((5, 10), 4, active_latent=6), r"active_latent.*\[1, 5\]"),
-        (lambda: ji.problems.generative((5, 10), 4, noise_norm=-1), "noise_norm"),
-        (lambda: ji.problems.generative((5, 10), 4, noise_norm=1, noise_std=1), "not both be set"),
-        (lambda: ji.problems.generative((5, 10), 4, signal_norm=0), "signal_norm"),
-        (lambda: ji.problems.generative((5, 10), 4, dtype=complex), "dtype must be"),
-    ],
-)
-def test_bad_values_are_refused(call, words):
-    with pytest.raises(ValueError, match=words):
-        call()
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        lambda: ji.problems.sparse(2.5),
-        lambda: ji.problems.sparse(num_nonzeros=2.5),
-        lambda: ji.problems.sparse(5, 8, operator=np.ones((5, 8))),
-        lambda: ji.problems.sparse(5, 8, operator=ji.operators.magnitude(A)),
-        lambda: ji.problems.generative((5, 10), 4, active_latent=2.0),
-        lambda: ji.problems.sparse(dtype="no type"),
-        lambda: ji.problems.sparse().sample(3),
-    ],
-)
-def test_bad_types_are_refused(call):
-    with pytest.raises(TypeError):
-        call()
+def test_a_bad_key_is_refused():
+    with pytest.raises(TypeError, match="key"):
+        ji.problems.sparse().sample(3)

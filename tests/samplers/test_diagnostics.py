@@ -80,11 +80,5 @@ def test_draws_that_say_nothing_say_so():
 
 
 @pytest.mark.parametrize("measure", [rhat, effective_sample_size])
-def test_bad_draws_are_named(measure):
-    with pytest.raises(ValueError, match="draws must have 2 dimension"):
-        measure(np.ones(9))
-    with pytest.raises(ValueError, match="draws must hold 4 draws of each chain"):
-        measure(np.ones((2, 3)))
-    with pytest.raises(ValueError, match="draws must be real"):
-        measure(np.ones((2, 9)) * 1j)
+def test_shapes_alone_do(measure):
     assert jax.eval_shape(measure, jnp.ones((2, 9))).shape == ()

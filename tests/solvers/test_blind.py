@@ -75,5 +75,3 @@ def test_an_unknown_of_another_structure_is_told_where(start, message):
         ji.solve(ji.solvers.levenberg_marquardt(), problem, start)
     with pytest.raises(TypeError, match=r"Product: z must be a pair \(z1, z2\)"):
         problem.prior(jnp.ones(7))
-    with pytest.raises(TypeError, match="product: second must be a generator"):
-        ji.generators.product(problem.prior, jnp.ones(3))

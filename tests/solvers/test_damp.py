@@ -149,10 +149,6 @@ def test_total_variation_is_its_proximal_operator():
 
 
 BAD = {
-    "denoiser": (lambda: ji.solvers.damp(3), "be a function denoiser"),
-    "damping": (lambda: ji.solvers.damp(damping=1.0), r"damping must be in \[0, 1\)"),
-    "scaling": (lambda: ji.solvers.damp(scaling="rows"), "scaling must be one of columns, norm"),
-    "seed": (lambda: ji.solvers.damp(seed=-1), "seed must be >= 0"),
     "strength": (lambda: denoisers.non_local_means(-1), "strength must be"),
     "patch": (lambda: denoisers.non_local_means(patch_size=0), "patch_size must be >= 1"),
     "steps": (lambda: denoisers.total_variation(num_steps=0), "num_steps must be >= 1"),

@@ -179,22 +179,6 @@ def test_the_support_is_the_best_of_all_supports(name):
 
 
 @every
-@pytest.mark.parametrize(
-    ("value", "message"),
-    [
-        (0, r"num_nonzeros must be in \[1, .*, got 0.*fraction"),
-        (-1, r"num_nonzeros must be in \[1, .*, got -1"),
-        (0.0, r"num_nonzeros must be in \(0, 1\], got 0.0"),
-        (1.5, r"num_nonzeros must be in \(0, 1\], got 1.5.*integer"),
-        (float("nan"), r"num_nonzeros must be in \(0, 1\], got nan"),
-    ],
-)
-def test_a_sparsity_out_of_range_is_one_line(make, value, message):
-    with pytest.raises(ValueError, match=message):
-        make(value)
-
-
-@every
 def test_a_sparsity_that_does_not_fit_is_one_line(make):
     problem, u0 = trial()[0], start()
     for value, got in ((M + 1, "31"), (N + 1, "61"), (0.6, "0.6, that is 36")):

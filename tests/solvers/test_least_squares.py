@@ -100,24 +100,6 @@ def test_zero_measurements_and_columns_are_harmless():
     np.testing.assert_array_equal(got[:5], 0)
 
 
-def test_bad_supports_are_one_line():
-    problem = drawn()
-    with pytest.raises(ValueError, match=r"debias: support must have shape \(40,\).*not indices"):
-        ji.solvers.debias(problem, jnp.asarray([1, 5, 7]))
-    with pytest.raises(TypeError, match=r"debias: problem must be a jaxinv\.Problem"):
-        ji.solvers.debias(problem.y, problem.truth.u)
-    with pytest.raises(ValueError, match=r"oracle: problem\.truth must be known, got None"):
-        ji.solvers.oracle(problem._replace(truth=None))
-    bent = problem._replace(operator=O.magnitude(problem.operator))
-    with pytest.raises(ValueError, match="oracle: problem must have a linear operator"):
-        ji.solvers.oracle(bent)
-    for value in (None, "all"):
-        with pytest.raises(TypeError, match="debias: support must be an array of numbers"):
-            ji.solvers.debias(problem, value)
-    with pytest.raises(ValueError, match=r"debias: support must be finite, got 40 NaN"):
-        ji.solvers.debias(problem, np.full(N, np.nan))
-
-
 @jax.jit
 def draw(family, keys):
     return family.batch(keys)

@@ -146,34 +146,6 @@ def test_the_rates_of_source_and_survey_differ_by_a_logarithm():
     )
 
 
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda: theory.generalization_rate(0, 1, 1, 1), "num_samples must be finite and >= 1"),
-        (lambda: theory.generalization_rate(1, 1, 1, 1, form="x"), "form must be one of source"),
-        (
-            lambda: theory.perturbation_constant(2, 1.0, 2.0, 1.0),
-            "step_size must be at most 1/‖A‖²",
-        ),
-        (
-            lambda: theory.check_perturbation(
-                np.eye(2), np.eye(2), 2 * np.eye(2), np.eye(2), 1, threshold=0
-            ),
-            "second must be orthogonal",
-        ),
-        (
-            lambda: theory.check_perturbation(
-                np.eye(2), np.eye(2), np.eye(2), np.eye(3), 1, threshold=0
-            ),
-            r"measurements must have shape \(3, 2\)",
-        ),
-    ],
-)
-def test_bad_input_is_refused(call, message):
-    with pytest.raises(ValueError, match=message):
-        call()
-
-
 # --- the measured gap -----------------------------------------------------------------------
 
 

@@ -137,12 +137,6 @@ def test_gradients_agree_with_finite_differences(gate):
     np.testing.assert_allclose(slope, (ends[0] - ends[1]) / (2 * h), rtol=1e-5 if X64 else 0.05)
 
 
-NETWORKS = {
-    "gated_lista": lambda A: ji.unfolded.gated_lista(A, T, "exp"),
-    "aglista": lambda A: ji.unfolded.aglista(A, T),
-}
-
-
 def test_shapes_batches_zero_and_complex():
     family, problems = drawn()
     layers = opened(ji.unfolded.gated_lista(family.operator, T))
@@ -170,15 +164,3 @@ def test_they_travel_in_files(tmp_path):
     layers = opened(ji.unfolded.gated_lista(drawn()[0].operator, T, "inv"))
     copy = ji.unfolded.load(ji.unfolded.save(tmp_path / "net", layers))
     np.testing.assert_array_equal(ji.unfold(copy, one()), ji.unfold(layers, one()))
-
-
-def test_bad_input_is_refused():
-    A = drawn()[0].operator
-    with pytest.raises(ValueError, match="gated_lista: gain must be one of relu, exp, inv"):
-        ji.unfolded.gated_lista(A, T, "elu")
-    with pytest.raises(TypeError, match="overshoot must be True or False"):
-        ji.unfolded.gated_lista(A, T, "relu", overshoot=0.1)
-    with pytest.raises(ValueError, match="aglista: num_layers must be >= 1"):
-        ji.unfolded.aglista(A, 0)
-    with pytest.raises(ValueError, match=r"aglista: bypass_limit must be in \[0, 1\]"):
-        ji.unfolded.aglista(A, 2, bypass_limit=13)

@@ -170,21 +170,3 @@ def test_without_a_count_a_share_is_kept():
     problem = one()
     u = ji.unfold(ji.unfolded.iht_network(problem.operator, 2), problem)
     assert np.count_nonzero(u) == round(0.15 * u.size)
-
-
-def test_bad_input_is_refused():
-    A = drawn()[0].operator
-    for arguments, options, message in [
-        ((3,), {"ramp": 0.5}, "num_nonzeros or ramp must be left out, one of the two, got both"),
-        ((0,), {}, "num_nonzeros must be >= 1"),
-        ((41,), {}, "num_nonzeros must be at most n = 40, got 41"),
-        ((1.5,), {}, r"num_nonzeros must be in \(0, 1\]"),
-        ((), {"ramp": 0.0}, r"ramp must be in \(0, 1\]"),
-        ((3,), {"initial_weights": "no"}, "initial_weights must be one of analytic, adjoint"),
-    ]:
-        with pytest.raises(ValueError, match=f"iht_network: {message}"):
-            ji.unfolded.iht_network(A, T, *arguments, **options)
-    with pytest.raises(TypeError, match="num_nonzeros must be an integer"):
-        ji.unfolded.iht_network(A, T, True)
-    with pytest.raises(ValueError, match="num_layers must be >= 1"):
-        ji.unfolded.iht_network(A, 0, 3)

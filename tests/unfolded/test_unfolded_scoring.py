@@ -77,15 +77,6 @@ def test_signals_of_zero_count_as_solved_and_nan_as_failed():
     assert found.failure_rate > 0.8  # all but the signals of zero
 
 
-def test_what_is_no_network_or_no_key_is_refused():
-    with pytest.raises(TypeError, match=r"evaluate: layers must be a jaxinv\.Layers"):
-        ji.unfolded.evaluate(KEY, LAYERS.solver, FAMILY)
-    with pytest.raises(TypeError, match="evaluate: key must be"):
-        ji.unfolded.evaluate(0, LAYERS, FAMILY)
-    with pytest.raises(ValueError, match="num_problems must be >= 1"):
-        ji.unfolded.evaluate(KEY, LAYERS, FAMILY, num_problems=0)
-
-
 @pytest.mark.parametrize("name", catalog.NETWORKS)
 def test_networks_of_the_catalog_are_ready_to_run(name):
     network = catalog.network("test", name)

@@ -107,8 +107,6 @@ def test_the_lasso_loss_needs_no_truth_and_falls():
         jax.random.key(1), layers, family(), loss="lasso", num_steps=30, **SMALL
     )
     assert result.history.validation[-1] < result.history.validation[0]
-    with pytest.raises(ValueError, match="have a penalty for loss='lasso'"):
-        ji.unfolded.fit(jax.random.key(1), network(), family(), loss="lasso")
 
 
 def test_supervision_of_all_layers_improves_the_early_ones():
@@ -248,41 +246,8 @@ def test_tuning_leaves_a_zero_alone():
     assert bool(jnp.isfinite(result.values).all())
 
 
-def test_tuning_refuses_many_numbers_and_negative_ones():
-    with pytest.raises(ValueError, match="at most 12 trainable numbers"):
-        ji.unfolded.tune(jax.random.key(0), network(16), family())
+def test_tuning_refuses_negative_numbers():
     free, frozen = network(2, momentum=True).partition()
     negative = frozen.merge({**free, "momentum": -free["step_size"]})
     with pytest.raises(ValueError, match="momentum must be"):
         ji.unfolded.tune(jax.random.key(0), negative, family())
-
-
-@pytest.mark.parametrize(
-    ("options", "error", "words"),
-    [
-        ({"num_steps": 0}, ValueError, "num_steps must be >= 1"),
-        ({"batch_size": 1.5}, TypeError, "batch_size must be an integer"),
-        ({"loss": "l2"}, ValueError, "loss must be one of"),
-        ({"supervision": -1}, ValueError, "supervision must be"),
-    ],
-)
-def test_bad_training_options_are_one_clear_line(options, error, words):
-    with pytest.raises(error, match=words):
-        ji.unfolded.fit(jax.random.key(0), network(), family(), **options)
-
-
-def test_what_is_no_family_or_optimizer_or_report_is_refused():
-    with pytest.raises(TypeError, match="family must be a family of problems"):
-        ji.unfolded.fit(jax.random.key(0), network(), 3)
-    with pytest.raises(TypeError, match="optimizer must be an optax transformation"):
-        ji.unfolded.fit(jax.random.key(0), network(), family(), optimizer=optax.adam)
-    with pytest.raises(TypeError, match="progress must be a function"):
-        ji.unfolded.fit(jax.random.key(0), network(), family(), progress=3)
-
-
-def test_networks_without_anything_to_train_are_refused():
-    layers = ji.Layers.repeat(ji.solvers.ista(0.1, 0.1), 2, trainable=())
-    with pytest.raises(ValueError, match="have a trainable field"):
-        ji.unfolded.fit(jax.random.key(0), layers, family())
-    with pytest.raises(TypeError, match=r"be a jaxinv\.Layers"):
-        ji.unfolded.fit(jax.random.key(0), ji.solvers.ista(0.1, 0.1), family())  # pyright: ignore[reportArgumentType]
