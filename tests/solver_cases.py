@@ -140,6 +140,22 @@ SOLVERS = [
         arguments=lambda: {"solver": ji.solvers.levenberg_marquardt(), "radii": [0.1]},
     ),
     SolverCase(
+        "median_descent",
+        lambda step: ji.solvers.median_descent(step, 6, window=10),
+        (0.3, 0.2),
+        _relu_family,
+        diverging=lambda: ji.solvers.median_descent(1e4, 6),
+        unit=STEP,
+        arguments=lambda: {"step_size": 0.1, "block_size": 3},
+    ),
+    SolverCase(
+        "median_descent-rival",
+        lambda step: ji.solvers.median_descent(step, 9, rival=True, shuffle=False, window=10),
+        (0.3, 0.2),
+        _relu_family,
+        unit=STEP,
+    ),
+    SolverCase(
         "ista",
         lambda penalty: ji.solvers.ista(penalty=penalty),
         (0.1, 0.05),

@@ -11,4 +11,5 @@ from ._median_of_means import median_of_means as median_of_means
 from ._poisson import poisson as poisson
 from ._squared import squared as squared
 from ._student_t import student_t as student_t
+from ._trimmed import trimmed as trimmed
 from ._weighted import weighted as weighted

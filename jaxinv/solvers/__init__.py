@@ -27,6 +27,7 @@ from ._levenberg_marquardt import levenberg_marquardt as levenberg_marquardt
 from ._loop import Solution as Solution
 from ._loop import solve as solve
 from ._loop import trace as trace
+from ._median_descent import median_descent as median_descent
 from ._omp import omp as omp
 from ._plugin import plugin as plugin
 from ._primal_dual import primal_dual as primal_dual

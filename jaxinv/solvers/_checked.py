@@ -149,7 +149,10 @@ def _usable(u0: Any, zero_is_fixed: bool) -> Array:
 
 _TAKEN = {
     "squares": "misfits.squared",
-    "smooth": "misfits.squared or one of bounded curvature (weighted, huber, student_t, logistic)",
+    "smooth": (
+        "misfits.squared or one of bounded curvature"
+        " (weighted, huber, student_t, logistic, trimmed)"
+    ),
 }
 
 

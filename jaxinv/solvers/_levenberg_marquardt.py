@@ -16,11 +16,11 @@ from jaxinv.problems._problem import has_squares, prior_energy
 from jaxinv.solvers._base import Info, Solver
 from jaxinv.solvers._linearized import (
     LATENT_PENALTY,
+    best_reflection,
     data_size,
     is_gaussian,
     latent_weight,
     raveled,
-    reflections,
 )
 from jaxinv.solvers._restarts import Restarts, with_restarts
 
@@ -71,7 +71,7 @@ class LevenbergMarquardt(Solver):
         self, problem: Problem, state: LevenbergMarquardtState
     ) -> tuple[LevenbergMarquardtState, Info]:
         problem, u, restored = raveled(problem, state.u)
-        u = _best_reflection(partial(self.objective, problem), problem, u) if self.negate else u
+        u = best_reflection(partial(self.objective, problem), problem, u) if self.negate else u
         size = state.size
         loss, slack, (gram, gradient, scale) = _expansion(problem, u, size)
         columns = jnp.real(jnp.diagonal(gram))
@@ -173,16 +173,6 @@ def _solved(matrix: Array, b: Array) -> tuple[Array, Array]:
 
     x = lax.custom_linear_solve(partial(numerics.matmul, matrix), b, solve, symmetric=True)
     return x, is_solved
-
-
-def _best_reflection(objective: Any, problem: Problem, u: Array) -> Array:
-    points = reflections(problem.prior, u)
-    losses = jax.vmap(objective)(jnp.stack(points))
-    best, least = points[0], losses[0]
-    for point, loss in zip(points[1:], losses[1:], strict=True):
-        best = jnp.where(loss < least, point, best)
-        least = jnp.minimum(loss, least)
-    return best
 
 
 def levenberg_marquardt(

@@ -149,6 +149,17 @@ def reflections(prior: Any, u: Any) -> tuple[Any, ...]:
     return u, jax.tree.map(jnp.negative, u)
 
 
+def best_reflection(objective: Callable[[Array], Array], problem: Problem, u: Array) -> Array:
+    """Return the reflection of a vector with the lowest objective."""
+    points = reflections(problem.prior, u)
+    losses = jax.vmap(objective)(jnp.stack(points))
+    best, least = points[0], losses[0]
+    for point, loss in zip(points[1:], losses[1:], strict=True):
+        best = jnp.where(loss < least, point, best)
+        least = jnp.minimum(loss, least)
+    return best
+
+
 def raveled(problem: Problem, u: Any) -> tuple[Problem, Array, Callable[[Array], Any]]:
     """Return the problem for one vector in place of the tree ``u``, that vector, and the way back.
 
