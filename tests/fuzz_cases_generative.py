@@ -28,7 +28,23 @@ def _problem() -> ji.Problem:
 
 _FEW = {"key": KEY, "num_samples": 2}
 
+_SIZES = {"widths": (1, 4, 6), "num_measurements": 5}
+_DRAWS = {"key": KEY, **_SIZES, "num_trials": 2}
+
 GENERATIVE = [
+    row("theory.check_expansive_conditions", lambda: dict(_DRAWS), slow=True),
+    row("theory.check_noise_gain", lambda: dict(_DRAWS), slow=True),
+    row("theory.check_range_isometry", lambda: dict(_DRAWS), slow=True),
+    row(
+        "theory.check_range_weights",
+        lambda: {"key": KEY, "widths": (1, 4, 6), "num_trials": 2},
+        slow=True,
+    ),
+    row("theory.contractive_widths", lambda: {"latent_size": 2, "depth": 3}),
+    row("theory.necessary_measurements", lambda: {"theorem": "deep", "widths": (2, 8, 9)}),
+    row("theory.noise_gain", lambda: dict(_SIZES)),
+    row("theory.sufficient_measurements", lambda: {"theorem": "relu", "widths": (2, 8, 9)}),
+    row("theory.width_conditions", lambda: {"widths": (2, 8, 9)}),
     row("theory.lipschitz_bounds", lambda: {"generator": G(), **_FEW}, slow=True),
     row(
         "theory.local_certificate",
