@@ -176,6 +176,12 @@ NTK = [
 ]  # fmt: skip
 
 
+def _blind() -> dict[str, Any]:
+    one, two = np.arange(1.0, 3.0), np.arange(2.0, 5.0)
+    pairs = {"first": one, "first_true": one[::-1], "second": two, "second_true": two[::-1]}
+    return {**pairs, "depths": (2, 1), "signal_size": 9}
+
+
 def _pair() -> dict[str, Any]:
     return {"x": ones(3), "x_true": np.array([1.0, 0, 2], floats())}
 
@@ -222,6 +228,8 @@ THEORY = [
         lambda: {"noise_std": 0.1, "latent_size": 5, "signal_size": 10},
     ),
     row("theory.donoho_tanner", lambda: {"delta": 0.5}),
+    row("theory.expected_blind_gradient", lambda: _blind()),
+    row("theory.expected_blind_loss", lambda: _blind()),
     row("theory.expected_gradient", lambda: {**_pair(), "depth": 2}),
     row("theory.expected_loss", lambda: {**_pair(), "depth": 2}),
     row(

@@ -36,7 +36,7 @@ def landscape() -> Refusals:
         ({"depth": 2.0}, "depth must be an integer"),
         ({"weight_scale": -1.0}, r"weight_scale must be .*> 0, got -1"),
         ({"weight_scale": np.ones(3)}, r"weight_scale must have shape \(\)"),
-        ({"model": "phase"}, "one of compressed_sensing, denoising, phase_retrieval, spi"),
+        ({"model": "phase"}, "one of compressed_sensing, denoising, one_bit, phase"),
         ({"x": np.array([1, nan, 0])}, "x must be finite"),
         ({"x_true": 1j * ones(3)}, "x_true must be real"),
     ]

@@ -3,6 +3,8 @@
 from .generative._angles import angle_between as angle_between
 from .generative._angles import angle_map as angle_map
 from .generative._angles import angle_sequence as angle_sequence
+from .generative._blind import expected_blind_gradient as expected_blind_gradient
+from .generative._blind import expected_blind_loss as expected_blind_loss
 from .generative._isometry import RangeIsometry as RangeIsometry
 from .generative._isometry import range_restricted_isometry as range_restricted_isometry
 from .generative._landscape import expected_gradient as expected_gradient

@@ -110,6 +110,35 @@ def test_one_layer_is_exact_at_any_width(model, weight_scale):
         assert np.linalg.norm(error) < 0.02 * np.linalg.norm(exact)  # the test has power
 
 
+def test_the_direction_of_plugin_is_exact_at_any_width_and_depth():
+    rng = np.random.default_rng(13)
+    first, second = draw(rng, 40_000, (3, 5, 6), 1.5)
+    (signal, _), (y, _) = forward([first, second], X), forward([first, second], X_TRUE)
+    back = np.einsum("ti,tij,tjl->tl", signal - y, second, first)
+    mean, error = mean_and_error(back)
+    exact = np.asarray(theory.expected_gradient(X, X_TRUE, 2, 1.5, "plugin"), np.float64)
+    assert np.all(np.abs(mean - exact) < 4 * error)
+    assert np.linalg.norm(error) < 0.02 * np.linalg.norm(exact)
+
+
+def test_the_gradient_of_dithered_signs_is_exact_for_one_layer():
+    # ‖G‖² − (2λ/m) Σ y_i ⟨a_i, G⟩, with dithers that cut off nothing to speak of
+    rng = np.random.default_rng(14)
+    (weights,) = draw(rng, 2000, (3, 20), 2.0)
+    (signal, jacobian), (y, _) = forward([weights], X), forward([weights], X_TRUE)
+    dither, m = 8.0, 400
+    back = 2 * signal
+    for start in range(0, 2000, 200):
+        rows = rng.standard_normal((200, m, 20))
+        inner = np.einsum("tij,tj->ti", rows, y[start : start + 200])
+        signs = np.sign(inner + rng.uniform(-dither, dither, inner.shape))
+        back[start : start + 200] -= 2 * dither / m * np.einsum("ti,tij->tj", signs, rows)
+    mean, error = mean_and_error((back[:, None] @ jacobian)[:, 0])
+    exact = np.asarray(theory.expected_gradient(X, X_TRUE, 1, model="one_bit"), np.float64)
+    assert np.all(np.abs(mean - exact) < 4 * error)
+    assert np.linalg.norm(error) < 0.04 * np.linalg.norm(exact)
+
+
 @functools.cache
 def wide_means(widths, num, seed):
     """Means and standard errors of loss and gradient for each model.

@@ -15,6 +15,7 @@ DTYPE = np.float64 if X64 else np.float32
 EPS = float(np.finfo(DTYPE).eps)
 MODELS = ("compressed_sensing", "denoising", "phase_retrieval", "spiked")
 DISTINCT = ("compressed_sensing", "phase_retrieval", "spiked")  # denoising shares the first
+SLOPES = (*DISTINCT, "one_bit", "plugin")
 
 X = np.array([0.7, -0.4, 1.1])
 X_TRUE = np.array([-0.3, 0.9, 0.8])
@@ -94,10 +95,10 @@ TABLE = {
     ),
     "phase_retrieval": {1: 0.63662, 2: 0.66915, 3: 0.71592},
 }
-TABLE["spiked"] = TABLE["denoising"] = TABLE["compressed_sensing"]
+TABLE["spiked"] = TABLE["denoising"] = TABLE["one_bit"] = TABLE["compressed_sensing"]
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", TABLE)
 def test_rho_equals_the_table(model):
     for depth, value in TABLE[model].items():
         found = theory.rho(depth, model=model)
@@ -146,7 +147,11 @@ def reference_loss(x, x_true, depth, weight_scale, model):
     if model == "spiked":
         cross = (size * size_true * np.cos(theta)) ** 2
         return factor**2 / 4 * (size**4 - 2 * cross + size_true**4)
+    if model == "plugin":
+        return factor / 2 * np.sum((x - x_true) ** 2)
     correlation = np.cos(theta)
+    if model == "one_bit":
+        return factor * (size**2 - 2 * size * size_true * correlation)
     if model == "phase_retrieval":
         correlation = 2 / np.pi * (np.sin(theta) + (np.pi / 2 - theta) * np.cos(theta))
     return factor / 2 * (size**2 - 2 * size * size_true * correlation + size_true**2)
@@ -155,7 +160,7 @@ def reference_loss(x, x_true, depth, weight_scale, model):
 CASES = [(1, 2.0), (3, 1.5)]
 
 
-@pytest.mark.parametrize("model", DISTINCT)
+@pytest.mark.parametrize("model", SLOPES)
 @pytest.mark.parametrize(("depth", "weight_scale"), CASES)
 def test_loss_equals_the_published_formula(depth, weight_scale, model):
     exact = reference_loss(X, X_TRUE, depth, weight_scale, model)
@@ -165,7 +170,7 @@ def test_loss_equals_the_published_formula(depth, weight_scale, model):
     np.testing.assert_allclose(loss, exact, rtol=30 * EPS)
 
 
-@pytest.mark.parametrize("model", DISTINCT)
+@pytest.mark.parametrize("model", SLOPES)
 @pytest.mark.parametrize(("depth", "weight_scale"), CASES)
 def test_gradient_is_the_derivative_of_the_loss(depth, weight_scale, model):
     x, x_true = X.astype(DTYPE), X_TRUE.astype(DTYPE)
@@ -181,7 +186,7 @@ def test_gradient_is_the_derivative_of_the_loss(depth, weight_scale, model):
         return (after - before) / (2 * h)
 
     differences = [along(direction) for direction in DIRECTIONS]
-    np.testing.assert_allclose(DIRECTIONS @ gradient, differences, atol=(50 * EPS + 1e-8) * scale)
+    np.testing.assert_allclose(DIRECTIONS @ gradient, differences, atol=(50 * EPS + 1e-9) * scale)
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -264,6 +269,81 @@ def test_types_are_promoted_and_integers_accepted():
     assert gradient.dtype == DTYPE
     half = theory.expected_gradient(np.ones(2, np.float16), np.ones(2, np.float16), 2)
     assert half.dtype == np.float16
+
+
+def test_only_the_direction_of_plugin_leaves_the_origin():
+    zero, x_true = np.zeros(3, DTYPE), X_TRUE.astype(DTYPE)
+    found = theory.expected_gradient(zero, x_true, 2, 1.0, "plugin")
+    np.testing.assert_allclose(found, -X_TRUE / 4, rtol=10 * EPS)
+    with pytest.raises(ValueError, match="model must be one of"):
+        theory.rho(2, model="plugin")
+    loss = theory.expected_loss(x_true, x_true, 2, 1.0, "one_bit")
+    np.testing.assert_allclose(loss, -X_TRUE @ X_TRUE / 4, rtol=10 * EPS)
+
+
+# --- blind demodulation ---------------------------------------------------------------------
+
+H, M = np.array([0.7, -0.4]), np.array([0.2, 1.0, -0.5])
+H_TRUE, M_TRUE = np.array([-0.3, 0.9]), np.array([0.4, -0.6, 0.1])
+
+
+def reference_blind_loss(h, m):
+    """f_E for depths 3 and 1, l = 7, weight scale 1.5, as published."""
+    cosines = []
+    for x, x_true, depth in ((h, H_TRUE, 3), (m, M_TRUE, 1)):
+        theta = np.arccos(x @ x_true / np.linalg.norm(x) / np.linalg.norm(x_true))
+        for _ in range(depth):
+            theta = angle_map(theta)
+        cosines.append(np.linalg.norm(x) * np.linalg.norm(x_true) * np.cos(theta))
+    own, true = (h @ h) * (m @ m), (H_TRUE @ H_TRUE) * (M_TRUE @ M_TRUE)
+    return 0.75**4 / 14 * (own - 2 * cosines[0] * cosines[1] + true)
+
+
+def blind(function, h, m):
+    given = [part.astype(DTYPE) for part in (h, H_TRUE, m, M_TRUE)]
+    return function(*given, (3, 1), 7, 1.5)
+
+
+def test_the_blind_loss_is_as_published_and_its_gradient_its_derivative():
+    loss = blind(theory.expected_blind_loss, H, M)
+    np.testing.assert_allclose(loss, reference_blind_loss(H, M), rtol=30 * EPS)
+    gradient = np.concatenate(blind(theory.expected_blind_gradient, H, M))
+    automatic = jax.grad(lambda pair: theory.expected_blind_loss(
+        pair[0], H_TRUE.astype(DTYPE), pair[1], M_TRUE.astype(DTYPE), (3, 1), 7, 1.5
+    ))((H.astype(DTYPE), M.astype(DTYPE)))  # fmt: skip
+    np.testing.assert_allclose(gradient, np.concatenate(automatic), atol=50 * EPS)
+    point, step = np.concatenate([H, M]), 1e-5
+    differences = [
+        (reference_blind_loss(*np.split(point + move, [2])) -
+         reference_blind_loss(*np.split(point - move, [2]))) / (2 * step)
+        for move in step * np.eye(5)
+    ]  # fmt: skip
+    np.testing.assert_allclose(gradient, differences, atol=50 * EPS + 1e-9)
+
+
+@pytest.mark.parametrize("signs", [(1, 1), (-1, 1), (1, -1), (-1, -1)])
+def test_the_blind_gradient_vanishes_on_four_hyperbolas(signs):
+    one, two = (1 if sign > 0 else -theory.rho(d) for sign, d in zip(signs, (3, 2), strict=True))
+    points = 1.7 * one * H_TRUE, H_TRUE, two * M_TRUE / 1.7, M_TRUE
+    found = theory.expected_blind_gradient(*(part.astype(DTYPE) for part in points), (3, 2), 7)
+    assert max(np.max(np.abs(part)) for part in found) < 10 * EPS
+
+
+def test_the_mean_of_one_layer_blind_problems_is_exact():
+    rng = np.random.default_rng(12)
+    one = math.sqrt(1.5 / 6) * rng.standard_normal((40_000, 6, 2))
+    two = math.sqrt(1.5 / 6) * rng.standard_normal((40_000, 6, 3))
+    left, left_true = np.maximum(one @ H, 0), np.maximum(one @ H_TRUE, 0)
+    right, right_true = np.maximum(two @ M, 0), np.maximum(two @ M_TRUE, 0)
+    residual = left * right - left_true * right_true
+    mean, error = mean_and_error(0.5 * np.sum(residual**2, -1))
+    arguments = (H, H_TRUE, M, M_TRUE, (1, 1), 6, 1.5)
+    assert abs(mean - float(theory.expected_blind_loss(*arguments))) < 4 * error
+    back = np.einsum("ti,tij->tj", residual * right * (left > 0), one)
+    mean, error = mean_and_error(back)
+    exact = np.asarray(theory.expected_blind_gradient(*arguments)[0], np.float64)
+    assert np.all(np.abs(mean - exact) < 4 * error)
+    assert np.linalg.norm(error) < 0.05 * np.linalg.norm(exact)
 
 
 # --- noise laws -----------------------------------------------------------------------------

@@ -165,16 +165,19 @@ def _split(theta: Any, coefficients: tuple[float, ...], xp: Any) -> tuple[Any, A
     return small, series, xp.where(small, 1, theta)
 
 
-def pair(where: str, x: Any, x_true: Any) -> tuple[Array, Array]:
+def pair(
+    where: str, x: Any, x_true: Any, names: tuple[str, str] = ("x", "x_true")
+) -> tuple[Array, Array]:
     """Return two real, finite vectors of one shape and one dtype, or say what is wrong."""
-    x, x_true = _real(where, "x", x), _real(where, "x_true", x_true)
+    x, x_true = _real(where, names[0], x), _real(where, names[1], x_true)
+    both = " and ".join(names)
     if x.shape != x_true.shape:
-        checks.fail(where, "x and x_true", "have equal shapes", f"{x.shape} and {x_true.shape}")
+        checks.fail(where, both, "have equal shapes", f"{x.shape} and {x_true.shape}")
     if x.ndim != 1:
         hint = "Use jax.vmap for a batch of vectors."
-        checks.fail(where, "x and x_true", "have shape (k,)", f"{x.shape}", hint)
-    checks.finite(where, "x", x)
-    checks.finite(where, "x_true", x_true)
+        checks.fail(where, both, "have shape (k,)", f"{x.shape}", hint)
+    checks.finite(where, names[0], x)
+    checks.finite(where, names[1], x_true)
     dtype = jnp.result_type(x, x_true)
     return x.astype(dtype), x_true.astype(dtype)
 

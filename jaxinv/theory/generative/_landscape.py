@@ -16,7 +16,8 @@ from jaxtyping import Float, Num
 from jaxinv._core import checks, numerics
 from jaxinv.theory.generative._angles import mapped_angle, pair, sine_excess, unchecked_angle
 
-MODELS = ("compressed_sensing", "denoising", "phase_retrieval", "spiked")
+MODELS = ("compressed_sensing", "denoising", "one_bit", "phase_retrieval", "plugin", "spiked")
+WITH_SPURIOUS_POINT = tuple(model for model in MODELS if model != "plugin")
 
 
 def rho(depth: int, model: str = "compressed_sensing") -> float:
@@ -33,8 +34,9 @@ def rho(depth: int, model: str = "compressed_sensing") -> float:
 
     Args:
         depth: number of layers d >= 1.
-        model: ``"compressed_sensing"``, ``"denoising"``, ``"phase_retrieval"`` or ``"spiked"``;
-            all but phase retrieval share one value. It does not depend on the weight scale.
+        model: ``"compressed_sensing"``, ``"denoising"``, ``"one_bit"``, ``"phase_retrieval"`` or
+            ``"spiked"``; all but phase retrieval share one value. It does not depend on the
+            weight scale. (``"plugin"`` has no spurious point.)
 
     Returns:
         ρ_d in [0, 1), a Python float computed in double precision.
@@ -53,7 +55,7 @@ def rho(depth: int, model: str = "compressed_sensing") -> float:
     Cocola, Hand, Voroninski (2020) for spiked matrices.
     """
     depth = checks.count("rho", "depth", depth)
-    checks.choice("rho", "model", model, MODELS)
+    checks.choice("rho", "model", model, WITH_SPURIOUS_POINT)
     theta = np.float64(math.pi)
     for _ in range(depth):
         theta = mapped_angle(theta, np)
@@ -87,10 +89,12 @@ def expected_gradient(
               - \tfrac{\pi - 2\theta_d}{\pi} \tilde h
               - \tfrac{2 \sin \theta_d}{\pi} \tfrac{\|x_*\|}{\|x\|} x \big) \\
               \text{spiked:} \quad & h = s^2 \, \big( \|x\|^2 x
-              - \|x\| \|x_*\| \cos \theta_d \, \tilde h \big)
+              - \|x\| \|x_*\| \cos \theta_d \, \tilde h \big) \\
+              \text{one-bit:} \quad & h = 2 s \, (x - \tilde h) \\
+              \text{PLUGIn:} \quad & h = s \, (x - x_*)
 
-    It is exact at any width for compressed sensing and denoising at depth 1; otherwise the mean
-    over networks differs from it by a bias of order 1/width.
+    It is exact at any width for PLUGIn, and for compressed sensing, denoising and one-bit at
+    depth 1; otherwise the mean over networks differs from it by a bias of order 1/width.
 
     Args:
         x: where to evaluate, shape (k,).
@@ -100,13 +104,16 @@ def expected_gradient(
             the scaling of the papers, s = 2^-d. A scalar > 0; the power is d for all models,
             2 d for ``"spiked"``, whose loss has degree four.
         model: ``"compressed_sensing"`` (loss ½‖A G(x) - y‖², A entries N(0, 1/m)),
-            ``"denoising"`` (½‖G(x) - y‖²), ``"phase_retrieval"`` (½‖|A G(x)| - y‖²) or
-            ``"spiked"`` (¼‖G(x) G(x)ᵀ - y yᵀ‖_F²); static under ``jit``.
+            ``"denoising"`` (½‖G(x) - y‖²), ``"phase_retrieval"`` (½‖|A G(x)| - y‖²),
+            ``"spiked"`` (¼‖G(x) G(x)ᵀ - y yᵀ‖_F²), ``"one_bit"`` (‖G(x)‖² - (2λ/m) Σ y_i
+            ⟨a_i, G(x)⟩, dithers wide enough) or ``"plugin"`` (the direction W_1ᵀ...W_dᵀ (G(x) - y)
+            of PLUGIn, which is no gradient of a draw); static under ``jit``.
 
     Returns:
         Shape (k,). At x = 0, where angles are undefined, zero: the value that backpropagation
         gives when relu'(0) = 0, so 0 is a fixed point of descent although (for depth >= 2) it is
-        a local maximum. At ``x_true`` = 0 the angles have no weight: s x (s² ‖x‖² x if spiked).
+        a local maximum (PLUGIn goes on: -s x*). At ``x_true`` = 0 the angles have no weight:
+        s x (s² ‖x‖² x if spiked, 2 s x if one-bit).
 
     Raises:
         ValueError: shapes differ, NaN, depth below 1, unknown model, weight_scale not positive.
@@ -123,7 +130,8 @@ def expected_gradient(
 
     Source: Hand, Voroninski (2019); Heckel, Huang, Hand, Voroninski (2021) for denoising;
     Hand, Leong, Voroninski (2018) for phase retrieval; Cocola, Hand, Voroninski (2020) for
-    spiked matrices; Cocola (2022), Section 4.1, equation (10).
+    spiked matrices; Qiu, Wei, Yang (2020) for one-bit; Joshi, Li, Plan, Yilmaz (2021) for
+    PLUGIn; Cocola (2022), Section 4.1, equation (10).
     """
     x, x_true, depth, weight_scale = _inputs(
         "expected_gradient", x, x_true, depth, weight_scale, model
@@ -147,7 +155,11 @@ def expected_loss(
               \text{phase retrieval:} \quad & \tfrac{s}{2} \big( \|x\|^2
               - 2 \|x\| \|x_*\| \varphi(\theta_d) + \|x_*\|^2 \big) \\
               \text{spiked:} \quad & \tfrac{s^2}{4} \big( \|x\|^4
-              - 2 \|x\|^2 \|x_*\|^2 \cos^2 \theta_d + \|x_*\|^4 \big)
+              - 2 \|x\|^2 \|x_*\|^2 \cos^2 \theta_d + \|x_*\|^4 \big) \\
+              \text{one-bit:} \quad & s \, \big( \|x\|^2
+              - 2 \|x\| \|x_*\| \cos \theta_d \big) \\
+              \text{PLUGIn:} \quad & \tfrac{s}{2} \|x - x_*\|^2
+              \quad \text{(a potential of its mean direction)}
 
     Evaluated as a sum of two non-negative terms, so that small losses near x* keep their digits.
     At finite width the mean over networks is exact for compressed sensing and denoising at depth
@@ -162,8 +174,9 @@ def expected_loss(
         model: as in ``expected_gradient``.
 
     Returns:
-        Shape (), >= 0. At x = 0 the value needs no angle and is exact, s ‖x*‖²/2 (s² ‖x*‖⁴/4 if
-        spiked); ``jax.grad`` gives 0 there.
+        Shape (), >= 0 but for one-bit, whose least value is -s ‖x*‖². At x = 0 the value needs
+        no angle and is exact, s ‖x*‖²/2 (s² ‖x*‖⁴/4 if spiked, 0 if one-bit); ``jax.grad``
+        gives 0 there, but for PLUGIn.
 
     Raises:
         ValueError: shapes differ, NaN, depth below 1, unknown model, weight_scale not positive.
@@ -185,7 +198,9 @@ def expected_loss(
 
 @functools.partial(jax.jit, static_argnums=(3, 4))
 def _gradient(x: Array, x_true: Array, weight_scale: Array, depth: int, model: str) -> Array:
-    geometry = _geometry(x, x_true, depth)
+    if model == "plugin":
+        return _factor(weight_scale, depth, model) * (x - x_true)
+    geometry = geometry_of(x, x_true, depth)
     theta, tilde = geometry.theta, geometry.tilde
     size, size_true = geometry.size, geometry.size_true
     if model == "spiked":
@@ -194,22 +209,27 @@ def _gradient(x: Array, x_true: Array, weight_scale: Array, depth: int, model: s
         radial = 2 / math.pi * jnp.sin(theta) * size_true * geometry.direction
         gradient = x - (1 - 2 / math.pi * theta) * tilde - radial
     else:
-        gradient = x - tilde
+        gradient = (2 if model == "one_bit" else 1) * (x - tilde)
     return jnp.where(size > 0, _factor(weight_scale, depth, model) * gradient, 0)
 
 
 @functools.partial(jax.jit, static_argnums=(3, 4))
 def _loss(x: Array, x_true: Array, weight_scale: Array, depth: int, model: str) -> Array:
-    geometry = _geometry(x, x_true, depth)
-    theta, size, size_true = geometry.theta, geometry.size, geometry.size_true
     factor = _factor(weight_scale, depth, model)
+    if model == "plugin":
+        return factor / 2 * numerics.sum_squares(x - x_true)
+    geometry = geometry_of(x, x_true, depth)
+    theta, size, size_true = geometry.theta, geometry.size, geometry.size_true
     if model == "spiked":
         lengths = (size**2 - size_true**2) ** 2
         return factor / 4 * (lengths + 2 * (size * size_true * jnp.sin(theta)) ** 2)
     misfit = 2 * jnp.sin(theta / 2) ** 2  # 1 − cos θ_d
     if model == "phase_retrieval":
         misfit = misfit - 2 / math.pi * theta**3 * sine_excess(theta)  # 1 − φ(θ_d)
-    return factor / 2 * ((size - size_true) ** 2 + 2 * size * size_true * misfit)
+    squares = (size - size_true) ** 2 + 2 * size * size_true * misfit
+    if model == "one_bit":
+        return factor * (squares - size_true**2)
+    return factor / 2 * squares
 
 
 def _factor(weight_scale: Array, depth: int, model: str) -> Array:
@@ -217,7 +237,7 @@ def _factor(weight_scale: Array, depth: int, model: str) -> Array:
     return (weight_scale / 2) ** (2 * depth if model == "spiked" else depth)
 
 
-class _Geometry(NamedTuple):
+class Geometry(NamedTuple):
     """What all models share: lengths, the direction of x, θ_d and h̃."""
 
     size: Array
@@ -227,14 +247,14 @@ class _Geometry(NamedTuple):
     tilde: Array
 
 
-def _geometry(x: Array, x_true: Array, depth: int) -> _Geometry:
+def geometry_of(x: Array, x_true: Array, depth: int) -> Geometry:
     size, size_true = numerics.safe_norm(x), numerics.safe_norm(x_true)
     direction = numerics.safe_divide(x, size)
     one = jnp.ones((), x.dtype)
     start = (unchecked_angle(x, x_true), one, jnp.zeros_like(one))
     (theta, along_true, along_x), _ = lax.scan(_layer, start, None, length=depth)
     tilde = along_true * x_true + along_x * size_true * direction
-    return _Geometry(size, size_true, direction, theta, tilde)
+    return Geometry(size, size_true, direction, theta, tilde)
 
 
 def _layer(carry: tuple[Array, Array, Array], _: None) -> tuple[tuple[Array, Array, Array], None]:

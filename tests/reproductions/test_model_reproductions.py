@@ -1,0 +1,40 @@
+"""Reproductions of measurement models at toy size: that they run and judge, not what they find."""
+
+import jax
+import numpy as np
+import pytest
+
+from jaxinv.reproductions import REPRODUCTIONS, Settings, spiked_wigner, spiked_wishart, write
+
+
+@pytest.fixture
+def settings():
+    reports = []
+    yield Settings(jax.random.key(0), 2, reports.append)
+    assert reports[-1].num_done == reports[-1].num_trials
+
+
+def check(name, outcome, folder):
+    paths = write(folder, REPRODUCTIONS[name], outcome, 0.0)
+    assert set(paths) == {"json", "csv", "png"}
+    assert outcome.claims
+    for claim in outcome.claims:
+        assert np.isfinite([claim.measured, claim.low, claim.high]).all(), claim
+        assert claim.low <= claim.measured <= claim.high
+
+
+def test_wigner(settings, tmp_path):
+    study = spiked_wigner.WignerStudy((8, 12), (2, 3), (0.01, 0.4), 2)
+    outcome = spiked_wigner._wigner(study, settings)
+    check("spiked-wigner", outcome, tmp_path)
+    laws = {(row["k"], row["p"]): row["law"] for row in outcome.rows}
+    # p √((k − ½)/k) / √log(n_1² n)
+    assert laws[2, 0.4] == pytest.approx(0.4 * np.sqrt(0.75 / np.log(64 * 12)))
+
+
+@pytest.mark.slow
+def test_wishart(settings, tmp_path):
+    study = spiked_wishart.WishartStudy((2, 8, 12), (3, 4), (9,), 2)
+    outcome = spiked_wishart._wishart(study, settings)
+    check("spiked-wishart", outcome, tmp_path)
+    assert [row["N"] for row in outcome.rows] == [3, 4, 9]
