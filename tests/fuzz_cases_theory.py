@@ -242,7 +242,10 @@ THEORY = [
         lambda: {**_SIZES, "operator_norm": 2.0, "measurement_norm": 10.0},
     ),
     row("theory.generalization_rate", lambda: dict(_SIZES)),
-    row("theory.generalized_coherence", lambda: {"W": unit_matrix(), "matrix": unit_matrix()}),
+    row(
+        "theory.generalized_coherence",
+        lambda: {"weights": unit_matrix(), "matrix": unit_matrix()},
+    ),
     row("theory.geometric_recovery_bound", lambda: {"decay": 0.5, "num_measurements": 20}),
     row(
         "theory.check_linear_closeness",

@@ -204,8 +204,8 @@ REFUSALS: dict[str, Callable[[], Refusals]] = {
         ({"matrix": np.array([[1.0, 2.0, 0.0], [0.0, 1.0, 0.0]])}, "zero column 2")
     ],
     "theory.generalized_coherence": lambda: [
-        ({"W": unit_matrix()[:, :-1]}, "W must have shape"),
-        ({"W": np.eye(2)[:, ::-1], "matrix": np.eye(2)}, "0 for i = 0"),
+        ({"weights": unit_matrix()[:, :-1]}, "weights must have shape"),
+        ({"weights": np.eye(2)[:, ::-1], "matrix": np.eye(2)}, "0 for i = 0"),
     ],
     "theory.restricted_isometry": lambda: [
         ({"order": 11}, "order must be at most 10"),

@@ -56,7 +56,7 @@ class Magnitude(_Entrywise):
         return jnp.abs(self.linear._apply(x))
 
 
-def magnitude(A: LinearOperator) -> Magnitude:
+def magnitude(operator: LinearOperator) -> Magnitude:
     r"""Measure magnitudes only: phase retrieval.
 
     .. math:: y = |A x|
@@ -64,13 +64,13 @@ def magnitude(A: LinearOperator) -> Magnitude:
     The derivative at A x = 0 is taken as 0, for real and complex A, so gradients hold no NaN.
 
     Args:
-        A: a linear operator, real or complex.
+        operator: A, a linear operator, real or complex.
 
     Returns:
         A nonlinear operator with real output; ``.linear`` is A.
 
     Raises:
-        TypeError: A is not a linear operator.
+        TypeError: ``operator`` is not a linear operator.
 
     Cost: one product with A.
 
@@ -82,7 +82,7 @@ def magnitude(A: LinearOperator) -> Magnitude:
 
     Source: Hand, Leong, Voroninski (2018), "Phase retrieval under a generative prior".
     """
-    return Magnitude(_linear("magnitude", A))
+    return Magnitude(_linear("magnitude", operator))
 
 
 @pytree
@@ -108,7 +108,7 @@ class Sign(_Entrywise):
         return jnp.sign(y if self.dither is None else y + self.dither)
 
 
-def sign(A: LinearOperator, dither: Num[ArrayLike, "*shape"] | None = None) -> Sign:
+def sign(operator: LinearOperator, dither: Num[ArrayLike, "*shape"] | None = None) -> Sign:
     r"""Measure signs only: one-bit compressed sensing.
 
     .. math:: y = \operatorname{sign}(A x + \tau)
@@ -118,14 +118,14 @@ def sign(A: LinearOperator, dither: Num[ArrayLike, "*shape"] | None = None) -> S
     linear part: ``Problem(op.linear, y, misfit=misfits.logistic())``.
 
     Args:
-        A: a linear operator.
-        dither: τ, of shape ``A.out_shape``, finite; None for no dither.
+        operator: A, a linear operator.
+        dither: τ, with the ``out_shape`` of A, finite; None for no dither.
 
     Returns:
         A nonlinear operator; ``.linear`` is A, and the dither is a leaf.
 
     Raises:
-        TypeError: A is not a linear operator.
+        TypeError: ``operator`` is not a linear operator.
         ValueError: a dither of another shape, or not finite.
 
     Cost: one product with A.
@@ -138,12 +138,12 @@ def sign(A: LinearOperator, dither: Num[ArrayLike, "*shape"] | None = None) -> S
 
     Source: Qiu, Wei, Yang (2020), "Robust one-bit recovery via ReLU generative networks".
     """
-    A = _linear("sign", A)
+    linear = _linear("sign", operator)
     if dither is not None:
         dither = checks.array("sign", "dither", dither)
-        checks.shape_is("sign", "dither", dither, A.out_shape)
+        checks.shape_is("sign", "dither", dither, linear.out_shape)
         checks.finite("sign", "dither", dither)
-    return Sign(A, dither)
+    return Sign(linear, dither)
 
 
 @pytree
@@ -157,13 +157,13 @@ class SingleIndex(_Entrywise):
         return self.link(self.linear._apply(x))
 
 
-def single_index(A: LinearOperator, link: Callable[[Array], Array]) -> SingleIndex:
+def single_index(operator: LinearOperator, link: Callable[[Array], Array]) -> SingleIndex:
     r"""Apply a scalar function to linear measurements: single-index models.
 
     .. math:: y_i = f(\langle a_i, x \rangle)
 
     Args:
-        A: a linear operator.
+        operator: A, a linear operator.
         link: f, entrywise, from an array to one of its shape. Best a module-level function
             such as ``jnp.tanh``, or ``jax.tree_util.Partial(function, *arrays)``, whose arrays
             stay leaves; each new lambda is compiled again.
@@ -172,7 +172,7 @@ def single_index(A: LinearOperator, link: Callable[[Array], Array]) -> SingleInd
         A nonlinear operator; ``.linear`` is A.
 
     Raises:
-        TypeError: A is not a linear operator, or ``link`` is not callable.
+        TypeError: ``operator`` is not a linear operator, or ``link`` is not callable.
         ValueError: ``link`` changes the shape, or raises (as numpy functions do).
 
     Cost: one product with A.
@@ -185,22 +185,22 @@ def single_index(A: LinearOperator, link: Callable[[Array], Array]) -> SingleInd
 
     Source: Plan, Vershynin (2016), "The generalized Lasso with non-linear observations".
     """
-    A = _linear("single_index", A)
+    linear = _linear("single_index", operator)
     link = as_function("single_index", "link", link, "link(x)")
-    signal = jax.ShapeDtypeStruct(A.out_shape, A.out_dtype)
+    signal = jax.ShapeDtypeStruct(linear.out_shape, linear.out_dtype)
     try:
         result = jax.eval_shape(link, signal)
     except Exception as error:  # whatever the user's function raises
         given = f"an array of shape {signal.shape} {signal.dtype.name}"
         fail_function("single_index", "link", given, error)
     got = getattr(result, "shape", result)
-    if got != A.out_shape:
-        checks.fail("single_index", "link", f"keep the shape {A.out_shape}", f"{got}")
-    return SingleIndex(A, link)
+    if got != linear.out_shape:
+        checks.fail("single_index", "link", f"keep the shape {linear.out_shape}", f"{got}")
+    return SingleIndex(linear, link)
 
 
-def _linear(where: str, A: Any) -> LinearOperator:
-    if not isinstance(A, LinearOperator):
+def _linear(where: str, operator: Any) -> LinearOperator:
+    if not isinstance(operator, LinearOperator):
         hint = "Wrap a matrix with operators.dense."
-        checks.fail_type(where, "A", "be a linear operator", A, hint)
-    return A
+        checks.fail_type(where, "operator", "be a linear operator", operator, hint)
+    return operator

@@ -223,7 +223,7 @@ BAD = [
     (lambda: O.wavelet(16, "db2", 0), ValueError, "levels must be >= 1"),
     (lambda: O.from_function(3, 4), TypeError, "fn must be a function"),
     (lambda: O.from_function(jnp.cumsum, 4, int), ValueError, "dtype must be a floating"),
-    (lambda: O.magnitude(np.ones((2, 2))), TypeError, "A must be a linear operator.*dense"),
+    (lambda: O.magnitude(np.ones((2, 2))), TypeError, "operator must be a linear operator.*dense"),
     (lambda: O.sign(O.identity(3), np.ones(2)), ValueError, r"dither must have shape \(3,\)"),
     (lambda: O.sign(O.identity(1), [np.nan]), ValueError, "dither must be finite"),
     (lambda: O.single_index(O.identity(3), 2), TypeError, "link must be a function"),

@@ -8,6 +8,8 @@ import pytest
 import jaxinv as ji
 from jaxinv.reproductions import (
     Settings,
+    linear_rates,
+    overall,
     unfolded_condition,
     unfolded_noise,
     unfolded_noiseless,
@@ -96,3 +98,10 @@ def test_scaled_families_scale():
     np.testing.assert_array_equal(scaled.y, 4 * plain.y)
     np.testing.assert_array_equal(scaled.truth.u, 4 * plain.truth.u)
     np.testing.assert_array_equal(scaled.operator.matrix, plain.operator.matrix)
+
+
+@pytest.mark.slow
+def test_linear_rates(tmp_path):
+    outcome = linear_rates._run(Settings(jax.random.key(1), num_trials=20))
+    assert overall(outcome.claims) == REPRODUCED, "\n".join(map(str, outcome.claims))
+    assert write(tmp_path, linear_rates.ENTRIES[0], outcome, 0.0)

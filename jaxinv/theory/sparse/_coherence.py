@@ -57,7 +57,7 @@ def coherence(matrix: Num[ArrayLike, "m n"] | LinearOperator) -> Float[Array, ""
 
 
 def generalized_coherence(
-    W: Num[ArrayLike, "m n"] | LinearOperator, matrix: Num[ArrayLike, "m n"] | LinearOperator
+    weights: Num[ArrayLike, "m n"] | LinearOperator, matrix: Num[ArrayLike, "m n"] | LinearOperator
 ) -> Float[Array, ""]:
     r"""Return the largest interference between entries in a layer with weights W.
 
@@ -67,7 +67,8 @@ def generalized_coherence(
     mutual coherence; ``unfolded.analytic_weights`` gives less.
 
     Args:
-        W: shape (m, n). Columns with w_i* a_i ≠ 1 are divided by that number, with a warning.
+        weights: W, shape (m, n). Columns with w_i* a_i ≠ 1 are divided by that number, with a
+            warning.
         matrix: A, shape (m, n), no zero column; an array or a linear operator. Its columns need
             not have norm 1.
 
@@ -89,9 +90,9 @@ def generalized_coherence(
     """
     where = "generalized_coherence"
     exact = host_matrix(where, matrix)
-    weights = normalized_weights(where, W, exact)
-    dtype = numerics.real_dtype(checks.array(where, "W", W).dtype)
-    return jnp.asarray(largest_interference(weights, exact), dtype)
+    scaled = normalized_weights(where, weights, exact)
+    dtype = numerics.real_dtype(checks.array(where, "weights", weights).dtype)
+    return jnp.asarray(largest_interference(scaled, exact), dtype)
 
 
 def welch_bound(num_rows: int, num_columns: int) -> float:
@@ -129,15 +130,15 @@ def largest_interference(weights: np.ndarray, matrix: np.ndarray) -> float:
     return float(products.max())
 
 
-def normalized_weights(where: str, W: Any, matrix: np.ndarray, argument: str = "W") -> np.ndarray:
+def normalized_weights(where: str, weights: Any, matrix: np.ndarray) -> np.ndarray:
     """Return W in double precision with diag(W*A) = 1; warns if it was not."""
-    weights = host_matrix(where, W, argument)
-    checks.shape_is(where, argument, weights, matrix.shape, "It has the shape of the matrix.")
+    weights = host_matrix(where, weights, "weights")
+    checks.shape_is(where, "weights", weights, matrix.shape, "It has the shape of the matrix.")
     diagonal = np.sum(weights.conj() * matrix, axis=0)
     sizes = np.linalg.norm(weights, axis=0) * np.linalg.norm(matrix, axis=0)
     zero = np.flatnonzero(np.abs(diagonal) <= 1e-12 * sizes)
     if zero.size:
-        checks.fail(where, argument, "have w_i* a_i ≠ 0 for all i", f"0 for i = {zero[0]}")
+        checks.fail(where, "weights", "have w_i* a_i ≠ 0 for all i", f"0 for i = {zero[0]}")
     if np.max(np.abs(diagonal - 1)) > 1e-4:
         warnings.warn(
             f"{where}: w_i* a_i must be 1, it departs from 1 by up to "

@@ -143,7 +143,7 @@ def sufficient_sparsity(
     if theorem in _ISOMETRY:
         return _by_isometry(exact, _ISOMETRY[theorem], method, key)
     if theorem in _WEIGHTS:
-        scaled = normalized_weights(where, weights, exact, "weights")
+        scaled = normalized_weights(where, weights, exact)
         constant = largest_interference(scaled, exact)
         return _by_coherence(constant, 0.5, exact.shape[1], slack, _WEIGHTS[theorem])
     unit = unit_columns(where, exact)

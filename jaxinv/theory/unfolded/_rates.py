@@ -168,7 +168,7 @@ def check_linear_rate(
     """
     where = "check_linear_rate"
     A = host_matrix(where, matrix)
-    W = normalized_weights(where, weights, A, "weights")
+    W = normalized_weights(where, weights, A)
     num_layers = checks.count(where, "num_layers", num_layers)
     counts = _counts(where, bypass_counts, num_layers)
     truth = _rows(where, "signals", signals, A.shape[1])

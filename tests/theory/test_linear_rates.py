@@ -1,4 +1,4 @@
-"""The linear rates of coupled layers: the bound, the layers, and the reproduction."""
+"""The linear rates of coupled layers: the bound, and layers that keep to it."""
 
 import math
 
@@ -9,7 +9,6 @@ import pytest
 from scipy.linalg import hadamard
 
 import jaxinv as ji
-from jaxinv.reproductions import REPRODUCTIONS, Settings, overall, write
 from jaxinv.theory import check_linear_rate, linear_rate
 from jaxinv.unfolded import analytic_weights
 
@@ -162,14 +161,3 @@ def test_bad_arguments_are_refused():
         check_linear_rate(A, W, sparse_signals(2, 128, 1), np.zeros((3, 64)), num_layers=3)
     with pytest.raises(ValueError, match="coherence < 1"):
         check_linear_rate(A, W, sparse_signals(2, 128, 6), num_layers=3)
-
-
-@pytest.mark.slow
-def test_reproduction_at_a_small_size(tmp_path):
-    pytest.importorskip("matplotlib")
-    item = REPRODUCTIONS["lista-linear-rates"]
-    outcome = item.run(Settings(jax.random.key(1), num_trials=20))
-    assert overall(outcome.claims) == "reproduced", "\n".join(map(str, outcome.claims))
-    paths = write(tmp_path, item, outcome, 0.0)
-    assert (tmp_path / "lista-linear-rates.png").stat().st_size > 10_000
-    assert set(paths) == {"json", "csv", "png"}
