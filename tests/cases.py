@@ -86,6 +86,20 @@ GENERATORS = [
         (2,),
     ),
     GeneratorCase(
+        "piecewise_linear",
+        lambda key: ji.generators.piecewise_linear(
+            key, (3, 8, 6), negative_slope=-0.3, bias_std=0.5, dtype=floats()
+        ),
+        (3,),
+    ),
+    GeneratorCase(
+        "convolutional",
+        lambda key: ji.generators.convolutional(
+            key, (2, 3, 1), 3, size=2, negative_slope=0.2, dtype=floats()
+        ),
+        (4,),
+    ),
+    GeneratorCase(
         "from_function",
         lambda key: ji.generators.from_function(_sine, _sine_params(key), in_shape=3),
         (3,),

@@ -86,6 +86,10 @@ GENERATORS = [
         lambda: {"shape": (8, 8), "num_channels": 3, "num_layers": 2, "key": KEY},
     ),
     row(
+        "generators.convolutional",
+        lambda: {"key": KEY, "channels": (2, 3), "kernel_size": 3, "size": (2, 2)},
+    ),
+    row(
         "generators.coordinate",
         lambda: {"shape": (6, 6), "num_channels": 4, "num_layers": 2, "num_features": 4,
                  "key": KEY},
@@ -102,6 +106,10 @@ GENERATORS = [
         passes=("params",),
     ),
     row("generators.plus_sparse", lambda: {"generator": _relu()}),
+    row(
+        "generators.piecewise_linear",
+        lambda: {"key": KEY, "widths": (3, 8), "negative_slope": 0.2, "bias_std": 0.1},
+    ),
     row("generators.product", lambda: {"first": _relu(), "second": _relu()}),
     row("generators.relu", lambda: {"key": KEY, "widths": (3, 8, 6)}),
     row("generators.tail", lambda: {"generator": _relu(), "layer": 1}),

@@ -3,11 +3,13 @@
 from ._adapters import from_function as from_function
 from ._base import Generator as Generator
 from ._convdecoder import convdecoder as convdecoder
+from ._convolutional import convolutional as convolutional
 from ._coordinate import coordinate as coordinate
 from ._dcgan import dcgan as dcgan
 from ._deep_decoder import deep_decoder as deep_decoder
 from ._flax import FromFlax as FromFlax
 from ._flax import from_flax as from_flax
+from ._piecewise_linear import piecewise_linear as piecewise_linear
 from ._plus_sparse import plus_sparse as plus_sparse
 from ._product import product as product
 from ._relu import relu as relu
