@@ -105,6 +105,8 @@ GENERATORS = [
         (3,),
     ),
     GeneratorCase("from_flax-linen", _linen, (3,)),
+    GeneratorCase("circle", lambda key: ji.generators.circle(), (1,)),
+    GeneratorCase("sparse_tents", lambda key: ji.generators.sparse_tents(6, 2, radius=3.0), (2,)),
     GeneratorCase("from_flax-nnx", _nnx, (3,)),
 ]
 

@@ -112,6 +112,8 @@ GENERATORS = [
     ),
     row("generators.product", lambda: {"first": _relu(), "second": _relu()}),
     row("generators.relu", lambda: {"key": KEY, "widths": (3, 8, 6)}),
+    row("generators.circle", dict),
+    row("generators.sparse_tents", lambda: {"signal_size": 12, "num_blocks": 2}),
     row("generators.tail", lambda: {"generator": _relu(), "layer": 1}),
     row("generators.two_layer", lambda: {"kernel": ones(8), "num_channels": 4, "key": KEY}),
     row("generators.two_layer_decoder", lambda: {"size": 8, "num_channels": 2, "key": KEY}),

@@ -31,7 +31,17 @@ _FEW = {"key": KEY, "num_samples": 2}
 _SIZES = {"widths": (1, 4, 6), "num_measurements": 5}
 _DRAWS = {"key": KEY, **_SIZES, "num_trials": 2}
 
+
+def _solved() -> ji.Problem:
+    latent = np.ones(2, floats())
+    signal = G()(latent)
+    return ji.Problem(ji.operators.dense(A()), A() @ signal, G(), ji.problems.Truth(latent, signal))
+
+
 GENERATIVE = [
+    row("theory.check_range_recovery", lambda: {"problem": _solved()}),
+    row("theory.range_least_squares", lambda: {**_measured(), "y": np.ones(5, floats())}),
+    row("theory.range_recovery_bound", lambda: {"representation_error": 0.1, "noise_norm": 0.2}),
     row("theory.check_expansive_conditions", lambda: dict(_DRAWS), slow=True),
     row("theory.check_noise_gain", lambda: dict(_DRAWS), slow=True),
     row("theory.check_range_isometry", lambda: dict(_DRAWS), slow=True),

@@ -13,6 +13,8 @@ from ._piecewise_linear import piecewise_linear as piecewise_linear
 from ._plus_sparse import plus_sparse as plus_sparse
 from ._product import product as product
 from ._relu import relu as relu
+from ._sparse_tents import circle as circle
+from ._sparse_tents import sparse_tents as sparse_tents
 from ._tail import tail as tail
 from ._two_layer import two_layer as two_layer
 from ._two_layer_decoder import two_layer_decoder as two_layer_decoder

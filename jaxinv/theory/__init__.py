@@ -30,6 +30,11 @@ from .generative._random_conditions import check_range_weights as check_range_we
 from .generative._random_conditions import noise_gain as noise_gain
 from .generative._range_coherence import RangeCoherence as RangeCoherence
 from .generative._range_coherence import range_coherence as range_coherence
+from .generative._range_recovery import RangeLeastSquares as RangeLeastSquares
+from .generative._range_recovery import RangeRecovery as RangeRecovery
+from .generative._range_recovery import check_range_recovery as check_range_recovery
+from .generative._range_recovery import range_least_squares as range_least_squares
+from .generative._range_recovery import range_recovery_bound as range_recovery_bound
 from .generative._regions import Regions as Regions
 from .generative._regions import regions as regions
 from .generative._set_restricted import SetRestrictedEigenvalue as SetRestrictedEigenvalue
