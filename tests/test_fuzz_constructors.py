@@ -60,10 +60,13 @@ def skeleton(name):
     signature = inspect.signature(getattr(importlib.import_module(f"jaxinv.{namespace}"), own))
     needed = [p.name for p in signature.parameters.values() if p.default is p.empty]
     arguments = ", ".join(f'"{argument}": ...' for argument in needed)
-    if namespace == "solvers":
-        return f"arguments=lambda: {{{arguments}}} in the row of {own} in solver_cases.py"
+    if namespace in ("solvers", "misfits"):
+        file = "solver_cases" if namespace == "solvers" else "cases"
+        held = f"the row of {own} in {namespace.upper()} of {file}.py"
+        return f"arguments=lambda: {{{arguments}}}, in {held}"
     file = "fuzz_cases_theory" if namespace in IN_THEORY else "fuzz_cases"
-    return f'row("{name}", lambda: {{{arguments}}}), in {namespace.upper()} of {file}.py'
+    section = "PROX" if namespace == "shrinkage" else namespace.upper()
+    return f'row("{name}", lambda: {{{arguments}}}), in {section} of {file}.py'
 
 
 def test_every_public_function_has_a_row():
