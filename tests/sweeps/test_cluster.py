@@ -14,7 +14,7 @@ import pytest
 from sweep_toys import assert_same_bits, run
 
 import jaxinv as ji
-from jaxinv.sweeps import connect, local_workers
+from jaxinv.sweeps import _cluster, connect, local_workers
 
 TESTS = str(Path(__file__).parents[1])
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
@@ -66,18 +66,18 @@ def test_workers_that_could_hang_are_refused():
         run(executor=client)
 
 
-def test_nobody_at_the_address_is_said_within_ten_seconds():
-    began = time.monotonic()
+def test_nobody_at_the_address_is_said_within_ten_seconds(monkeypatch):
+    assert _cluster._SECONDS_TO_ANSWER + 1 < 10
+    monkeypatch.setattr(_cluster, "_SECONDS_TO_ANSWER", 1)  # a test need not wait as long
     with pytest.raises(ValueError, match=r"address of a running Dask scheduler.*dask scheduler"):
         connect("tcp://127.0.0.1:9")
-    assert time.monotonic() - began < 10
     with socket.socket() as silent:  # takes connections, and says nothing
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         began = time.monotonic()
         with pytest.raises(ValueError, match="address of a running Dask scheduler"):
             connect(f"tcp://127.0.0.1:{silent.getsockname()[1]}")
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 6
     with pytest.raises(TypeError, match="address must be"):
         connect("")
     with pytest.raises(ValueError, match="num_workers must be >= 1"), local_workers(0):
