@@ -312,6 +312,7 @@ MISFITS = [
     MisfitCase(
         "poisson", lambda: {"background": 0.5, "weight": 2.0}, data="counts", is_smooth=False
     ),
+    MisfitCase("censored", lambda: {"threshold": 0.3}),
     MisfitCase("trimmed", lambda: {"share": 0.25}, curvature="piece"),
     MisfitCase("median_of_means", lambda: {"block_size": 6}, curvature="piece", is_smooth=False),
 ]

@@ -242,6 +242,7 @@ SOLVERS = [
         lambda: {"problem": sparse_problem(), "num_penalties": 3, "max_steps": 5},
         says=("lasso",),
     ),
+    row("solvers.invert_layers", lambda: {"generator": _relu(), "x": _relu()(ones(3))}),
     row("solvers.oracle", lambda: {"problem": sparse_problem()}),
     row(
         "solvers.primal_dual",
@@ -256,6 +257,12 @@ SOLVERS = [
         "solvers.solve",
         lambda: {"solver": ji.solvers.fista(0.1, 0.1), "problem": sparse_problem(),
                  "u0": ones(10), "max_steps": 3},
+    ),
+    row(
+        "solvers.spectral_start",
+        lambda: {"problem": sparse_problem(), "u0": ones(10), "num_steps": 2},
+        passes=("problem",),
+        overflows=("problem", "u0"),
     ),
     row(
         "solvers.trace",

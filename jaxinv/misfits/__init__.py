@@ -5,6 +5,7 @@ Gauss-Newton curvature. Numbers such as the δ of ``huber`` are leaves."""
 
 from ._absolute import absolute as absolute
 from ._base import Misfit as Misfit
+from ._censored import censored as censored
 from ._huber import huber as huber
 from ._logistic import logistic as logistic
 from ._median_of_means import median_of_means as median_of_means

@@ -17,6 +17,7 @@ from ._fista import fista as fista
 from ._gradient import gradient as gradient
 from ._iht import iht as iht
 from ._intermediate_layers import intermediate_layers as intermediate_layers
+from ._invert_layers import invert_layers as invert_layers
 from ._ista import ista as ista
 from ._lasso import lasso as lasso
 from ._lasso_path import LassoPath as LassoPath
@@ -32,6 +33,7 @@ from ._omp import omp as omp
 from ._plugin import plugin as plugin
 from ._primal_dual import primal_dual as primal_dual
 from ._restarts import with_restarts as with_restarts
+from ._spectral_start import spectral_start as spectral_start
 from ._subgradient import subgradient as subgradient
 from ._unfold import Layers as Layers
 from ._unfold import unfold as unfold

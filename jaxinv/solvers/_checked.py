@@ -151,7 +151,7 @@ _TAKEN = {
     "squares": "misfits.squared",
     "smooth": (
         "misfits.squared or one of bounded curvature"
-        " (weighted, huber, student_t, logistic, trimmed)"
+        " (weighted, huber, student_t, logistic, trimmed, censored)"
     ),
 }
 

@@ -7,6 +7,7 @@ import optax
 import pytest
 from cases import floats, normal
 from references import mean_and_error
+from scipy import optimize, stats
 
 import jaxinv as ji
 
@@ -100,3 +101,82 @@ def test_restarts_are_ranked_by_the_penalty_too():
 
 def _from_one(z):
     return 0.5 * jnp.sum(jnp.square(z - 1))
+
+
+def test_layers_are_inverted_to_the_last_digits():
+    def error(key):
+        keys = jax.random.split(key)
+        G = ji.generators.relu(keys[0], (6, 30, 90), dtype=floats())
+        z = normal(keys[1], (6,))
+        return ji.metrics.relative_error(ji.solvers.invert_layers(G, G(z)), z)
+
+    assert np.all(jax.jit(jax.vmap(error))(jax.random.split(KEY, 20)) < 1e-5)
+
+
+def test_a_noisy_layer_is_the_convex_problem_solved_by_scipy():
+    G = ji.generators.relu(KEY, (4, 15), dtype=floats())
+    y = G(normal(KEY, (4,))) + 0.05 * normal(jax.random.key(1), (15,))
+    W, data = np.asarray(G.params[0], float), np.asarray(y, float)
+    below = data <= 0.1 * data.max()
+
+    def objective(h):
+        residual = W @ h - data
+        return 0.5 * np.sum(np.where(below, np.maximum(residual, 0), residual) ** 2)
+
+    best = optimize.minimize(objective, np.zeros(4), method="BFGS", options={"gtol": 1e-9})
+    assert 0 < below.sum() < 15
+    np.testing.assert_allclose(ji.solvers.invert_layers(G, y, threshold=0.1), best.x, atol=1e-4)
+
+
+@pytest.mark.parametrize("units", [(1.0, 1.0), (1e-18, 1e18)])
+def test_the_spectral_start_is_the_leading_eigenvector_in_the_range(units):
+    """Of a linear generator with orthonormal columns B: that of Bᵀ V B."""
+    keys = jax.random.split(KEY, 3)
+    basis = jnp.linalg.qr(normal(keys[0], (30, 3)))[0]
+    G = ji.generators.from_function(jnp.matmul, basis, in_shape=3)
+    A = ji.operators.gaussian(keys[1], 60, 30, dtype=floats())
+    y = jnp.abs(A(G(jnp.array([2.0, -1.0, 1.0], floats()))))
+    matrix, weights = np.asarray(A.todense(), float), np.asarray(y - jnp.mean(y), float)
+    V = np.asarray(basis, float).T @ (matrix.T * weights) @ matrix @ np.asarray(basis, float)
+    leading = np.linalg.eigh(V)[1][:, -1]
+    problem = ji.Problem(ji.operators.magnitude(units[0] * A), units[1] * y, G)
+    start = ji.solvers.spectral_start(problem, normal(keys[2], (3,)), num_steps=60)
+    direction = np.asarray(start / jnp.max(jnp.abs(start)), float)
+    direction = direction / np.linalg.norm(direction)
+    np.testing.assert_allclose(abs(direction @ leading), 1, atol=1e-4)
+
+
+def test_a_spectral_start_recovers_more_magnitudes_than_a_random_one():
+    family = ji.problems.generative((4, 40, 80), 30, dtype=floats())
+    lm = ji.solvers.levenberg_marquardt()
+
+    def success(key):
+        linear, z0 = family.sample(key), family.initial(key)
+        problem = linear._replace(
+            operator=ji.operators.magnitude(linear.operator), y=jnp.abs(linear.y)
+        )
+        starts = (z0, ji.solvers.spectral_start(problem, z0))
+        found = [ji.solve(lm, problem, u, max_steps=60).x for u in starts]
+        return jnp.stack([ji.metrics.relative_error(x, linear.truth.x) < 1e-3 for x in found])
+
+    random, spectral = jax.jit(lambda k: jax.lax.map(success, k))(jax.random.split(KEY, 60)).T
+    gained, lost = np.sum(spectral & ~random), np.sum(random & ~spectral)
+    assert stats.binomtest(int(gained), int(gained + lost), alternative="greater").pvalue < 0.01
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (
+            lambda A, G: ji.solvers.spectral_start(
+                ji.Problem(ji.operators.sign(A), jnp.ones(4), G), jnp.ones(2)
+            ),
+            r"problem\.operator must be operators\.magnitude.*back_projected",
+        ),
+        (lambda A, G: ji.solvers.invert_layers(A, jnp.ones(4)), "must be a network of layers"),
+        (lambda A, G: ji.solvers.invert_layers(G, jnp.ones(3)), r"x must have shape \(4,\)"),
+    ],
+)
+def test_what_has_no_start_or_layers_is_refused(call, words):
+    with pytest.raises((TypeError, ValueError), match=words):
+        call(ji.operators.identity(4), ji.generators.relu(KEY, (2, 4)))
