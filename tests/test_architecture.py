@@ -205,6 +205,8 @@ def test_arrays_in_public_signatures_have_shapes(namespace):
     for name, function in public_signatures(importlib.import_module(f"jaxinv.{namespace}")):
         documented = dict(ARGUMENT.findall(inspect.getdoc(function) or ""))
         for argument, annotation in getattr(function, "__annotations__", {}).items():
+            if not isinstance(annotation, str):
+                annotation = inspect.formatannotation(annotation)
             says_shape = annotation == "Any" and "shape (" in documented.get(argument, "")
             if says_shape or bare_arrays(ast.parse(annotation, mode="eval").body):
                 without[f"{name}: {argument}"] = annotation
