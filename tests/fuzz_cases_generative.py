@@ -39,6 +39,23 @@ def _solved() -> ji.Problem:
 
 
 GENERATIVE = [
+    row(
+        "theory.check_descent",
+        lambda: {"problem": _solved(), "u0": np.ones(2, floats()), "step_size": 0.1,
+                 "num_steps": 3},
+        says=("trace", "subgradient"),
+        slow=True,
+    ),
+    row(
+        "theory.check_landscape",
+        lambda: {"problem": _solved(), "key": KEY, "num_points": 4},
+        says=("expected_gradient",),
+        slow=True,
+    ),
+    row(
+        "theory.descent_guarantee",
+        lambda: {"depth": 2, "epsilon": 0.01, "initial_loss": 0.5, "noise_norm": 0.1},
+    ),
     row("theory.check_range_recovery", lambda: {"problem": _solved()}),
     row("theory.range_least_squares", lambda: {**_measured(), "y": np.ones(5, floats())}),
     row("theory.range_recovery_bound", lambda: {"representation_error": 0.1, "noise_norm": 0.2}),
@@ -79,4 +96,4 @@ GENERATIVE = [
         slow=True,
     ),
     row("theory.weight_distribution", lambda: {"weights": A(), **_FEW}, slow=True),
-]
+]  # fmt: skip

@@ -5,6 +5,12 @@ from .generative._angles import angle_map as angle_map
 from .generative._angles import angle_sequence as angle_sequence
 from .generative._blind import expected_blind_gradient as expected_blind_gradient
 from .generative._blind import expected_blind_loss as expected_blind_loss
+from .generative._convergence import DescentCheck as DescentCheck
+from .generative._convergence import DescentGuarantee as DescentGuarantee
+from .generative._convergence import LandscapeCheck as LandscapeCheck
+from .generative._convergence import check_descent as check_descent
+from .generative._convergence import check_landscape as check_landscape
+from .generative._convergence import descent_guarantee as descent_guarantee
 from .generative._isometry import RangeIsometry as RangeIsometry
 from .generative._isometry import range_restricted_isometry as range_restricted_isometry
 from .generative._landscape import expected_gradient as expected_gradient
