@@ -4,7 +4,17 @@ import jax
 import numpy as np
 import pytest
 
-from jaxinv.reproductions import REPRODUCTIONS, Settings, spiked_wigner, spiked_wishart, write
+from jaxinv.reproductions import (
+    REPRODUCTIONS,
+    Settings,
+    blind_demodulation,
+    negation,
+    one_bit,
+    phase_retrieval,
+    spiked_wigner,
+    spiked_wishart,
+    write,
+)
 
 
 @pytest.fixture
@@ -38,3 +48,32 @@ def test_wishart(settings, tmp_path):
     outcome = spiked_wishart._wishart(study, settings)
     check("spiked-wishart", outcome, tmp_path)
     assert [row["N"] for row in outcome.rows] == [3, 4, 9]
+
+
+def test_phase_retrieval(settings, tmp_path):
+    study = phase_retrieval.PhaseStudy((2, 8, 12), (6, 9), (1, 2))
+    outcome = phase_retrieval._phase(study, settings)
+    check("phase-retrieval", outcome, tmp_path)
+    assert [(row["starts"], row["m"]) for row in outcome.rows] == [(1, 6), (1, 9), (2, 6), (2, 9)]
+
+
+@pytest.mark.slow
+def test_one_bit(settings, tmp_path):
+    study = one_bit.OneBitStudy((2, 8, 12), (9, 18), num_restarts=2)
+    outcome = one_bit._one_bit(study, settings)
+    check("one-bit", outcome, tmp_path)
+    assert outcome.claims[-1].published == pytest.approx(0.6827, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_blind_demodulation(settings, tmp_path):
+    study = blind_demodulation.BlindStudy((2, 8), (2,), (9, 12), 2)
+    check("blind-demodulation", blind_demodulation._blind(study, settings), tmp_path)
+
+
+@pytest.mark.slow
+def test_negation(settings, tmp_path):
+    study = negation.NegationStudy((negation.Network((2, 8, 12), 6, (0.9, 0.8)),), max_steps=20)
+    outcome = negation._negation(study, settings)
+    check("negation", outcome, tmp_path)
+    assert len(outcome.claims) == 3
