@@ -35,9 +35,9 @@ class WishartStudy(NamedTuple):
 
     widths: tuple[int, ...] = (10, 250, 1700)
     samples: tuple[int, ...] = tuple(_PUBLISHED)
-    law_samples: tuple[int, ...] = (500, 1000, 2000)
+    law_samples: tuple[int, ...] = (500, 1000)
     num_restarts: int = 4
-    num_trials: int = 75
+    num_trials: int = 48
 
 
 def _trial(family: Any, solver: Any, key: Any, *, N: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from jaxinv.reproductions import (
     REPRODUCTIONS,
     Settings,
     blind_demodulation,
+    fourier_coherence,
     negation,
     one_bit,
     phase_retrieval,
@@ -77,3 +78,13 @@ def test_negation(settings, tmp_path):
     outcome = negation._negation(study, settings)
     check("negation", outcome, tmp_path)
     assert len(outcome.claims) == 3
+
+
+@pytest.mark.slow
+def test_fourier_coherence(settings, tmp_path):
+    study = fourier_coherence.CoherenceStudy((2, 4, 12), (0.0, 1.0), (4, 8), 2)
+    outcome = fourier_coherence._coherence(study, settings)
+    check("fourier-coherence", outcome, tmp_path)
+    alphas = {row["beta"]: row["coherence"] for row in outcome.rows}
+    assert alphas[1.0] == pytest.approx(1, abs=1e-5)
+    assert 4 / 12 < alphas[0.0] ** 2 < 1  # the mean over the rows is n_1/n
