@@ -119,7 +119,7 @@ def _draw(curves: dict[str, Any], study: CoherenceStudy, path: Path) -> str:
 ENTRIES = (
     Reproduction(
         name="fourier-coherence",
-        title="rows of a basis miss a network whose last layer is made of it, not one that is half so",
+        title="rows of a basis miss a network made of it, not one that is half so",
         source="Berk, Brugiapaglia, Joshi, Plan, Scott, Yilmaz (2022), section 4",
         run=partial(_coherence, CoherenceStudy()),
         cost="30 seconds",
