@@ -105,14 +105,14 @@ def range_least_squares(
     checks.finite(where, "y", y)
     if not checks.is_concrete(y) or np.iscomplexobj(y):
         checks.fail(where, "y", "be real numbers that can be looked at", y)
-    weights = host_weights(where, generator)
-    unit = unit_layers(where, weights)
-    found = enumerate_regions(where, unit)
-    matrix, scale = host_operator(where, operator)
-    size = float(np.prod([np.max(np.abs(weight)) for weight in weights]))
-    level = checks.scalar(where, "generator", scale * size, low=1e-250, high=1e250)
-    latent, residual = nearest(matrix, found, np.asarray(y, np.float64) / level, radius)
-    return RangeLeastSquares(latent, size * _signal(unit, latent), residual * level)
+    pieces = enumerated(where, operator, generator, with_eigenvalue=False)
+    level = pieces.scale * pieces.size
+    latent, residual = nearest(
+        pieces.matrix, pieces.found, np.asarray(y, np.float64) / level, radius
+    )
+    return RangeLeastSquares(
+        latent, pieces.size * _signal(pieces.weights, latent), residual * level
+    )
 
 
 def range_recovery_bound(
@@ -212,25 +212,52 @@ def check_range_recovery(
     delta = checks.nonnegative(where, "delta", delta, single=True)
     if radius is not None:
         radius = checks.positive(where, "radius", radius, single=True)
-    weights = host_weights(where, problem.prior)
+    pieces = enumerated(where, operator, problem.prior, with_eigenvalue=True)
+    truth, y = (np.asarray(v, np.float64) for v in (problem.truth.x, problem.y))
+    return scored(pieces, truth, y, radius=radius, delta=delta)
+
+
+class Pieces(NamedTuple):
+    """A network and an operator in double precision, each divided by its scale, and γ."""
+
+    weights: list[np.ndarray]
+    found: Regions
+    matrix: np.ndarray
+    size: float
+    scale: float
+    eigenvalue: float
+
+
+def enumerated(
+    where: str, operator: LinearOperator, generator: Any, *, with_eigenvalue: bool
+) -> Pieces:
+    """Return the linear pieces of a network beside an operator, and γ where it is asked for."""
+    weights = host_weights(where, generator)
     unit = unit_layers(where, weights)
     found = enumerate_regions(where, unit, 2000)
     matrix, scale = host_operator(where, operator)
     size = float(np.prod([np.max(np.abs(weight)) for weight in weights]))
-    truth, y = (np.asarray(v, np.float64) for v in (problem.truth.x, problem.y))
+    checks.scalar(where, "generator", scale * size, low=1e-250, high=1e250)
+    gamma = least_gain(matrix, found).value * scale if with_eigenvalue else 0.0
+    return Pieces(unit, found, matrix, size, scale, gamma)
+
+
+def scored(
+    pieces: Pieces, truth: np.ndarray, y: np.ndarray, *, radius: Any = None, delta: float = 0.0
+) -> RangeRecovery:
+    """Return the error of the global minimum beside its bounds."""
+    weights, found, matrix, size, scale, gamma = pieces
     latent, _ = nearest(matrix, found, y / (scale * size), radius)
     best, error = nearest(np.eye(len(truth)), found, truth / size, radius)
-    gamma = least_gain(matrix, found).value * scale
     noise = float(np.linalg.norm(y - scale * (matrix @ truth)))
-    missing = truth - size * _signal(unit, best)
+    missing = truth - size * _signal(weights, best)
     gain = scale * np.linalg.norm(matrix @ missing) / max(np.linalg.norm(missing), 1e-300)
-    measured = float(np.linalg.norm(size * _signal(unit, latent) - truth))
+    measured = float(np.linalg.norm(size * _signal(weights, latent) - truth))
     bound = range_recovery_bound(size * error, noise, delta=delta)
     proven = (1 + 2 * gain / gamma) * size * error + 2 * noise / gamma if gamma else np.inf
     slack = 1e-6 * np.linalg.norm(truth)  # of single precision
-    return RangeRecovery(
-        measured, bound, bool(measured <= bound + slack), float(proven), gamma, size * error, noise
-    )
+    holds = bool(measured <= bound + slack)
+    return RangeRecovery(measured, bound, holds, float(proven), gamma, size * error, noise)
 
 
 def nearest(
