@@ -42,7 +42,7 @@ class WignerStudy(NamedTuple):
     latents: tuple[int, ...] = (10, 30)
     levels: tuple[float, ...] = _LEVELS
     num_restarts: int = 4
-    num_trials: int = 32
+    num_trials: int = 60
 
 
 def _level(widths: tuple[int, ...], k: Any, p: Any) -> Any:
