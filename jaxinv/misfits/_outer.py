@@ -38,10 +38,10 @@ class Outer(Misfit):
     def _value(self, prediction: Array, y: Any) -> Array:
         x = prediction
         square = numerics.sum_squares(x)
-        return 0.25 * (square * square - 2 * jnp.vdot(x, _product(y, x)) + self._total(x, y))
+        return 0.25 * (square * square - 2 * jnp.vdot(x, product(y, x)) + self._total(x, y))
 
     def gradient(self, prediction: Array, y: Any) -> Array:
-        return numerics.sum_squares(prediction) * prediction - _product(y, prediction)
+        return numerics.sum_squares(prediction) * prediction - product(y, prediction)
 
     def curvature(self, prediction: Array, y: Any, direction: Array) -> Array:
         along = jnp.vdot(prediction, direction)
@@ -53,7 +53,7 @@ class Outer(Misfit):
 
     def typical_gradient(self, prediction: Array, y: Any) -> Array:
         direction = prediction / jnp.maximum(numerics.safe_norm(prediction), 1e-30)
-        pulled = _product(y, direction)
+        pulled = product(y, direction)
         return pulled * numerics.safe_sqrt(numerics.safe_norm(pulled))
 
     def _total(self, x: Array, y: Any) -> Array:
@@ -65,5 +65,6 @@ class Outer(Misfit):
         return numerics.sum_squares(jax.vmap(lambda v: y(v))(probes)) / _PROBES
 
 
-def _product(y: Any, x: Array) -> Array:
+def product(y: Any, x: Array) -> Array:
+    """Return M x of measurements that are an array or an operator."""
     return numerics.matmul(y, x) if isinstance(y, jax.Array) else y(x)

@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from jaxinv._core import checks, numerics
+from jaxinv._core import checks, numerics, pytree
+from jaxinv.misfits._outer import Outer, product
 from jaxinv.operators import LinearOperator
 from jaxinv.operators._nonlinear import Sign
 from jaxinv.problems import Problem
@@ -35,14 +36,16 @@ def spectral_start(
     start .70. For links that are not even (signs, tanh) ``problems.back_projected`` is the start.
 
     Args:
-        problem: whose operator is ``operators.magnitude(A)``, ``single_index(A, f)``, or A itself
-            where the link is not known; a prior of None stands for all signals.
+        problem: whose operator is ``operators.magnitude(A)``, ``single_index(A, f)``, A itself
+            where the link is not known, or ``operators.outer``; a prior of None stands for all
+            signals.
         u0: where the power method starts, such as ``family.initial(key)``.
         solver: of the projection P_G, five steps each; default ``levenberg_marquardt()``.
         num_steps: products with V, >= 1.
 
     Returns:
-        The unknown of the last projection: its direction is the estimate, its norm means little.
+        The unknown of the last projection: its direction is the estimate, its norm means little
+        (of a spiked matrix much).
 
     Raises:
         TypeError: an operator without a linear part, signs.
@@ -66,37 +69,63 @@ def spectral_start(
 
     Source: Liu, Ghosh, Scarlett (2022), "Towards sample-optimal compressive phase retrieval with
         sparse and generative priors"; Liu, Wang, Liu (2022), "Misspecified phase retrieval with
-        generative priors", algorithm 1.
+        generative priors", algorithm 1; Liu, Liu, Ghosh, Han, Scarlett (2022), "Generative
+        principal component analysis", algorithm 1.
     """
     where = "spectral_start"
     given: Any = levenberg_marquardt() if solver is None else solver
     require_solver(where, "solver", given)
     num_steps = step_limit(where, "num_steps", checks.count(where, "num_steps", num_steps))
     problem, u0 = check_start(where, given, problem, u0)
+    if isinstance(problem.misfit, Outer):
+        return _power_method(given, _Matrix(problem.y), problem.prior, u0, num_steps)
     linear = getattr(problem.operator, "linear", problem.operator)
     if isinstance(problem.operator, Sign) or not isinstance(linear, LinearOperator):
         hint = "For signs solve problems.back_projected(problem)."
         expected = "be operators.magnitude, single_index, or linear"
         checks.fail_type(where, "problem.operator", expected, problem.operator, hint)
-    return _power_method(given, problem._replace(operator=linear, truth=None), u0, num_steps)
+    image = _Weighted(linear, problem.y)
+    return _power_method(given, image, problem.prior, u0, num_steps)
 
 
-@partial(jax.jit, static_argnums=3)
-def _power_method(solver: Solver, problem: Problem, u0: Any, num_steps: int) -> Any:
-    A, y = problem.operator, problem.y
-    weights = y / numerics.order(y)
-    weights, size = weights - jnp.mean(weights), numerics.safe_norm(y)
+@pytree
+class _Weighted:
+    """x ↦ V x of measurements y, with the size for which A x has that of y."""
 
+    linear: LinearOperator
+    y: Array
+
+    def __call__(self, x: Array) -> Array:
+        A, y = self.linear, self.y
+        weights = y / numerics.order(y)
+        measured = _unit(A(_unit(x)))
+        w = _unit(A.adjoint((weights - jnp.mean(weights)) * measured))
+        return w * numerics.safe_divide(numerics.safe_norm(y), numerics.safe_norm(A(w)))
+
+
+@pytree
+class _Matrix:
+    """x ↦ M x / √λ, λ the value of M at x/‖x‖: the spike itself where x is along it, and noise."""
+
+    matrix: Any
+
+    def __call__(self, x: Array) -> Array:
+        direction = _unit(x)
+        w = product(self.matrix, direction)
+        value = numerics.inner(direction, w)
+        # no spike along x: any size will do
+        return jnp.where(value > 0, numerics.safe_divide(w, numerics.safe_sqrt(value)), _unit(w))
+
+
+@partial(jax.jit, static_argnums=4)
+def _power_method(solver: Solver, image: Any, prior: Any, u0: Any, num_steps: int) -> Any:
     def body(carry: tuple[Array, Any], _: None) -> tuple[tuple[Array, Any], None]:
         x, u = carry
-        measured = _unit(A(_unit(x)))
-        w = _unit(A.adjoint(weights * measured))
-        w = w * numerics.safe_divide(size, numerics.safe_norm(A(w)))  # the size that y has
-        if problem.prior is None:
-            return (w, w), None
-        return solver.project(problem.prior, w, u, _INNER), None
+        w = image(x)
+        return (w, w) if prior is None else solver.project(prior, w, u, _INNER), None
 
-    return lax.scan(body, (problem.signal(u0), u0), None, length=num_steps)[0][1]
+    x = u0 if prior is None else prior(u0)
+    return lax.scan(body, (x, u0), None, length=num_steps)[0][1]
 
 
 def _unit(x: Array) -> Array:

@@ -12,6 +12,7 @@ from jaxinv.reproductions import (
     negation,
     one_bit,
     phase_retrieval,
+    single_index,
     spiked_wigner,
     spiked_wishart,
     write,
@@ -88,3 +89,11 @@ def test_fourier_coherence(settings, tmp_path):
     alphas = {row["beta"]: row["coherence"] for row in outcome.rows}
     assert alphas[1.0] == pytest.approx(1, abs=1e-5)
     assert 4 / 12 < alphas[0.0] ** 2 < 1  # the mean over the rows is n_1/n
+
+
+@pytest.mark.slow
+def test_single_index(settings, tmp_path):
+    study = single_index.IndexStudy((2, 8, 12), (12, 24), 2)
+    outcome = single_index._index(study, settings)
+    check("single-index", outcome, tmp_path)
+    assert len(outcome.claims) == 3
