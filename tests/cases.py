@@ -225,11 +225,6 @@ FAMILIES = [
         ),
         lambda problem: jnp.asarray(0.1**2 * 16),
     ),
-    FamilyCase(
-        "denoising",
-        lambda: ji.problems.denoising((3, 12, 16), 0.3, dtype=floats()),
-        lambda problem: jnp.asarray(0.3**2),
-    ),
     FamilyCase("corrupted", _corrupted, _outliers),
     FamilyCase("generator", _fixed_generator, lambda problem: jnp.asarray(0.1**2 * 10)),
     FamilyCase("from_arrays", _own_arrays, lambda problem: jnp.asarray(0.1**2 * 12)),

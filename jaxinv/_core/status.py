@@ -61,7 +61,7 @@ class Status(enum.IntEnum):
         7,
         "the measurements do not change with the unknown here, so that no gradient says where to "
         "go: the operator keeps signs or counts only, or every unit of a network is off. Use a "
-        "misfit that is not flat, or another start.",
+        "misfit that is not flat, for dithered signs problems.back_projected, or another start.",
     )
     SAMPLED = (
         8,

@@ -115,7 +115,8 @@ def sign(operator: LinearOperator, dither: Num[ArrayLike, "*shape"] | None = Non
 
     sign(0) = 0, and sign(v) = v/|v| for complex v. Without dither the norm of x is lost. The
     derivative is 0 everywhere, so a gradient solver stays at its start on this model: fit the
-    linear part: ``Problem(op.linear, y, misfit=misfits.logistic())``.
+    linear part: ``Problem(op.linear, y, misfit=misfits.logistic())``, or with dithers solve
+    ``problems.back_projected(problem, scale)``.
 
     Args:
         operator: A, a linear operator.

@@ -35,7 +35,7 @@ class WishartStudy(NamedTuple):
 
     widths: tuple[int, ...] = (10, 250, 1700)
     samples: tuple[int, ...] = tuple(_PUBLISHED)
-    law_samples: tuple[int, ...] = (500, 1000)
+    law_samples: tuple[int, ...] = (1000, 2000, 4000)
     num_restarts: int = 4
     num_trials: int = 48
 
