@@ -15,7 +15,7 @@ from jaxinv.reproductions._registry import Outcome, Reproduction, Settings, tria
 from jaxinv.reproductions.claims import at_least, compare_mean
 from jaxinv.solvers import subgradient
 from jaxinv.sweeps import success_rate, sweep
-from jaxinv.viz._panels import Bars, draw
+from jaxinv.viz._panels import MEASURED, Line, Panel, draw
 
 
 class Network(NamedTuple):
@@ -65,18 +65,28 @@ def _negation(study: NegationStudy, settings: Settings) -> Outcome:
             what = f"success rate {how} the sign test, {name}"
             claims.append(compare_mean(what, successes[-1], published, tolerance=0.03))
             rate = {key: float(value) for key, value in success_rate(success).items()}
-            rows.append({"network": name, "sign_test": negate, **rate, "published": published})
+            row = {"widths": f"{network.widths}", "m": network.measurements, "sign_test": negate}
+            rows.append({**row, **rate, "published": published})
         gain = successes[0] - successes[1]
         claims.append(at_least(f"gain of the sign test, same draws, {name}", gain, 0.0))
     return Outcome(claims, rows, partial(_draw, rows))
 
 
 def _draw(rows: list[dict[str, Any]], path: Path) -> str:
-    groups: dict[str, dict[str, float]] = {}
-    for row in rows:
-        how = "with the sign test" if row["sign_test"] else "without"
-        groups.setdefault(row["network"], {})[how] = max(row["rate"], 1e-3)
-    return draw(path, [Bars("subgradient descent", "success rate", groups)], size=(5.0, 4.0))
+    lines = []
+    for color, negate in zip(MEASURED, (True, False), strict=False):
+        some = [row for row in rows if row["sign_test"] == negate]
+        places, rates = [row["m"] for row in some], [row["rate"] for row in some]
+        band = [row["low"] for row in some], [row["high"] for row in some]
+        name = "with the sign test" if negate else "without"
+        lines += [
+            Line(places, rates, name, color, marker="o", band=band, band_label="95 % intervals"),
+            Line(places, [row["published"] for row in some], "published", color, "", "s", True),
+        ]
+    title = "subgradient descent, " + " and ".join(dict.fromkeys(row["widths"] for row in rows))
+    ticks = sorted({row["m"] for row in rows})
+    panel = Panel(title, "measurements m", "success rate", lines, xticks=ticks, ylim=(0.5, 1.02))
+    return draw(path, [panel], size=(6.0, 4.0))
 
 
 ENTRIES = (

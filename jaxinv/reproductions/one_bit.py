@@ -90,6 +90,7 @@ def _draw(rows: list[dict[str, Any]], study: OneBitStudy, path: Path) -> str:
             "m",
             "λ √(k/m)",
             xscale="log",
+            xticks=study.measurements,
         )
         for dither in study.dithers
     ]

@@ -84,6 +84,7 @@ def _draw(rows: list[dict[str, Any]], study: IndexStudy, path: Path) -> str:
         "m",
         "law",
         xscale="log",
+        xticks=study.measurements,
     )
     return draw(path, [panel], size=(6.0, 4.0))
 
