@@ -92,6 +92,6 @@ ENTRIES = (
         title="denoising with a two-layer prior leaves the share k/n of the noise energy",
         source="Heckel, Huang, Hand, Voroninski (2021), section 4 and theorem 2",
         run=_denoising,
-        cost="60 seconds",
+        cost="30 seconds",
     ),
 )

@@ -79,6 +79,6 @@ ENTRIES = (
         title="error of compressed sensing with noise follows ‖η‖ √(k/(m − k − 1))",
         source="Cocola (2022), appendix H, experiment 2; Gaussian least squares",
         run=_sensing,
-        cost="60 seconds",
+        cost="20 seconds",
     ),
 )

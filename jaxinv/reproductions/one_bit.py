@@ -103,6 +103,6 @@ ENTRIES = (
         title="the error from m dithered signs is λ √(k/m); a narrow dither shrinks the signal",
         source="Qiu, Wei, Yang (2020), theorem 1; targets of this library",
         run=partial(_one_bit, OneBitStudy()),
-        cost="60 seconds",
+        cost="15 seconds",
     ),
 )

@@ -95,6 +95,6 @@ ENTRIES = (
         title="least squares that does not know the link finds μ x with an error of σ √(k/m)",
         source="Plan, Vershynin (2016), theorem 1.4; Liu, Scarlett (2020)",
         run=partial(_index, IndexStudy()),
-        cost="30 seconds",
+        cost="15 seconds",
     ),
 )

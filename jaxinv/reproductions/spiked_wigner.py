@@ -107,6 +107,6 @@ ENTRIES = (
         title="the error of a spiked Wigner matrix is ν √((k − ½)/n) at small noise",
         source="Cocola, Hand, Voroninski (2020), section 4: spiked matrices with generative priors",
         run=partial(_wigner, WignerStudy()),
-        cost="60 seconds",
+        cost="90 seconds",
     ),
 )
