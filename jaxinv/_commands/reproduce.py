@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from pathlib import Path
 from typing import Any
 
 from jaxinv import cli
 
+_NOT_RUN = "not run"
 _EXAMPLE = """\
 example:
   jaxinv reproduce noise-law --out results
+  jaxinv reproduce --coverage
 """
 
 
@@ -26,6 +29,11 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("name", nargs="?", metavar="NAME", help="which one; see --list")
     parser.add_argument("--list", action="store_true", help="list them with source and cost")
     parser.add_argument("--all", action="store_true", help="run every one")
+    parser.add_argument(
+        "--coverage",
+        action="store_true",
+        help="list every theorem, figure and table, with what runs it and the verdict in --out",
+    )
     parser.add_argument("--out", default="results", metavar="DIR", help="folder for JSON, CSV, PNG")
     parser.add_argument("--trials", type=int, metavar="N", help="fewer trials than published")
     cli.add_seed(parser)
@@ -40,6 +48,9 @@ def run(options: argparse.Namespace) -> int:
 
     if options.list:
         _list(REPRODUCTIONS.values())
+        return 0
+    if options.coverage:
+        _coverage(Path(options.out))
         return 0
     if options.all == (options.name is not None):
         hint = "jaxinv reproduce --list shows the names."
@@ -57,6 +68,43 @@ def run(options: argparse.Namespace) -> int:
 def _list(items: Any) -> None:
     for item in items:
         print(f"{item.name}  (about {item.cost})\n    {item.title}\n    {item.source}")
+
+
+def _coverage(folder: Path) -> None:
+    """Show what the papers state, what runs it, and the verdicts of the runs in a folder."""
+    from jaxinv.theory import PAPERS, catalog
+
+    verdicts: dict[str, str] = {}
+    for paper, source in PAPERS.items():
+        print(f"{paper}: {source}")
+        for item in catalog(paper):
+            print(f"  {item.label}: {item.says}")
+            if item.functions:
+                print(f"      by {', '.join(item.functions)}")
+            for name in item.reproductions:
+                verdicts[name] = _verdict(folder, name)
+                print(f"      {name}: {verdicts[name]}")
+            if item.reason:
+                print(f"      no verdict: {item.reason}")
+    known = [verdict for verdict in verdicts.values() if verdict != _NOT_RUN]
+    counts = ", ".join(f"{known.count(verdict)} {verdict}" for verdict in sorted(set(known)))
+    total = len(catalog())
+    reasons = sum(not item.reproductions for item in catalog())
+    print(
+        f"{total} statements: {total - reasons} by {len(verdicts)} reproductions, {reasons} with a "
+        f"reason why none; in {folder}: {counts or 'no verdict yet (jaxinv reproduce --all)'}"
+    )
+
+
+def _verdict(folder: Path, name: str) -> str:
+    """Return the verdict in the file that an earlier run wrote, if it is one."""
+    from jaxinv.reproductions.claims import BEATEN, REFUTED, REPRODUCED, UNDECIDED
+
+    try:
+        found = json.loads((folder / f"{name}.json").read_text())["verdict"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return _NOT_RUN
+    return found if found in (REPRODUCED, BEATEN, REFUTED, UNDECIDED) else _NOT_RUN
 
 
 def _run(item: Any, options: argparse.Namespace, key: Any, overall: Any) -> str:

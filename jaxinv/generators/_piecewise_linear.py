@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Bool, Inexact, PRNGKeyArray
 
-from jaxinv._core import checks, pytree, static
+from jaxinv._core import checks, pytree, replace, static
 from jaxinv.generators._base import Generator
 from jaxinv.generators._relu import random_weights
 from jaxinv.operators import LinearOperator
@@ -26,6 +26,11 @@ class Layered(Generator):
     def layers(self) -> tuple[LinearOperator, ...]:
         """The linear map of every layer."""
         raise NotImplementedError
+
+    @property
+    def depth(self) -> int:
+        """The number of layers."""
+        return len(self.layers)
 
     @property
     def biases(self) -> tuple[Array, ...]:
@@ -117,6 +122,11 @@ class PiecewiseLinear(Layered):
     @property
     def biases(self) -> tuple[Array, ...]:
         return self.params["biases"]
+
+    def between(self, first: int, last: int) -> PiecewiseLinear:
+        """Return the layers from number ``first`` to before ``last`` as a network."""
+        parts = {name: held[first:last] for name, held in self.params.items()}
+        return replace(self, params=parts)
 
 
 def piecewise_linear(

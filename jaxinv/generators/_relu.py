@@ -31,6 +31,11 @@ class Relu(Generator):
         return (self.params[-1].shape[-2],)
 
     @property
+    def depth(self) -> int:
+        """The number of layers."""
+        return len(self.params)
+
+    @property
     def zero_is_fixed(self) -> bool:
         return True
 

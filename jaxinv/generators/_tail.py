@@ -17,7 +17,7 @@ def tail(generator: Any, layer: int) -> Generator:
     Its range is larger than that of G: what ``solvers.intermediate_layers`` searches.
 
     Args:
-        generator: a network of layers, such as ``generators.relu``.
+        generator: a network of layers, such as ``generators.relu`` or ``piecewise_linear``.
         layer: i in [1, d − 1], the number of layers that are cut off.
 
     Returns:
@@ -40,5 +40,5 @@ def tail(generator: Any, layer: int) -> Generator:
     if not callable(getattr(generator, "between", None)):
         hint = "For example generators.relu."
         checks.fail_type(where, "generator", "be a network of layers", generator, hint)
-    depth = len(generator.params)
-    return generator.between(checks.count(where, "layer", layer, maximum=depth - 1), depth)
+    layer = checks.count(where, "layer", layer, maximum=generator.depth - 1)
+    return generator.between(layer, generator.depth)

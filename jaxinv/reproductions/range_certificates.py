@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxinv.generators import relu
@@ -61,7 +62,7 @@ def _ordered(keys: jax.Array, m: int) -> Claim:
 
     def estimate(method: str, key: jax.Array) -> jax.Array:
         A, G = _drawn(key, m)
-        return set_restricted_eigenvalue(A, G, method, key=key).value
+        return jnp.asarray(set_restricted_eigenvalue(A, G, method, key=key).value)
 
     sampled, search = (
         np.asarray(jax.jit(jax.vmap(partial(estimate, method)))(keys))
@@ -70,8 +71,8 @@ def _ordered(keys: jax.Array, m: int) -> Claim:
     exact, subspace = np.transpose(
         [
             (
-                set_restricted_eigenvalue(*_drawn(key, m), "exact").value,
-                set_restricted_eigenvalue(*_drawn(key, m), "subspace").bound,
+                float(set_restricted_eigenvalue(*_drawn(key, m), "exact").value),
+                float(set_restricted_eigenvalue(*_drawn(key, m), "subspace").bound),
             )
             for key in keys
         ]

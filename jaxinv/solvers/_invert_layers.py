@@ -11,6 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float, Num
 
 from jaxinv._core import checks
+from jaxinv.generators._relu import Relu
 from jaxinv.misfits import censored
 from jaxinv.operators import dense
 from jaxinv.problems import Problem
@@ -19,7 +20,7 @@ from jaxinv.solvers._loop import solve
 
 
 def invert_layers(
-    generator: Any, x: Num[ArrayLike, " n"], *, threshold: Any = 1e-3
+    generator: Relu, x: Num[ArrayLike, " n"], *, threshold: Any = 1e-3
 ) -> Float[Array, " k"]:
     r"""Invert a ReLU network from its output, one layer after the other from the last.
 
@@ -33,7 +34,7 @@ def invert_layers(
     signal (denoising); to invert two layers at once is NP-hard.
 
     Args:
-        generator: a ReLU network, such as ``generators.relu``.
+        generator: ``generators.relu``.
         x: the signal, shape (n,).
         threshold: share of a layer's largest output up to which a unit counts as off, in [0, 1):
             more than the noise of a unit. Rounding alone needs about 1e-3 in float32.
@@ -61,9 +62,9 @@ def invert_layers(
         time", section 4.
     """
     where = "invert_layers"
-    if not callable(getattr(generator, "between", None)):
-        hint = "For example generators.relu."
-        checks.fail_type(where, "generator", "be a network of layers", generator, hint)
+    if not isinstance(generator, Relu):
+        hint = "Make one with generators.relu."
+        checks.fail_type(where, "generator", "be a network of ReLU layers", generator, hint)
     x = checks.array(where, "x", x, ndim=1)
     checks.shape_is(where, "x", x, generator.out_shape)
     checks.finite(where, "x", x)

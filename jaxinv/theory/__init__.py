@@ -1,5 +1,8 @@
 """What theory says: random ReLU landscapes, noise laws, conditions, rates, state evolution."""
 
+from ._catalog import PAPERS as PAPERS
+from ._catalog import Statement as Statement
+from ._catalog import catalog as catalog
 from .generative._angles import angle_between as angle_between
 from .generative._angles import angle_map as angle_map
 from .generative._angles import angle_sequence as angle_sequence

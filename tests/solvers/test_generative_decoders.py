@@ -173,7 +173,7 @@ def test_a_spectral_start_recovers_more_magnitudes_than_a_random_one():
             ),
             r"problem\.operator must be operators\.magnitude.*back_projected",
         ),
-        (lambda A, G: ji.solvers.invert_layers(A, jnp.ones(4)), "must be a network of layers"),
+        (lambda A, G: ji.solvers.invert_layers(A, jnp.ones(4)), "must be a network of ReLU layers"),
         (lambda A, G: ji.solvers.invert_layers(G, jnp.ones(3)), r"x must have shape \(4,\)"),
     ],
 )

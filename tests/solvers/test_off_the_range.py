@@ -62,6 +62,11 @@ def test_the_tail_of_a_network_is_its_last_layers():
     z = normal(KEY, (3,))
     hidden = jax.nn.relu(G.params[0] @ z)
     np.testing.assert_allclose(ji.generators.tail(G, 1)(hidden), G(z), rtol=20 * EPS)
+    leaky = ji.generators.piecewise_linear(
+        KEY, (3, 8, 10), negative_slope=0.1, bias_std=0.3, dtype=floats()
+    )
+    hidden = jax.nn.leaky_relu(leaky.params["weights"][0] @ z + leaky.params["biases"][0], 0.1)
+    np.testing.assert_allclose(ji.generators.tail(leaky, 1)(hidden), leaky(z), rtol=1e-5)
     assert ji.generators.tail(G, 2).in_shape == (10,)
     with pytest.raises(ValueError, match="tail: layer must be at most 2"):
         ji.generators.tail(G, 3)
