@@ -193,6 +193,7 @@ _LIMITS = {"aspect": 0.5, "sparsity": 0.1}
 THEORY = [
     row("theory.angle_between", _pair),
     row("theory.angle_map", lambda: {"theta": 1.0}),
+    row("theory.catalog", lambda: {"paper": "survey"}),
     row("theory.angle_sequence", lambda: {"theta": 1.0, "depth": 3}),
     row(
         "theory.bayes_state_evolution",
