@@ -154,14 +154,21 @@ def compare_vectors(what: str, samples: np.ndarray, law: np.ndarray, *, toleranc
 
 def compare_ratio(what: str, ours: np.ndarray, theirs: np.ndarray, *, below: bool = True) -> Claim:
     """Claim that the mean of positive samples is below that of paired others, or above it."""
+    return ratio_at_most(what, ours, theirs, 1.0, below=below)
+
+
+def ratio_at_most(
+    what: str, ours: np.ndarray, theirs: np.ndarray, bound: float, *, below: bool = True
+) -> Claim:
+    """Claim that the mean of positive samples is at most a multiple of that of others, or more."""
 
     def ratio_of(chosen: Any) -> float:
         return float(ours[chosen].mean() / theirs[chosen].mean())
 
     low, high = bootstrap(ratio_of, ours.size)
-    rule = f"99 % bootstrap interval {'below' if below else 'above'} 1"
     claim = lies_below if below else lies_above
-    return claim(what, ratio_of(slice(None)), low, high, 1.0, rule)
+    rule = f"99 % bootstrap interval {'below' if below else 'above'} {bound:g}"
+    return claim(what, ratio_of(slice(None)), low, high, bound, rule)
 
 
 def compare_exponent(
@@ -237,6 +244,22 @@ def within_factor(what: str, samples: Any, published: float, factor: float) -> C
     close = low <= published * factor and high >= published / factor
     rule = f"99 % interval against published within a factor {factor:g}"
     return holds(what, published, mean, close, rule, interval=(low, high))
+
+
+def one_draw(what: str, samples: Any, published: float) -> Claim:
+    """Claim that a single published run could be one of ours: 99 % of new ones would lie so near.
+
+    By Student's t of the logarithms of positive samples.
+    """
+    from scipy.stats import t
+
+    logs = np.log(np.asarray(samples, float))
+    spread = float(logs.std(ddof=1)) * math.sqrt(1 + 1 / logs.size)
+    half = float(t.ppf(1 - _SIGNIFICANCE / 2, logs.size - 1)) * spread
+    mean = float(logs.mean())
+    low, middle, high = (math.exp(mean + sign * half) for sign in (-1, 0, 1))
+    rule = "99 % prediction interval of one more run"
+    return holds(what, published, middle, low <= published <= high, rule, interval=(low, high))
 
 
 def equals(what: str, value: float, published: float, tolerance: float) -> Claim:
