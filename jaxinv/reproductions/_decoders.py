@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,13 +18,6 @@ def row_of_rate(success: Any, **names: Any) -> dict[str, Any]:
     count, trials = int(np.sum(success)), int(np.size(success))
     low, high = (float(end) for end in wilson(count, trials))
     return {**names, "success": count / trials, "low": low, "high": high}
-
-
-def row_of_errors(errors: Any, **names: Any) -> dict[str, Any]:
-    """Return a row: what it is of, and the mean error with its standard error."""
-    errors = np.asarray(errors, float)
-    spread = float(errors.std(ddof=1) / math.sqrt(errors.size))
-    return {**names, "mean": float(errors.mean()), "standard_error": spread}
 
 
 def panel_of_rates(

@@ -13,7 +13,7 @@ from jaxinv._core import numerics
 from jaxinv.generators import relu
 from jaxinv.operators import gaussian
 from jaxinv.problems import Problem, loss_and_gradient
-from jaxinv.reproductions._laws import draw_rows
+from jaxinv.reproductions._models import draw_means
 from jaxinv.reproductions._registry import Outcome, Settings, trials
 from jaxinv.sweeps import sweep
 
@@ -67,4 +67,4 @@ def by_depth(claims: Any, rows: Any, *, ylabel: str, law: str, what: str) -> Out
     """Return the outcome with its figure over depth."""
     title = f"expected {what}: k = {LATENT}, widths {_WIDTH}, m = {_MEASUREMENTS}"
     options = {"axis": "depth", "xlabel": "depth d", "ylabel": ylabel, "law": law, "title": title}
-    return Outcome(claims, rows, partial(draw_rows, rows, **options))
+    return Outcome(claims, rows, partial(draw_means, rows, **options))

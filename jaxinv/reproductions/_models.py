@@ -1,16 +1,17 @@
-"""What the studies of measurement models share: one recovery, rows of means, their panels."""
+"""What studies that hold means beside a law share: one recovery, rows of means, their figure."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jaxinv.problems import Problem
+from jaxinv.reproductions.claims import mean_error
 from jaxinv.solvers import Solution, solve
-from jaxinv.viz._panels import MEASURED, Line, Panel, published
+from jaxinv.viz._panels import MEASURED, Line, Panel, draw, published
 
 
 def recovered(
@@ -25,9 +26,8 @@ def recovered(
 
 def row_of_mean(samples: Any, **names: Any) -> dict[str, Any]:
     """Return a row: what it is of, and the mean with its standard error."""
-    samples = np.asarray(samples, float)
-    error = float(samples.std(ddof=1) / math.sqrt(samples.size))
-    return {**names, "mean": float(samples.mean()), "standard_error": error}
+    mean = float(np.mean(np.asarray(samples, float)))
+    return {**names, "mean": mean, "standard_error": mean_error(samples)}
 
 
 def panel_of_means(
@@ -51,3 +51,18 @@ def panel_of_means(
         points = [row[axis] for row in known], [row["published"] for row in known]
         lines += published({"published": points})
     return Panel(title, xlabel, ylabel, lines, **options)
+
+
+def draw_means(
+    rows: Sequence[dict[str, Any]],
+    path: Path,
+    *,
+    axis: str,
+    law: str,
+    xlabel: str,
+    ylabel: str,
+    title: str,
+) -> str:
+    """Draw the rows of one panel."""
+    panel = panel_of_means(title, xlabel, ylabel, rows, axis, law, xticks="integer")
+    return draw(path, [panel], size=(6.0, 4.0))

@@ -10,7 +10,7 @@ from jaxinv.reproductions._landscape import (
     looked_at,
     true_point,
 )
-from jaxinv.reproductions._laws import law_row
+from jaxinv.reproductions._models import row_of_mean
 from jaxinv.reproductions._registry import Outcome, Reproduction, Settings
 from jaxinv.reproductions.claims import compare_mean
 from jaxinv.theory import expected_loss
@@ -24,7 +24,7 @@ def _loss(settings: Settings) -> Outcome:
         law = float(expected_loss(looked_at(), true_point(), depth))
         tolerance = 0.05 if depth > 1 else 0.0  # a bias of order 1/width
         claims.append(compare_mean(f"mean loss, depth {depth}", samples, law, tolerance=tolerance))
-        rows.append(law_row("depth", depth, samples, law))
+        rows.append(row_of_mean(samples, depth=depth, law=law))
     return by_depth(claims, rows, ylabel="loss", law="f_E", what="loss")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jaxinv.reproductions._landscape import DEPTHS, SOURCE, by_depth, landscape_draws
-from jaxinv.reproductions._laws import law_row
+from jaxinv.reproductions._models import row_of_mean
 from jaxinv.reproductions._registry import Outcome, Reproduction, Settings
 from jaxinv.reproductions.claims import compare_mean
 from jaxinv.theory import rho
@@ -18,7 +18,7 @@ def _rho(settings: Settings) -> Outcome:
         samples = results["best"].sel(depth=depth).values
         law = round(rho(depth), 12)
         claims.append(compare_mean(f"ρ_{depth}", samples, law, tolerance=0.0, slack=_SLACK))
-        rows.append(law_row("depth", depth, samples, law))
+        rows.append(row_of_mean(samples, depth=depth, law=law))
     return by_depth(claims, rows, ylabel="minimizer on the ray −t x*", law="ρ_d", what="ρ_d")
 
 

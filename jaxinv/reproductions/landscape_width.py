@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxinv._core import numerics
 from jaxinv.generators import relu
 from jaxinv.reproductions._landscape import LATENT, true_point
-from jaxinv.reproductions._laws import draw_rows, law_row
+from jaxinv.reproductions._models import draw_means, row_of_mean
 from jaxinv.reproductions._registry import Outcome, Reproduction, Settings, trials
 from jaxinv.reproductions.claims import compare_mean
 from jaxinv.sweeps import sweep
@@ -40,9 +40,9 @@ def _width(settings: Settings) -> Outcome:
         samples = results["ratio"].sel(width=width).values
         law = 1 + 5 / width
         claims.append(compare_mean(f"loss ratio at width {width}", samples, law, tolerance=0.0))
-        rows.append(law_row("width", width, samples - 1, law - 1))
+        rows.append(row_of_mean(samples - 1, width=width, law=law - 1))
     draw = partial(
-        draw_rows,
+        draw_means,
         rows,
         axis="width",
         xlabel="width n",

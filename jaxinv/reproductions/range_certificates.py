@@ -13,7 +13,7 @@ import numpy as np
 from jaxinv.generators import relu
 from jaxinv.generators._relu import Relu
 from jaxinv.operators import gaussian
-from jaxinv.reproductions._laws import draw_rows, law_row
+from jaxinv.reproductions._models import draw_means, row_of_mean
 from jaxinv.reproductions._registry import Outcome, Reproduction, Settings, trials
 from jaxinv.reproductions.claims import Claim, equals, holds
 from jaxinv.theory import set_restricted_eigenvalue, weight_distribution
@@ -94,14 +94,18 @@ def _eigenvalues(settings: Settings) -> Outcome:
             exact.append(float(set_restricted_eigenvalue(A, G, "exact").value))
             subspace.append(float(set_restricted_eigenvalue(A, G, "subspace").bound))
         rows.append(
-            law_row("m", m, np.array(exact), float(np.mean(subspace)))
-            | {"certified_half": float(np.mean(np.array(exact) >= 0.5))}
+            row_of_mean(
+                exact,
+                m=m,
+                law=float(np.mean(subspace)),
+                certified_half=float(np.mean(np.array(exact) >= 0.5)),
+            )
         )
     rising = all(a["mean"] < b["mean"] for a, b in itertools.pairwise(rows))
     last = rows[-1]["mean"]
     claims.append(holds("mean γ grows with m", 1.0, last, rising, "at every m"))
     draw = partial(
-        draw_rows,
+        draw_means,
         rows,
         axis="m",
         law="bound over subspaces",
@@ -123,12 +127,11 @@ def _weights(settings: Settings) -> Outcome:
             gaps.append(float(found.bound - found.value))
         for what, value, published in (("least", min(values), low), ("largest", max(values), high)):
             claims.append(equals(f"{what} ε of draws, n = {n}", value, published, 0.03))
-        claims.append(
-            holds(f"value and bound, n = {n}", 1e-5, max(gaps), max(gaps) <= 2e-5, "apart at most")
-        )
-        rows.append(law_row("n", n, np.array(values), (low + high) / 2))
+        apart = round(max(gaps), 12)  # the search stops at 1e-5, but for rounding
+        claims.append(holds(f"value and bound, n = {n}", 1e-5, apart, apart <= 1e-5, "apart"))
+        rows.append(row_of_mean(values, n=n, law=(low + high) / 2))
     draw = partial(
-        draw_rows,
+        draw_means,
         rows,
         axis="n",
         law="middle of the published range",

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxinv.generators import relu
 from jaxinv.operators import gaussian
-from jaxinv.reproductions._laws import draw_rows, law_row
+from jaxinv.reproductions._models import draw_means, row_of_mean
 from jaxinv.reproductions._registry import Outcome, Reproduction, Settings, trials
 from jaxinv.reproductions.claims import Claim, at_most, holds
 from jaxinv.theory import RangeRecovery
@@ -98,9 +98,11 @@ def _bounds(settings: Settings) -> Outcome:
     rows = []
     for off, scores in found.items():
         errors = np.array([score.measured for score in scores])
-        rows.append(law_row("off_range", off, errors, float(np.mean([s.bound for s in scores]))))
+        rows.append(
+            row_of_mean(errors, off_range=off, law=float(np.mean([s.bound for s in scores])))
+        )
     draw = partial(
-        draw_rows,
+        draw_means,
         rows,
         axis="off_range",
         law="6 min ‖G(z) − x*‖ + 3 ‖η‖",

@@ -2,7 +2,6 @@
 
 from ._panels import check_path as check_path
 from ._plots import plot_iterations as plot_iterations
-from ._plots import plot_means as plot_means
 from ._plots import plot_phase_diagram as plot_phase_diagram
 from ._plots import plot_reconstruction as plot_reconstruction
 from ._plots import plot_success_rates as plot_success_rates

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -231,7 +232,13 @@ def _panel(axis: Any, panel: Panel, turns: Mapping[str, int]) -> None:
     elif panel.xticks is not None:
         axis.set_xticks(list(panel.xticks), [f"{value:g}" for value in panel.xticks])
         axis.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
-    axis.set_title(panel.title, fontsize=10, color=INK, loc="left")
+    _entitle(axis, panel.title)
+
+
+def _entitle(axis: Any, title: str) -> None:
+    """Write a title from the left, in as many lines as the width asks."""
+    inches = axis.get_position().width * axis.figure.get_figwidth()
+    axis.set_title(textwrap.fill(title, int(15 * inches)), fontsize=10, color=INK, loc="left")
 
 
 def _line(axis: Any, line: Line, index: int) -> None:
@@ -256,8 +263,9 @@ def _map(axis: Any, drawn: Map) -> None:
     colors = axis.pcolormesh(
         drawn.x, drawn.y, values, vmin=0, vmax=1, cmap="viridis", shading="nearest"
     )
-    axis.figure.colorbar(colors, ax=axis, label=drawn.label)
+    bar = axis.figure.colorbar(colors, ax=axis, label=drawn.label)
     if min(values.shape) > 1 and values.min() < drawn.level < values.max():
+        bar.ax.axhline(drawn.level, color="white", lw=1.4)
         axis.contour(drawn.x, drawn.y, values, [drawn.level], colors="white", linewidths=1.4)
 
 
@@ -281,7 +289,7 @@ def _bars(axis: Any, bars: Bars) -> None:
         axis.bar(places, heights, width, color=MEASURED[index % len(MEASURED)], label=name)
     axis.set_yscale("log")
     axis.set_xticks(range(len(bars.groups)), bars.groups, fontsize=8.5)
-    axis.set_title(bars.title, fontsize=10, color=INK, loc="left")
+    _entitle(axis, bars.title)
 
 
 def check_path(where: str, path: str | os.PathLike[str], argument: str = "plot") -> Path:

@@ -1,15 +1,15 @@
-"""Figures of a kind: means beside a law, steps, success rates, phase diagrams, reconstructions."""
+"""Figures of a kind: steps, success rates, phase diagrams, reconstructions."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jaxinv._core import checks
-from jaxinv.viz._panels import INK, MEASURED, PUBLISHED, Line, Map, Panel, Picture, draw, published
+from jaxinv.viz._panels import INK, MEASURED, PUBLISHED, Line, Map, Panel, Picture, draw
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -17,44 +17,6 @@ if TYPE_CHECKING:
 _PANEL = 3.4  # inches a side of an image
 _NARROWEST = 2.3  # so that neighboring titles stay apart
 _BASELINES = {"blur": "Blurred", "identity": "Noisy"}
-
-
-def plot_means(
-    path: str | os.PathLike[str],
-    values: Sequence[Any],
-    means: Sequence[float],
-    errors: Sequence[float],
-    *,
-    curve: Sequence[float],
-    curve_label: str,
-    points: Mapping[Any, float],
-    xlabel: str,
-    ylabel: str,
-    title: str,
-) -> str:
-    """Draw measured means with bars of two standard errors, a law, and published points.
-
-    Args:
-        path: where to write; the suffix sets the format (png, pdf, svg).
-        values: of the horizontal axis, one a mean.
-        means, errors: what was measured, and its standard errors.
-        curve, curve_label: the law at the same values, and what the legend calls it.
-        points: published means, by value.
-        xlabel, ylabel: texts of the axes.
-        title: text above.
-
-    Returns:
-        The path as text.
-    """
-    bars = 2 * np.asarray(errors, float)
-    lines = [
-        Line(values, curve, curve_label, MEASURED[1]),
-        Line(values, means, "measured ± 2 se", MEASURED[0], "", "o", errors=bars),
-    ]
-    if points:
-        lines += published({"published": (list(points), list(points.values()))})
-    panel = Panel(title, xlabel, ylabel, lines, xticks="integer")
-    return draw(path, [panel], size=(6.0, 4.0))
 
 
 def plot_iterations(

@@ -3,9 +3,9 @@
 import jax
 import numpy as np
 import pytest
+from reproduction_toys import check
 
 from jaxinv.reproductions import (
-    REPRODUCTIONS,
     Settings,
     blind_demodulation,
     fourier_coherence,
@@ -15,7 +15,6 @@ from jaxinv.reproductions import (
     single_index,
     spiked_wigner,
     spiked_wishart,
-    write,
 )
 
 
@@ -24,15 +23,6 @@ def settings():
     reports = []
     yield Settings(jax.random.key(0), 2, reports.append)
     assert reports[-1].num_done == reports[-1].num_trials
-
-
-def check(name, outcome, folder):
-    paths = write(folder, REPRODUCTIONS[name], outcome, 0.0)
-    assert set(paths) == {"json", "csv", "png"}
-    assert outcome.claims
-    for claim in outcome.claims:
-        assert np.isfinite([claim.measured, claim.low, claim.high]).all(), claim
-        assert claim.low <= claim.measured <= claim.high
 
 
 def test_wigner(settings, tmp_path):

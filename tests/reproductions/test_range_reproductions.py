@@ -1,30 +1,19 @@
 """Reproductions of conditions and bounds at toy size: that they run and judge."""
 
 import jax
-import numpy as np
 import pytest
+from reproduction_toys import check
 
 from jaxinv.reproductions import (
-    REPRODUCTIONS,
     Settings,
     generative_descent,
     range_certificates,
     range_recovery,
     sparse_tents,
-    write,
 )
 from jaxinv.reproductions.claims import REPRODUCED
 
 SETTINGS = Settings(jax.random.key(0), 2)
-
-
-def check(name, outcome, folder):
-    paths = write(folder, REPRODUCTIONS[name], outcome, 0.0)
-    assert set(paths) == {"json", "csv", "png"}
-    for claim in outcome.claims:
-        assert np.isfinite([claim.measured, claim.low, claim.high]).all(), claim
-        assert claim.low <= claim.measured <= claim.high
-    return outcome
 
 
 def test_bounds_hold_on_a_dozen_problems(tmp_path):

@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from reproduction_toys import check
 
 import jaxinv as ji
-from jaxinv.reproductions import REPRODUCTIONS, Settings, overall, write
+from jaxinv.reproductions import Settings, overall
 from jaxinv.reproductions import _untrained as shared
 from jaxinv.reproductions import _untrained_jacobian as spectra
 from jaxinv.reproductions import untrained_basis as basis
@@ -37,15 +38,6 @@ def settings():
     done = [report.num_done for report in reports]
     assert done == sorted(done)
     assert not done or done[-1] == reports[-1].num_trials
-
-
-def check(name, outcome, folder):
-    paths = write(folder, REPRODUCTIONS[name], outcome, 0.0)
-    assert set(paths) == {"json", "csv", "png"}
-    for claim in outcome.claims:
-        assert np.isfinite([claim.measured, claim.low, claim.high]).all(), claim
-        assert claim.low <= claim.measured <= claim.high
-    return outcome
 
 
 def test_the_first_step_below_a_level():

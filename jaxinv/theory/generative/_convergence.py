@@ -12,11 +12,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, Num
 
 from jaxinv._core import checks, numerics
-from jaxinv.generators._relu import Relu
 from jaxinv.problems import Problem
-from jaxinv.problems._problem import has_squares
 from jaxinv.solvers import subgradient, trace
 from jaxinv.theory.generative._landscape import expected_gradient, expected_loss, rho
+from jaxinv.theory.generative._local import network_of
 
 _NEAR = 0.2  # of ‖x*‖: where the landscape and the steps before T are not looked at
 
@@ -328,12 +327,7 @@ def _landscape(problem: Problem, key: Array, num_points: int, scale: Any) -> Lan
 
 def _checked(where: str, problem: Any) -> tuple[int, Any]:
     """Return the depth of a problem's prior, and its truth."""
-    prior = getattr(problem, "prior", None)
-    if not isinstance(problem, Problem) or not isinstance(prior, Relu):
-        got = prior if isinstance(problem, Problem) else problem
-        checks.fail_type(where, "problem.prior", "be a ReLU network without biases", got)
-    if not has_squares(problem):
-        checks.fail(where, "problem.misfit", "be that of squares", problem.misfit)
+    prior = network_of(where, problem)
     truth = problem.truth
     if truth is None or truth.u is None or truth.x is None:
         checks.fail(where, "problem.truth", "hold u and x", "None")

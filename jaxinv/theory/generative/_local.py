@@ -89,20 +89,26 @@ def local_certificate(problem: Problem, u: Num[ArrayLike, "k"]) -> LocalCertific
     Source: Cocola (2022), Section 4.1: Λ_x is constant near almost every x.
     """
     where = "local_certificate"
-    prior, operator = getattr(problem, "prior", None), getattr(problem, "operator", None)
-    if not isinstance(problem, Problem) or not isinstance(prior, Relu):
-        got = prior if isinstance(problem, Problem) else problem
-        checks.fail_type(where, "problem.prior", "be a ReLU network without biases", got)
-    if not isinstance(operator, LinearOperator):
-        checks.fail_type(where, "problem.operator", "be linear", operator)
-    if not has_squares(problem):
-        checks.fail(where, "problem.misfit", "be that of squares", problem.misfit)
+    prior = network_of(where, problem)
+    if not isinstance(problem.operator, LinearOperator):
+        checks.fail_type(where, "problem.operator", "be linear", problem.operator)
     u = checks.array(where, "u", u)
     checks.shape_is(where, "u", u, prior.in_shape, "Use jax.vmap for a batch of latents.")
     checks.finite(where, "u", u)
     if jnp.iscomplexobj(u):
         checks.fail(where, "u", "be real", u)
     return _certified(problem, u)
+
+
+def network_of(where: str, problem: Any) -> Relu:
+    """Return the ReLU network that is a problem's prior; its misfit has to be that of squares."""
+    prior = getattr(problem, "prior", None)
+    if not isinstance(problem, Problem) or not isinstance(prior, Relu):
+        got = prior if isinstance(problem, Problem) else problem
+        checks.fail_type(where, "problem.prior", "be a ReLU network without biases", got)
+    if not has_squares(problem):
+        checks.fail(where, "problem.misfit", "be that of squares", problem.misfit)
+    return prior
 
 
 @jax.jit
