@@ -219,6 +219,12 @@ FAMILIES = [
         None,
     ),
     FamilyCase(
+        "spikes",
+        lambda: ji.problems.spiked((3, 12, 16), noise_std=0.3, rank=2, dtype=floats()),
+        lambda problem: jnp.asarray(0.3**2 * (16 + 1)),
+        share=0.25,
+    ),
+    FamilyCase(
         "blind_demodulation",
         lambda: ji.problems.blind_demodulation(
             (3, 12, 16), (4, 16), active_first=2, noise_std=0.1, signal_norm=2.0, dtype=floats()

@@ -110,6 +110,7 @@ GENERATORS = [
         "generators.piecewise_linear",
         lambda: {"key": KEY, "widths": (3, 8), "negative_slope": 0.2, "bias_std": 0.1},
     ),
+    row("generators.copies", lambda: {"generator": _relu(), "count": 2}),
     row("generators.product", lambda: {"first": _relu(), "second": _relu()}),
     row("generators.relu", lambda: {"key": KEY, "widths": (3, 8, 6)}),
     row("generators.circle", dict),

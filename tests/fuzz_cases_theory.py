@@ -355,7 +355,7 @@ _BOTH = ("estimate", "truth")
 METRICS = [
     *(
         row(f"metrics.{name}", _estimates, passes=_BOTH)
-        for name in ("nmse", "nmse_db", "psnr", "relative_error", "support_recall")
+        for name in ("nmse", "nmse_db", "outer_error", "psnr", "relative_error", "support_recall")
     ),
     row("metrics.ssim", lambda: _estimates((8, 8)), passes=_BOTH, overflows=_BOTH),
 ]

@@ -68,6 +68,17 @@ def generative() -> Refusals:
     ]
 
 
+def spiked() -> Refusals:
+    prior = ji.generators.relu(KEY, (3, 8, 6), dtype=floats())
+    too_many = r"rank must be at most k = 3, the size of the latent, got 4\. Use a network"
+    return [
+        ({"rank": 0}, "rank must be >= 1, got 0"),
+        ({"rank": 2.0}, "rank must be an integer >= 1"),
+        ({"rank": 4}, too_many),
+        ({"rank": 4, "widths": None, "generator": prior}, too_many),
+    ]
+
+
 def from_arrays() -> Refusals:
     return [
         ({"operator": np.eye(3), "x": np.eye(3)}, "operator must be an operator"),
@@ -186,6 +197,7 @@ def perturbation() -> Refusals:
 PROBLEMS = {
     "problems.sparse": sparse,
     "problems.generative": generative,
+    "problems.spiked": spiked,
     "problems.from_arrays": from_arrays,
     "problems.images": images,
     "problems.patches": patches,

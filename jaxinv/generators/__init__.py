@@ -5,6 +5,7 @@ from ._base import Generator as Generator
 from ._convdecoder import convdecoder as convdecoder
 from ._convolutional import convolutional as convolutional
 from ._coordinate import coordinate as coordinate
+from ._copies import copies as copies
 from ._dcgan import dcgan as dcgan
 from ._deep_decoder import deep_decoder as deep_decoder
 from ._flax import FromFlax as FromFlax

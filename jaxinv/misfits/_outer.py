@@ -18,6 +18,8 @@ _PROBES = 8
 class Outer(Misfit):
     """¼‖x xᵀ − M‖² of a signal x; what squares are for the operator ``outer``.
 
+    Signals that are rows, shape (r, n), count by the sum of their outer products.
+
     ``squared_norm`` is ‖M‖², or None: of an array its own, of an operator estimated by probes,
     which moves the value by a constant.
     """
@@ -37,15 +39,16 @@ class Outer(Misfit):
 
     def _value(self, prediction: Array, y: Any) -> Array:
         x = prediction
-        square = numerics.sum_squares(x)
-        return 0.25 * (square * square - 2 * jnp.vdot(x, product(y, x)) + self._total(x, y))
+        square = numerics.sum_squares(_between(x, x))
+        return 0.25 * (square - 2 * jnp.vdot(x, product(y, x)) + self._total(x, y))
 
     def gradient(self, prediction: Array, y: Any) -> Array:
-        return numerics.sum_squares(prediction) * prediction - product(y, prediction)
+        x = prediction
+        return _combined(_between(x, x), x) - product(y, x)
 
     def curvature(self, prediction: Array, y: Any, direction: Array) -> Array:
-        along = jnp.vdot(prediction, direction)
-        return numerics.sum_squares(prediction) * direction + along * prediction
+        x = prediction
+        return _combined(_between(x, x), direction) + _combined(_between(x, direction), x)
 
     def size(self, prediction: Array, y: Any) -> Array:
         total = self._total(prediction, y)
@@ -61,10 +64,24 @@ class Outer(Misfit):
             return number(self.squared_norm, x)
         if isinstance(y, jax.Array):
             return numerics.sum_squares(y)
-        probes = jax.random.rademacher(jax.random.key(0), (_PROBES, x.size), x.dtype)
+        probes = jax.random.rademacher(jax.random.key(0), (_PROBES, x.shape[-1]), x.dtype)
         return numerics.sum_squares(jax.vmap(lambda v: y(v))(probes)) / _PROBES
 
 
 def product(y: Any, x: Array) -> Array:
-    """Return M x of measurements that are an array or an operator."""
+    """Return M x of measurements that are an array or an operator; of rows, of each."""
+    if x.ndim > 1:
+        return jax.vmap(lambda row: product(y, row))(x)
     return numerics.matmul(y, x) if isinstance(y, jax.Array) else y(x)
+
+
+def _between(a: Array, b: Array) -> Array:
+    """Return aᵀb of two vectors, the matrix of them for rows a_i and b_j."""
+    if a.ndim > 1:
+        return numerics.matmul(a, b.T)
+    return numerics.sum_squares(a) if a is b else jnp.vdot(a, b)
+
+
+def _combined(weights: Array, x: Array) -> Array:
+    """Return a multiple of a vector, or the rows that a matrix combines."""
+    return numerics.matmul(weights, x) if x.ndim > 1 else weights * x

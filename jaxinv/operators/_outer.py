@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jax import Array
 
-from jaxinv._core import checks, pytree, static
+from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.operators._base import Operator
 
 
@@ -13,21 +13,22 @@ class Outer(Operator):
     """See ``outer``."""
 
     size: int = static()
+    rank: int = static(default=1)
 
     @property
     def in_shape(self) -> tuple[int, ...]:
-        return (self.size,)
+        return (self.size,) if self.rank == 1 else (self.rank, self.size)
 
     @property
     def out_shape(self) -> tuple[int, ...]:
         return (self.size, self.size)
 
     def _apply(self, x: Array) -> Array:
-        return x[:, None] * x[None, :]
+        return x[:, None] * x[None, :] if x.ndim == 1 else numerics.matmul(x.T, x)
 
 
-def outer(n: int) -> Outer:
-    r"""Measure all products of entries: a matrix of rank one, as in spiked models.
+def outer(n: int, *, rank: int = 1) -> Outer:
+    r"""Measure all products of entries: a matrix of rank one, or more, as in spiked models.
 
     .. math:: x \mapsto x x^\top
 
@@ -42,16 +43,21 @@ def outer(n: int) -> Outer:
     Xᵀ(X v)/N − σ² v), whose norm is then estimated from eight products: it only moves the loss.
     ``levenberg_marquardt``, ``subgradient`` and ``gradient`` take it.
 
+    With ``rank`` r > 1 signals are rows, shape (r, n), and the matrix is Σ_j x_j x_jᵀ. It tells
+    the rows up to an orthogonal mixture, which a prior (``generators.copies(G, r)``) can narrow
+    to their order: compare estimates by ``metrics.outer_error``.
+
     Args:
         n: size of the vector.
+        rank: r >= 1; 1 takes vectors of shape (n,).
 
     Returns:
         An operator that is not linear.
 
     Raises:
-        ValueError: n below 1.
+        ValueError: n or rank below 1, a rank above n.
 
-    Cost: a loss or gradient takes one product with M; in float32 the loss holds about
+    Cost: a loss or gradient takes one product with M a row; in float32 the loss holds about
         1e-7 ‖M‖² of rounding, since it is a difference.
 
     Example:
@@ -66,4 +72,5 @@ def outer(n: int) -> Outer:
     Source: Cocola, Hand, Voroninski (2020), "Nonasymptotic guarantees for spiked matrix
         recovery with generative priors".
     """
-    return Outer(checks.count("outer", "n", n, maximum=46340))
+    size = checks.count("outer", "n", n, maximum=46340)
+    return Outer(size, checks.count("outer", "rank", rank, maximum=size))

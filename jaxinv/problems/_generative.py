@@ -102,7 +102,7 @@ class Networks:
         names = ("with_active", "latent", latent, self.widths[0], "widths[0]")
         return replace(self, active_latent=active_size(*names))
 
-    def draw(self, weight_key: Array, latent_key: Array) -> tuple[Relu, Array, Array]:
+    def draw(self, weight_key: Array, latent_key: Array) -> tuple[Generator, Array, Array]:
         """Return a network, a latent and its signal."""
         latent_mask = active_mask(self.active_latent, self.widths[0])
         weights = random_weights(weight_key, self.widths, self.weight_scale, self.dtype)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxinv._core import pytree, static
+from jaxinv._core import numerics, pytree, static
 from jaxinv.operators import LinearOperator, Operator, identity, outer
 from jaxinv.operators._dense import Dense
 from jaxinv.operators._nonlinear import Magnitude, Sign, SingleIndex
@@ -63,26 +63,32 @@ class Link(Model):
 
 @pytree
 class Wigner(Model):
-    """x xᵀ + ν H, H symmetric with H_ij ~ N(0, 1/n) and H_ii ~ N(0, 2/n)."""
+    """x xᵀ + ν H, H symmetric with H_ij ~ N(0, 1/n) and H_ii ~ N(0, 2/n); of rows their sum."""
 
     def draw(self, keys: tuple[Array, Array], x: Array, rows: Rows, levels: Any) -> Draw:
-        (n,) = x.shape
+        *_, n = x.shape
         drawn = jax.random.normal(keys[1], (n, n), x.dtype)
         level = jnp.asarray(levels[1]).astype(x.dtype) / math.sqrt(2 * n)
         noise = level * (drawn + drawn.T)
-        return outer(n), x[:, None] * x[None, :] + noise, noise
+        operator = outer(n, rank=x.size // n)
+        return operator, operator(x) + noise, noise
 
 
 @pytree
 class Wishart(Model):
-    """Sample covariance of N rows u_i x + σ z_i, less σ² I, by products: no n x n array."""
+    """Sample covariance of N rows u_i x + σ z_i, less σ² I, by products: no n x n array.
+
+    Of signals that are rows, u_i x is a sum of theirs with independent factors.
+    """
 
     def draw(self, keys: tuple[Array, Array], x: Array, rows: Rows, levels: Any) -> Draw:
-        (n,) = x.shape
+        *_, n = x.shape
+        rank = x.size // n
         std = jnp.asarray(levels[1]).astype(x.dtype)
-        share = jax.random.normal(keys[0], (rows.size, 1), x.dtype)  # pyright: ignore
-        samples = share * x + std * jax.random.normal(keys[1], (rows.size, n), x.dtype)  # pyright: ignore
+        share = jax.random.normal(keys[0], (rows.size, rank), x.dtype)  # pyright: ignore
+        signals = share * x if rank == 1 else numerics.matmul(share, x)
+        samples = signals + std * jax.random.normal(keys[1], (rows.size, n), x.dtype)  # pyright: ignore
         mask = None if rows.mask is None else rows.mask[:, None]
         root = jnp.sqrt(jnp.asarray(rows.in_use, x.dtype))
         samples = Dense(masked(samples, mask) / root)
-        return outer(n), samples.H @ samples - jnp.square(std) * identity(n), None
+        return outer(n, rank=rank), samples.H @ samples - jnp.square(std) * identity(n), None

@@ -196,13 +196,14 @@ def jacobian(problem: Problem, u: Num[ArrayLike, "k"]) -> Inexact[Array, "m k"]:
         checks.fail("jacobian", "u", "be real", u, hint)
     if problem.prior is None or not hasattr(problem.prior, "jacobian"):
         return jax.jacfwd(problem.predict)(u)
-    columns = problem.prior.jacobian(u)
     signal = problem.prior(u)
+    columns = problem.prior.jacobian(u).reshape(*signal.shape, u.size)
 
     def along(tangent: Array) -> Array:
         return jax.jvp(problem.operator, (signal,), (tangent,))[1]
 
-    return jax.vmap(along, in_axes=-1, out_axes=-1)(columns)
+    J = jax.vmap(along, in_axes=-1, out_axes=-1)(columns)
+    return J.reshape(*J.shape[:-1], *u.shape)
 
 
 def _unknown(where: str, problem: Any, u: Any) -> Any:

@@ -2,17 +2,43 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+from jax import Array
 
-from jaxinv._core import checks
-from jaxinv.generators import Generator
-from jaxinv.problems._generative import GenerativeFamily, make_family
+from jaxinv._core import checks, pytree, replace, static
+from jaxinv.generators import Generator, copies
+from jaxinv.problems._generative import GenerativeFamily, Networks, make_family
 from jaxinv.problems._models import Wigner, Wishart
 
 _MODELS = ("wigner", "wishart")
+
+
+@pytree
+class Several(Networks):
+    """A random ReLU network a trial, and several signals in its range, each of a given norm."""
+
+    count: int = static()
+
+    @property
+    def signal_shape(self) -> tuple[int, ...]:
+        """Shape of x."""
+        return (self.count, *super().signal_shape)
+
+    def draw(self, weight_key: Array, latent_key: Array) -> tuple[Generator, Array, Array]:
+        """Return a network, latents and their signals."""
+        keys = jax.random.split(latent_key, self.count)
+        draw = jax.vmap(super().draw, in_axes=(None, 0), out_axes=(None, 0, 0))
+        prior, u, x = draw(weight_key, keys)
+        return copies(prior, self.count), u, x
+
+    def start(self, key: Array, batch: tuple[int, ...]) -> Array:
+        """Return starts N(0, c^{-d} I_k) of all signals, of the shape (*batch, count, k)."""
+        return super().start(key, (*batch, self.count))
 
 
 def spiked(
@@ -21,6 +47,7 @@ def spiked(
     *,
     model: str = "wigner",
     noise_std: Any = 1.0,
+    rank: int = 1,
     generator: Generator | None = None,
     active_latent: Any = None,
     active_measurements: Any = None,
@@ -38,12 +65,19 @@ def spiked(
     with x = G(z*). The loss is ¼‖G(z) G(z)ᵀ − M‖², by the structured misfit of
     ``operators.outer``. Padded as ``generative`` is; N takes the place of m.
 
+    With ``rank`` r > 1 there are r spikes x_j = G(z_j) in the range of one network, each of norm
+    ``signal_norm``: Σ_j x_j x_jᵀ takes the place of x xᵀ, and Σ_j u_ij x_j that of u_i x. Signals
+    have shape (r, n), the unknown (r, k). The matrix alone tells the spikes up to an orthogonal
+    mixture; that each lies in the range leaves their order, unless they lie in one linear piece
+    of G. ``metrics.outer_error`` compares.
+
     Args:
         widths: (k, n_1, ..., n), maxima; as in ``generative``, as are ``active_latent``,
             ``generator``, ``signal_norm``, ``weight_scale`` and ``dtype``.
         num_measurements: N >= 1 of Wishart, a maximum; None for Wigner.
         model: ``"wigner"`` or ``"wishart"``.
         noise_std: ν, or σ, >= 0; may be traced.
+        rank: r, the number of spikes, from 1 (vectors, no axis of spikes) to k.
         active_measurements: N in use, in [1, num_measurements]; default all; may be traced.
 
     Returns:
@@ -52,9 +86,10 @@ def spiked(
         made; ``truth.noise`` is None then.
 
     Raises:
-        ValueError: as ``generative``; signals of several axes.
+        ValueError: as ``generative``; signals of several axes; a rank above k.
 
-    Notes: the errors of a good estimate are about ν √(k/n), and σ √((1 + σ²) k/N) at ‖x‖ = 1.
+    Notes: the errors of a good estimate are about ν √(k/n), and σ √((1 + σ²) k/N) at ‖x‖ = 1,
+        of one spike.
 
     Example:
         >>> import jax, jaxinv as ji
@@ -66,9 +101,11 @@ def spiked(
         True
 
     Source: Cocola, Hand, Voroninski (2020), "Nonasymptotic guarantees for spiked matrix
-        recovery with generative priors".
+        recovery with generative priors"; Liu, Liu, Ghosh, Han, Scarlett (2022), "Generative
+        principal component analysis", whose matrices have rank one.
     """
     where = "spiked"
+    rank = checks.count(where, "rank", rank)
     checks.choice(where, "model", model, _MODELS)
     if model == "wigner":
         for name, value in (
@@ -95,4 +132,21 @@ def spiked(
     if len(shape) != 1:
         checks.fail(where, "generator", "have signals of shape (n,)", f"{shape}")
     checks.count(where, "widths[-1]", shape[0], maximum=46340)
-    return family
+    return family if rank == 1 else _of_rank(where, rank, family)
+
+
+def _of_rank(where: str, rank: int, family: GenerativeFamily) -> GenerativeFamily:
+    """Return the family with several spikes in place of one."""
+    source = family.source
+    is_drawn = isinstance(source, Networks)
+    k = source.widths[0] if is_drawn else math.prod(source.generator.in_shape or ())
+    if rank > k:
+        hint = "Use a network with a larger latent, or fewer spikes."
+        checks.fail(where, "rank", f"be at most k = {k}, the size of the latent", rank, hint)
+    if not is_drawn:
+        return replace(family, source=replace(source, generator=copies(source.generator, rank)))
+    spikes = Several(
+        source.active_latent, source.signal_norm, source.weight_scale,
+        source.widths, source.dtype, rank,
+    )  # fmt: skip
+    return replace(family, source=spikes)

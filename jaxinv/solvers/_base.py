@@ -13,7 +13,7 @@ from jaxtyping import Float, Inexact, PyTree
 
 from jaxinv._core import checks, numerics, replace, units
 from jaxinv._core.units import Scale, Unit
-from jaxinv.misfits._outer import Outer
+from jaxinv.misfits._outer import Outer, product
 from jaxinv.operators import LinearOperator, identity
 from jaxinv.problems import Problem
 from jaxinv.solvers._linearized import cotangent, probe
@@ -238,7 +238,7 @@ def _orders(problem: Problem, point: Any) -> tuple[Array, Array]:
         return data, data
     prediction = lax.stop_gradient(problem.predict(point))
     matrix = problem.y
-    entries = matrix(probe(prediction)) if isinstance(matrix, LinearOperator) else matrix
+    entries = product(matrix, probe(prediction)) if isinstance(matrix, LinearOperator) else matrix
     root = numerics.power_of_two(jnp.sqrt(numerics.order(entries)))
     return root * root, root
 

@@ -49,7 +49,7 @@ def spectral_start(
 
     Raises:
         TypeError: an operator without a linear part, signs.
-        ValueError: a start that does not fit.
+        ValueError: a start that does not fit; ``operators.outer`` of a rank above 1.
 
     Cost: a step takes A twice, A*, and five steps of the solver on G.
 
@@ -78,6 +78,10 @@ def spectral_start(
     num_steps = step_limit(where, "num_steps", checks.count(where, "num_steps", num_steps))
     problem, u0 = check_start(where, given, problem, u0)
     if isinstance(problem.misfit, Outer):
+        if len(problem.operator.in_shape) > 1:
+            hint = "Use levenberg_marquardt(num_restarts=8) from random starts."
+            got = f"one of rank {problem.operator.in_shape[0]}"
+            checks.fail(where, "problem.operator", "be operators.outer of rank 1", got, hint)
         return _power_method(given, _Matrix(problem.y), problem.prior, u0, num_steps)
     linear = getattr(problem.operator, "linear", problem.operator)
     if isinstance(problem.operator, Sign) or not isinstance(linear, LinearOperator):
