@@ -37,6 +37,9 @@ class Spread(LinearOperator):
         pixels = math.prod(self.size) * self.stride ** len(self.size)
         return (pixels * self.kernel.shape[-1],)
 
+    def _ndims(self) -> dict[str, int]:
+        return {"kernel": len(self.size) + 2}
+
     def _apply(self, x: Array) -> Array:
         ndim, stride = len(self.size), self.stride
         *sides, c_in, c_out = self.kernel.shape
@@ -102,7 +105,7 @@ def convolutional(
 
     A layer multiplies each side by the stride s and wraps around. It is the linear map of a
     matrix whose rows repeat few numbers, so that the conditions on networks with independent
-    weights do not cover it.
+    weights do not cover it: ``theory.range_restricted_weight_distribution`` measures it.
 
     Args:
         key: a JAX PRNG key.

@@ -9,6 +9,7 @@ import pytest
 from scipy.optimize import minimize
 
 import jaxinv as ji
+from jaxinv._core import replace
 from jaxinv.generators._relu import Relu
 from jaxinv.theory import regions, set_restricted_eigenvalue
 from jaxinv.theory.generative._cones import least_gain, subspace_gains
@@ -96,6 +97,91 @@ def test_one_layer_has_as_many_cones_as_hyperplanes_cut():
     for latent, units in ((1, 5), (2, 9), (3, 7)):
         G, _ = network(1, (latent, units))
         assert len(regions(G).rays) == expected_count(latent, units)
+
+
+def biased(seed, widths, **options):
+    """Return a network of units with biases."""
+    key = jax.random.key(seed)
+    return ji.generators.piecewise_linear(key, widths, bias_std=0.7, **options)
+
+
+def preactivations(G, latents):
+    """Return what enters the units of every layer, of a batch of latents (k, count)."""
+    found, h = [], latents
+    weights = [np.asarray(layer.todense(), np.float64) for layer in G.layers]
+    biases = [np.asarray(b, np.float64)[:, None] for b in G.biases] or [0.0] * len(weights)
+    for weight, bias in zip(weights, biases, strict=True):
+        found.append(weight @ h + bias)
+        h = np.where(found[-1] > 0, found[-1], G.negative_slope * found[-1])
+    return found, h
+
+
+@pytest.mark.parametrize(
+    ("widths", "options"),
+    [((1, 7, 9), {}), ((2, 6, 8), {}), ((2, 7, 5), {"negative_slope": -0.3})],
+)
+def test_regions_with_biases_are_what_a_grid_sees(widths, options):
+    """Every latent of a fine grid has a listed pattern, every listed piece points inside it."""
+    k = widths[0]
+    G = biased(3, widths, **options)
+    found = regions(G)
+    patterns = np.concatenate(found.patterns, axis=1)
+    listed = {tuple(row) for row in patterns.tolist()}
+    assert len(listed) == len(patterns)
+    line = np.linspace(-6, 6, 500 if k == 2 else 5001)
+    grid = np.stack(np.meshgrid(*[line] * k)).reshape(k, -1)
+    before, _ = preactivations(G, grid)
+    seen = np.unique((np.concatenate(before) > 0).T, axis=0)
+    assert {tuple(row) for row in seen.tolist()} <= listed
+    # a fine grid of a large part of the plane misses what is small or far, not most
+    assert len(seen) > 0.7 * len(listed)
+    rng = np.random.default_rng(0)
+    parts = (found.vertices, found.rays, patterns, found.maps, found.offsets, found.points)
+    for corners, rays, pattern, linear, offset, point in zip(*parts, strict=True):
+        shares = rng.dirichlet(np.ones(len(corners)), 4)
+        inside = shares @ corners + rng.exponential(1, (4, len(rays))) @ rays
+        latents = np.concatenate([point[None], inside]).T
+        before, signal = preactivations(G, latents)
+        np.testing.assert_array_equal(
+            (np.concatenate(before) > 0).T,
+            np.broadcast_to(pattern, (len(inside) + 1, *pattern.shape)),
+        )
+        np.testing.assert_allclose(linear @ latents + offset[:, None], signal, atol=1e-8)
+
+
+def test_regions_of_one_biased_layer_are_its_arrangement():
+    """On the line the corners are -b/w; in the plane N lines in general position, at any scale."""
+    G = biased(1, (1, 5))
+    (weight,), (bias,) = (np.asarray(G.params[name], float) for name in ("weights", "biases"))
+    corners = np.unique(np.concatenate(regions(G).vertices).round(9))
+    np.testing.assert_allclose(corners, np.sort(-bias / weight[:, 0]), rtol=1e-8, atol=1e-9)
+    assert sum(len(rays) for rays in regions(G).rays) == 2  # two half lines, four intervals
+    G = biased(1, (2, 9))
+    for factor in (1e-15, 1.0, 1e15):
+        biases = tuple(factor * b for b in G.biases)
+        scaled = replace(G, params={**G.params, "biases": biases})
+        found = regions(scaled)
+        assert len(found.rays) == 1 + 9 + 36
+        assert sum(len(rays) == 2 for rays in found.rays) == 2 * 9
+        np.testing.assert_allclose(found.points, factor * regions(G).points, rtol=1e-5)
+
+
+def test_regions_of_convolutional_and_leaky_networks():
+    """Without biases they are cones; a leaky network has those of its patterns, with its maps."""
+    for G in (
+        ji.generators.convolutional(jax.random.key(0), (1, 3, 2), 3, size=2),
+        ji.generators.piecewise_linear(jax.random.key(0), (3, 5, 4), negative_slope=0.2),
+    ):
+        found = regions(G)
+        patterns = np.concatenate(found.patterns, axis=1)
+        latents = np.random.default_rng(0).standard_normal((G.in_shape[0], 400))
+        before, _ = preactivations(G, latents)
+        seen = {tuple(row) for row in (np.concatenate(before) > 0).T.tolist()}
+        assert seen <= {tuple(row) for row in patterns.tolist()}
+        before, signals = preactivations(G, found.points.T)
+        np.testing.assert_array_equal((np.concatenate(before) > 0).T, patterns)
+        mapped = np.einsum("rnk,rk->rn", found.maps, found.points)
+        np.testing.assert_allclose(mapped, signals.T, atol=1e-9)
 
 
 @pytest.mark.parametrize(("seed", "widths", "m"), [(0, (2, 3, 6), 4), (1, (2, 4, 7), 5)])
@@ -189,7 +275,10 @@ def test_refusals_of_enumeration():
         (lambda: regions(ji.generators.relu(jax.random.key(0), (4, 6, 8))), "at most 3 latents"),
         (lambda: regions(G, max_regions=20), "at most 20 linear pieces, got about 28"),
         (lambda: regions(ji.generators.relu(jax.random.key(0), (3, 2, 8))), "rank 3.*got rank 2"),
-        (lambda: regions(smooth), "ReLU network"),
+        (lambda: regions(smooth), "piecewise linear units"),
+        (lambda: regions(biased(0, (3, 6))), "at most 2 latents with biases.*got 3"),
+        (lambda: regions(biased(0, (2, 9, 9)), max_regions=171), "at most 171.*got about 172"),
+        (lambda: regions(biased(0, (2, 1, 9))), "rank 2.*got rank 1"),
         (lambda: set_restricted_eigenvalue(A, G, "subspace"), "2k = 4 rows.*got m = 3"),
         (lambda: set_restricted_eigenvalue(A[:, :5], G), r"signals of the generator"),
         (lambda: set_restricted_eigenvalue(A, G, "fast"), "be one of exact"),

@@ -208,6 +208,56 @@ def test_range_restricted_weight_distribution_at_one_latent():
     assert float(weight_distribution(second, "sampled", num_samples=50).value) > exact.value
 
 
+def convolutional_matrix(kernel, size, stride):
+    """Return the matrix of a transposed convolution in 1-D that wraps around, tap by tap."""
+    taps, c_in, c_out = kernel.shape
+    matrix = np.zeros((size * stride, c_out, size, c_in))
+    for place in range(size):
+        for tap in range(taps):
+            matrix[(stride * place + tap) % (size * stride), :, place] += kernel[tap].T
+    return matrix.reshape(size * stride * c_out, size * c_in)
+
+
+def test_weight_distribution_of_convolutional_layers_is_that_of_their_matrices():
+    one = ji.generators.convolutional(jax.random.key(0), (1, 5, 4), 3, weight_scale=1.0)
+    two = ji.generators.convolutional(jax.random.key(1), (1, 5, 4), 3, size=2, weight_scale=1.0)
+    for G, size, runs in (
+        (one, 1, ((2, "exact"),)),
+        (two, 2, ((1, "exact"), (2, "sampled"))),
+    ):
+        matrices = [
+            convolutional_matrix(np.asarray(kernel), size * 2**i, 2)
+            for i, kernel in enumerate(G.params)
+        ]
+        dense = Relu(tuple(jnp.asarray(matrix, jnp.float32) for matrix in matrices))
+        for number, method in runs:
+            ours, theirs = (
+                range_restricted_weight_distribution(net, number, method, num_samples=60)
+                for net in (G, dense)
+            )
+            assert float(ours.value) == pytest.approx(float(theirs.value), rel=1e-5)
+        first = weight_distribution(matrices[0], "exact").value
+        assert first == pytest.approx(weight_distribution(G.layers[0].todense(), "exact").value)
+
+
+def test_weight_distribution_of_convolutional_layers_falls_with_channels():
+    """As 1/√channels from latents of one pixel, otherwise to a floor."""
+
+    def mean(channels):
+        nets = (
+            ji.generators.convolutional(key, channels, 3, weight_scale=1.0)
+            for key in jax.random.split(jax.random.key(2), 4)
+        )
+        found = [range_restricted_weight_distribution(net, 2, "exact") for net in nets]
+        return np.mean([each.value for each in found])
+
+    assert 2 < mean((1, 6, 6)) / mean((1, 54, 54)) < 4.5  # √9
+    # one channel of two pixels: r = (1, δ) and s = (1, -δ) leave pixel 2 with no active row,
+    # while their angle, and with it Q, hardly moves from ½ I
+    kernel = np.random.default_rng(0).normal(size=(2, 1, 200)) / np.sqrt(400)
+    assert 0.5 <= weight_distribution(convolutional_matrix(kernel, 2, 2), "exact").bound < 0.6
+
+
 # ------------------------------------------------------------------------------------- local
 
 
@@ -290,6 +340,7 @@ def test_refusals():
     G, _ = network(0, (3, 8, 9))
     wide, _ = network(0, (2, 60, 60))
     A = np.ones((5, 9), np.float32)
+    leaky = ji.generators.convolutional(jax.random.key(0), (1, 2), 2, negative_slope=0.1)
     cases = [
         (lambda: range_restricted_isometry(A, G, "exact"), "at most 2 latents, got 3"),
         (
@@ -299,6 +350,7 @@ def test_refusals():
         (lambda: weight_distribution(A, "exact"), "at most 2 inputs"),
         (lambda: weight_distribution(layer(0, 5000), "exact"), "at most 2000 sectors.*got 10000"),
         (lambda: range_restricted_weight_distribution(G, 3), "at most 2, the depth"),
+        (lambda: range_restricted_weight_distribution(leaky, 1), "ReLU network without biases"),
         (lambda: range_restricted_weight_distribution(G, 2, "exact"), "one latent"),
         (lambda: range_coherence(0 * A, G), "no zero row, got zero row 0"),
     ]

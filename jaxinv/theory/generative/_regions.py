@@ -1,4 +1,4 @@
-"""The linear pieces of a ReLU network: cones of latents, their edges, patterns and matrices."""
+"""The linear pieces of a network: cones or polygons of latents, their patterns and maps."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxinv._core import checks
 from jaxinv.generators import Generator
+from jaxinv.generators._piecewise_linear import Layered
 from jaxinv.generators._relu import Relu
 
 MOST_REGIONS = 20_000
@@ -16,42 +17,52 @@ _ON_EDGE = 1e-12  # sine of the angle below which a ray lies on a hyperplane
 
 
 class Regions(NamedTuple):
-    """The linear pieces of a ReLU network, r of them.
+    """The linear pieces of a network, r of them: each the convex hull of ``vertices`` plus rays.
 
     Attributes:
         patterns: which units are active inside, one Boolean array (r, n_i) a layer.
-        rays: unit vectors along the edges of each cone, r arrays (q, k): two a cone at k = 2,
-            in cyclic order at k = 3.
-        maps: Λ with G(z) = Λ z there, shape (r, n, k), double precision.
+        rays: unit vectors along the edges that go to infinity, r arrays (q, k): without biases
+            two a cone at k = 2, in cyclic order at k = 3.
+        maps: Λ with G(z) = Λ z + c there, shape (r, n, k), double precision.
+        vertices: the corners, r arrays (p, k); without biases the origin.
+        offsets: c, shape (r, n); without biases 0.
+        points: a point inside each, shape (r, k).
     """
 
     patterns: tuple[np.ndarray, ...]
     rays: tuple[np.ndarray, ...]
     maps: np.ndarray
+    vertices: tuple[np.ndarray, ...]
+    offsets: np.ndarray
+    points: np.ndarray
 
 
 def regions(generator: Generator, *, max_regions: int = MOST_REGIONS) -> Regions:
-    r"""Return the linear pieces of a ReLU network with at most three latents, all of them.
+    r"""Return the linear pieces of a network with few latents, all of them.
 
-    .. math:: G(z) = \Lambda_r z \quad \text{for } z \in C_r, \qquad
+    .. math:: G(z) = \Lambda_r z + c_r \quad \text{for } z \in C_r, \qquad
               \textstyle\bigcup_r C_r = \mathbb{R}^k
 
-    The cones are split layer by layer: inside a cone all units of the next layer are linear. At
-    k = 2 they are the activation sectors of the plane.
+    The pieces are split layer by layer: inside one all units of the next layer are affine.
+    Without biases they are cones, at k = 2 the activation sectors of the plane. With biases
+    they are intervals of the line or polygons of the plane, the cones of (z, 1) one latent up.
 
     Args:
-        generator: a ``generators.relu`` with k <= 3, whose first layer has rank k.
-        max_regions: the cap, >= 1: a network that is expected to have more, 2 Σ_{i<k} C(N-1, i)
-            for N units in all, is refused before the start, one that has more on the way.
+        generator: ``generators.relu``, ``piecewise_linear`` or ``convolutional`` with k <= 3,
+            with biases k <= 2, whose first layer has rank k.
+        max_regions: the cap, >= 1: a network that is expected to have more, with N units in all
+            2 Σ_{i<k} C(N-1, i), with biases Σ_{i<=k} C(N, i), is refused before the start, one
+            that has more on the way.
 
     Returns:
-        ``Regions(patterns, rays, maps)``, computed on the host in double precision. Cones
-        narrower than 1e-12 rad are joined to a neighbor.
+        ``Regions(patterns, rays, maps, vertices, offsets, points)``, computed on the host in
+        double precision. Cones, of (z, 1) with biases, narrower than 1e-12 rad are joined to a
+        neighbor.
 
     Raises:
-        TypeError: a generator that is not a ReLU network.
-        ValueError: k > 3, a first layer of rank below k, more regions than the cap, traced
-            weights.
+        TypeError: a generator that is no such network.
+        ValueError: too many latents, a first layer of rank below k, more regions than the cap,
+            traced weights.
 
     Cost: one k × n_i product a region and layer.
 
@@ -64,22 +75,47 @@ def regions(generator: Generator, *, max_regions: int = MOST_REGIONS) -> Regions
     Source: Hand, Voroninski (2019); the count for one layer is that of Cover (1965).
     """
     where = "regions"
-    weights = host_weights(where, generator)
+    if not isinstance(generator, Relu | Layered):
+        hint = "For example generators.relu."
+        expected = "be a network of piecewise linear units"
+        checks.fail_type(where, "generator", expected, generator, hint)
+    weights, biases, slope = _host_layers(where, generator), None, 0.0
+    if isinstance(generator, Layered):
+        biases, slope = _host_biases(where, generator), generator.negative_slope
     cap = checks.count(where, "max_regions", max_regions)
-    return enumerate_regions(where, weights, cap)
+    return enumerate_regions(where, weights, cap, biases=biases, slope=slope)
 
 
 def host_weights(where: str, generator: Any) -> list[np.ndarray]:
-    """Return the weights of a concrete ReLU network in double precision."""
-    if not isinstance(generator, Relu):
+    """Return the weights of a concrete ReLU network without biases in double precision."""
+    if not isinstance(generator, Relu) and not _is_relu(generator):
         hint = "Only generators.relu is a union of cones; method='search' takes any generator."
         checks.fail_type(where, "generator", "be a ReLU network without biases", generator, hint)
+    return _host_layers(where, generator)
+
+
+def dense_relu(where: str, generator: Any) -> Relu:
+    """Return a ReLU network without biases by the matrices of its layers."""
+    if isinstance(generator, Relu):
+        return generator
+    if not _is_relu(generator):
+        checks.fail_type(where, "generator", "be a ReLU network without biases", generator)
+    return Relu(tuple(layer.todense() for layer in generator.layers))
+
+
+def _is_relu(generator: Any) -> bool:
+    return isinstance(generator, Layered) and generator.zero_is_fixed
+
+
+def _host_layers(where: str, generator: Any) -> list[np.ndarray]:
     if not checks.is_concrete(generator.params):
         hint = "Call it outside jit, grad and vmap."
         got = "traced weights"
         checks.fail(where, "generator", "hold numbers that can be looked at", got, hint)
+    dense = isinstance(generator, Relu)
+    matrices = generator.params if dense else [layer.todense() for layer in generator.layers]
     weights = []
-    for index, weight in enumerate(generator.params):
+    for index, weight in enumerate(matrices):
         exact = np.asarray(weight, np.float64)
         if exact.ndim != 2 or not exact.size:
             hint = "The generator holds a batch: take one of them."
@@ -87,6 +123,13 @@ def host_weights(where: str, generator: Any) -> list[np.ndarray]:
         checks.finite(where, f"generator.params[{index}]", exact)
         weights.append(exact)
     return weights
+
+
+def _host_biases(where: str, generator: Layered) -> list[np.ndarray] | None:
+    biases = [np.asarray(bias, np.float64) for bias in generator.biases]
+    for index, bias in enumerate(biases):
+        checks.finite(where, f"generator.biases[{index}]", bias)
+    return biases or None
 
 
 def unit_layers(where: str, weights: list[np.ndarray]) -> list[np.ndarray]:
@@ -102,26 +145,86 @@ def expected_count(latent: int, num_units: int) -> int:
     return 2 * sum(math.comb(num_units - 1, i) for i in range(latent))
 
 
-def enumerate_regions(where: str, weights: list[np.ndarray], cap: int = MOST_REGIONS) -> Regions:
-    """Return the regions of a network given by its weights."""
+def enumerate_regions(
+    where: str,
+    weights: list[np.ndarray],
+    cap: int = MOST_REGIONS,
+    *,
+    biases: list[np.ndarray] | None = None,
+    slope: float = 0.0,
+) -> Regions:
+    """Return the regions of a network given by its weights and biases."""
     latent = weights[0].shape[1]
-    if latent > 3:
-        hint = "Use method='search' or 'sampled'."
-        checks.fail(where, "generator", "have at most 3 latents to be enumerated", latent, hint)
-    count = expected_count(latent, sum(len(weight) for weight in weights))
+    most = 3 if biases is None else 2
+    if latent > most:
+        expected = f"have at most {most} latents{' with biases' * (most < 3)} to be enumerated"
+        checks.fail(where, "generator", expected, latent, "Use method='search' or 'sampled'.")
+    num_units = sum(len(weight) for weight in weights)
+    # with biases: half of the cones that they and the plane of height 0 cut one latent up
+    lines = expected_count(latent + 1, num_units + 1) // 2
+    count = expected_count(latent, num_units) if biases is None else lines
     if count > cap:
         _too_many(where, f"about {count}", cap)
+    if biases is None:
+        return _cones(where, weights, cap, slope)
+    return _polygons(where, weights, biases, cap, slope)
+
+
+def _cones(where: str, weights: list[np.ndarray], cap: int, slope: float) -> Regions:
     cones = _simplicial(where, weights[0])
+    patterns, cones, maps = _split_layers(where, weights, cones, cap, slope)
+    latent, count = weights[0].shape[1], len(cones)
+    points = np.stack([cone.sum(axis=0) for cone in cones])
+    origin = (np.zeros((1, latent)),) * count
+    return Regions(patterns, tuple(cones), maps, origin, np.zeros(maps.shape[:2]), points)
+
+
+def _polygons(
+    where: str, weights: list[np.ndarray], biases: list[np.ndarray], cap: int, slope: float
+) -> Regions:
+    """Return the regions with biases: cones of (z, h), where layers are W z + b h, at h = 1."""
+    latent = weights[0].shape[1]
+    unit = np.max(np.abs(biases[0])) / (np.max(np.abs(weights[0])) or 1) or 1.0
+    rows = [
+        np.block(
+            [[weight, bias[:, None] / unit], [np.zeros((1, weight.shape[1])), np.ones((1, 1))]]
+        )
+        for weight, bias in zip(weights, biases, strict=True)
+    ]
+    height = np.eye(latent + 1)[-1:]
+    cones = _simplicial(where, np.concatenate([height, rows[0][:-1]]), added=1)
+    cones = [cone for cone in cones if cone[0, -1] > 0]
+    patterns, cones, maps = _split_layers(where, rows, cones, cap, slope)
+    centers = np.stack([cone.sum(axis=0) for cone in cones])
+    finite = [cone[:, -1] > _ON_EDGE for cone in cones]
+    vertices = [
+        unit * cone[at, :-1] / cone[at, -1:] for cone, at in zip(cones, finite, strict=True)
+    ]
+    return Regions(
+        tuple(pattern[:, :-1] for pattern in patterns),
+        tuple(cone[~at, :-1] for cone, at in zip(cones, finite, strict=True)),
+        maps[:, :-1, :-1],
+        tuple(vertices),
+        unit * maps[:, :-1, -1],
+        unit * centers[:, :-1] / centers[:, -1:],
+    )
+
+
+def _split_layers(
+    where: str, layers: list[np.ndarray], cones: list[np.ndarray], cap: int, slope: float
+) -> tuple[tuple[np.ndarray, ...], list[np.ndarray], np.ndarray]:
+    """Split cones by the units of one layer after another; returns patterns, cones and maps."""
+    latent = layers[0].shape[1]
     maps = np.broadcast_to(np.eye(latent), (len(cones), latent, latent))
     patterns: list[np.ndarray] = []
-    for weight in weights:
+    for weight in layers:
         parents, cones = _split_all(where, cones, weight @ maps, cap)
         maps = weight @ maps[parents]
         centers = np.stack([cone.sum(axis=0) for cone in cones])
         active = np.einsum("rnk,rk->rn", maps, centers) > 0
-        maps = np.where(active[:, :, None], maps, 0)
+        maps = np.where(active[:, :, None], maps, slope * maps if slope else 0)
         patterns = [*(pattern[parents] for pattern in patterns), active]
-    return Regions(tuple(patterns), tuple(cones), maps)
+    return tuple(patterns), cones, maps
 
 
 def _too_many(where: str, count: str, cap: int) -> None:
@@ -129,8 +232,8 @@ def _too_many(where: str, count: str, cap: int) -> None:
     checks.fail(where, "generator", f"have at most {cap} linear pieces", count, hint)
 
 
-def _simplicial(where: str, weight: np.ndarray) -> list[np.ndarray]:
-    """Return the 2^k cones that k independent rows cut out."""
+def _simplicial(where: str, weight: np.ndarray, added: int = 0) -> list[np.ndarray]:
+    """Return the 2^k cones that k independent rows cut out; ``added`` ones are no units'."""
     latent = weight.shape[1]
     rows: list[np.ndarray] = []
     for row in weight:
@@ -141,8 +244,8 @@ def _simplicial(where: str, weight: np.ndarray) -> list[np.ndarray]:
         if len(rows) == latent:
             break
     else:
-        expected = f"have a first layer of rank {latent}, the number of latents"
-        checks.fail(where, "generator", expected, f"rank {len(rows)}")
+        expected = f"have a first layer of rank {latent - added}, the number of latents"
+        checks.fail(where, "generator", expected, f"rank {len(rows) - added}")
     edges = np.linalg.inv(np.stack(rows)).T
     edges /= np.linalg.norm(edges, axis=1, keepdims=True)
     signs = np.array(np.meshgrid(*[[1.0, -1.0]] * latent)).reshape(latent, -1).T

@@ -16,7 +16,12 @@ from jaxinv.generators import Generator
 from jaxinv.generators._relu import Relu
 from jaxinv.theory.generative._angles import unchecked_angle
 from jaxinv.theory.generative._bilinear import Cones, largest_form
-from jaxinv.theory.generative._regions import MOST_REGIONS, expected_count, host_weights
+from jaxinv.theory.generative._regions import (
+    MOST_REGIONS,
+    dense_relu,
+    expected_count,
+    host_weights,
+)
 from jaxinv.theory.generative._search import largest, sampling
 from jaxinv.theory.generative._sectors import in_the_plane, on_the_line
 
@@ -54,7 +59,8 @@ def weight_distribution(
               + \frac{\sin \theta}{2 \pi} M_{r \leftrightarrow s}
 
     with θ the angle between r and s, and M the map that exchanges their directions. Rows have
-    variance 1/n: divide W of He scaling by √2. Methods:
+    variance 1/n: divide W of He scaling by √2. The matrix of a structured layer, such as
+    ``G.layers[0].todense()`` of ``generators.convolutional``, is taken as it is. Methods:
 
     - ``"exact"``: of l <= 2 inputs: the masks are constant on pairs of sectors, on which Q is
       followed by boxes until value and bound are 1e-5 apart.
@@ -122,8 +128,14 @@ def range_restricted_weight_distribution(
     and behind it with k = 1. The others look at differences inside linear pieces, where the
     best u and v are singular vectors.
 
+    A structured layer is the matrix of its linear map. Shared weights have no rows of variance
+    1/n; the scaling is the one with E WᵀW = I, so that ½I is the expectation at r = s. For
+    other r and s it is Q where all rows see parts of the same angle, as from latents of one
+    pixel; else ε does not fall below a floor, however many channels there are.
+
     Args:
-        generator: G, a ``generators.relu`` with N(0, 1/n) weights (``weight_scale=1``).
+        generator: G, a ``generators.relu`` with N(0, 1/n) weights, or one of ``convolutional``
+            or of ``piecewise_linear`` units max(t, 0) without biases; each ``weight_scale=1``.
         layer: i, from 1 to the depth.
         method: as above.
         key: JAX PRNG key of ``"search"`` and ``"sampled"``; None for ``jax.random.key(0)``.
@@ -150,8 +162,7 @@ def range_restricted_weight_distribution(
     where = "range_restricted_weight_distribution"
     checks.choice(where, "method", method, METHODS)
     key, num_samples = sampling(where, key, num_samples)
-    if not isinstance(generator, Relu):
-        checks.fail_type(where, "generator", "be a ReLU network without biases", generator)
+    generator = dense_relu(where, generator)
     layer = checks.count(where, "layer", layer)
     if layer > len(generator.params):
         checks.fail(where, "layer", f"be at most {len(generator.params)}, the depth", layer)
