@@ -14,9 +14,11 @@ from jaxinv.theory import (
     lipschitz_bounds,
     local_certificate,
     range_coherence,
+    range_least_squares,
     range_restricted_isometry,
     range_restricted_weight_distribution,
     regions,
+    set_restricted_eigenvalue,
     weight_distribution,
 )
 
@@ -238,6 +240,20 @@ def test_weight_distribution_of_convolutional_layers_is_that_of_their_matrices()
             assert float(ours.value) == pytest.approx(float(theirs.value), rel=1e-5)
         first = weight_distribution(matrices[0], "exact").value
         assert first == pytest.approx(weight_distribution(G.layers[0].todense(), "exact").value)
+
+
+def test_conditions_of_convolutional_networks_are_those_of_their_matrices():
+    G = ji.generators.convolutional(jax.random.key(3), (2, 3, 1), 3)
+    kernels = enumerate(np.asarray(kernel) for kernel in G.params)
+    dense = Relu(tuple(jnp.asarray(convolutional_matrix(each, 2**i, 2)) for i, each in kernels))
+    A = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    for condition in (set_restricted_eigenvalue, range_coherence):
+        ours, theirs = (condition(A, net, "exact").value for net in (G, dense))
+        assert ours == pytest.approx(theirs, rel=1e-5)
+        assert ours > 0
+    y = A @ np.ones(4, np.float32)
+    ours, theirs = (range_least_squares(A, net, y) for net in (G, dense))
+    np.testing.assert_allclose(ours.signal, theirs.signal, rtol=1e-5, atol=1e-6)
 
 
 def test_weight_distribution_of_convolutional_layers_falls_with_channels():

@@ -61,7 +61,7 @@ def range_restricted_isometry(
 
     Args:
         operator: A, shape (m, n), or a linear operator on signals.
-        generator: G; a ``generators.relu`` for ``"exact"``.
+        generator: G; a network of ReLU units without biases for ``"exact"``.
         method: as above.
         key: JAX PRNG key of ``"search"`` and ``"sampled"``; None for ``jax.random.key(0)``.
         num_samples: sets of four latents, >= 1.

@@ -16,7 +16,12 @@ from jaxinv.generators import Generator
 from jaxinv.generators._relu import Relu
 from jaxinv.operators import LinearOperator
 from jaxinv.theory.generative._cones import chunks, orthonormal
-from jaxinv.theory.generative._regions import enumerate_regions, host_weights, unit_layers
+from jaxinv.theory.generative._regions import (
+    dense_relu,
+    enumerate_regions,
+    host_weights,
+    unit_layers,
+)
 from jaxinv.theory.generative._search import largest, measuring, sampling
 
 METHODS = ("exact", "search", "sampled")
@@ -57,7 +62,7 @@ def range_coherence(
 
     Args:
         basis: the rows a_i, shape (m, n), real or complex, or a linear operator.
-        generator: G, a ``generators.relu``.
+        generator: G, a network of ReLU units without biases.
         method: ``"exact"``, over all pairs of linear pieces, of a network with k <= 3;
             ``"search"`` and ``"sampled"`` are lower bounds from random pairs.
         key: JAX PRNG key of the latter; None for ``jax.random.key(0)``.
@@ -87,8 +92,7 @@ def range_coherence(
     where = "range_coherence"
     checks.choice(where, "method", method, METHODS)
     key, num_samples = sampling(where, key, num_samples)
-    if not isinstance(generator, Relu):
-        checks.fail_type(where, "generator", "be a ReLU network without biases", generator)
+    generator = dense_relu(where, generator)
     rows = measuring(where, basis, generator, argument="basis").todense()
     if checks.is_concrete(rows):
         empty = np.flatnonzero(~np.any(np.asarray(rows), axis=1))

@@ -73,7 +73,7 @@ def range_least_squares(
 
     Args:
         operator: A, shape (m, n), or a linear operator on signals.
-        generator: G, a ``generators.relu`` with k <= 3.
+        generator: G, a network of ReLU units without biases, k <= 3.
         y: measurements, shape (m,), real.
         radius: r > 0, or None for all latents.
 

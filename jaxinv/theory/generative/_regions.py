@@ -89,7 +89,7 @@ def regions(generator: Generator, *, max_regions: int = MOST_REGIONS) -> Regions
 def host_weights(where: str, generator: Any) -> list[np.ndarray]:
     """Return the weights of a concrete ReLU network without biases in double precision."""
     if not isinstance(generator, Relu) and not _is_relu(generator):
-        hint = "Only generators.relu is a union of cones; method='search' takes any generator."
+        hint = "For example generators.relu; method='search' takes any generator."
         checks.fail_type(where, "generator", "be a ReLU network without biases", generator, hint)
     return _host_layers(where, generator)
 

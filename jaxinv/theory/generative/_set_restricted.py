@@ -62,7 +62,7 @@ def set_restricted_eigenvalue(
 
     Args:
         operator: A, shape (m, n), or a linear operator on signals.
-        generator: G; a ``generators.relu`` for the first two methods.
+        generator: G; a network of ReLU units without biases for the first two methods.
         method: as above.
         key: JAX PRNG key of ``"search"`` and ``"sampled"``; None for ``jax.random.key(0)``.
         num_samples: pairs, >= 1.
