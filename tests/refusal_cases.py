@@ -25,6 +25,14 @@ def each(argument: str, words: str, *values: Any) -> Refusals:
     return [({argument: value}, words) for value in values]
 
 
+def smooth() -> Any:
+    return ji.generators.from_function(_tanh, ones(3, 2), in_shape=2)
+
+
+def _tanh(matrix: Any, z: Any) -> Any:
+    return jnp.tanh(matrix @ z)
+
+
 # ------------------------------------------------------------------------------------ theory
 
 
@@ -187,6 +195,27 @@ REFUSALS: dict[str, Callable[[], Refusals]] = {
         ({"theta": np.array([-1.0, 4.0])}, r"lie in \[0, π\], got values from -1 to 4"),
         ({"theta": np.nan}, "theta must lie"),
         ({"theta": 1j}, "theta must be real"),
+    ],
+    "theory.regions": lambda: [
+        (
+            {"generator": ji.generators.relu(KEY, (4, 10, 20))},
+            r"at most 3 latents .*got 4 \(about 8.18e\+03 linear pieces, of at most 20000\)",
+        ),
+        ({"max_regions": 3}, "have at most 3 linear pieces, got about 20. Fewer latents"),
+        (
+            {"generator": smooth()},
+            "a network of piecewise linear units.* For example generators.relu",
+        ),
+    ],
+    "theory.range_coherence": lambda: each("generator", "Make one with generators.relu", smooth()),
+    "theory.range_restricted_weight_distribution": lambda: each(
+        "generator", "Make one with generators.relu", smooth()
+    ),
+    "theory.local_certificate": lambda: [
+        (
+            {"problem": ji.Problem(O.identity(3), ones(3), smooth())},
+            "problem.prior must be a ReLU network.* Make one with generators.relu",
+        )
     ],
     "theory.angle_sequence": lambda: [({"depth": 0}, "depth must be >= 1")],
     "theory.noise_law": lambda: [

@@ -76,6 +76,7 @@ def spiked() -> Refusals:
         ({"rank": 2.0}, "rank must be an integer >= 1"),
         ({"rank": 4}, too_many),
         ({"rank": 4, "widths": None, "generator": prior}, too_many),
+        ({"rank": 2, "active_latent": 1}, "rank must be at most k = 1"),
     ]
 
 

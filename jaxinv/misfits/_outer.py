@@ -33,9 +33,18 @@ class Outer(Misfit):
         if checks.is_concrete(y) and isinstance(y, jax.Array):
             with jax.ensure_compile_time_eval():
                 gap, size = numerics.largest(y - y.T), numerics.largest(y)
-                if bool(gap > 1e-3 * size):
-                    hint = "Only the symmetric part counts: (M + M.T) / 2."
-                    checks.fail(where, argument, "be symmetric for operators.outer", y, hint)
+                self._refuse(where, argument, y, gap, size, "(M + M.T) / 2")
+        elif checks.is_concrete(y):
+            with jax.ensure_compile_time_eval():
+                probe = jax.random.normal(jax.random.key(1), y.in_shape, y.in_dtype)
+                image = y(probe)
+                gap, size = numerics.safe_norm(image - y.adjoint(probe)), numerics.safe_norm(image)
+                self._refuse(where, argument, y, gap, size, "0.5 * (M + M.T)")
+
+    def _refuse(self, where: str, argument: str, y: Any, gap: Array, size: Array, to: str) -> None:
+        if bool(gap > 1e-3 * size):
+            hint = f"Only the symmetric part counts: {to}."
+            checks.fail(where, argument, "be symmetric for operators.outer", y, hint)
 
     def _value(self, prediction: Array, y: Any) -> Array:
         x = prediction

@@ -17,6 +17,8 @@ from jaxinv._core.checks import as_function
 from jaxinv.operators._base import LinearOperator, Operator
 from jaxinv.operators._require import fail_function
 
+_FEWEST = 16  # signs that are all 1 beside zeros are taken for labels; by chance they never are
+
 
 class _Entrywise(Operator):
     """A nonlinear function of ``linear(x)``, entry by entry."""
@@ -102,6 +104,10 @@ class Sign(_Entrywise):
             if not np.all((np.abs(seen) == 1) | (seen == 0)):
                 got = f"entries from {np.min(seen):g} to {np.max(seen):g}"
                 checks.fail(where, argument, "hold signs, 1 and -1 (0 for none)", got)
+            if np.any(seen == 0) and np.sum(seen == 1) >= _FEWEST and not np.any(seen < 0):
+                hint = "Labels of 0 and 1 are the signs 2 y - 1."
+                got = f"{np.sum(seen == 0)} times 0, and never -1"
+                checks.fail(where, argument, "hold signs, 1 and -1 (0 for none)", got, hint)
 
     def _apply(self, x: Array) -> Array:
         y = self.linear._apply(x)

@@ -12,13 +12,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxinv._core import checks
+from jaxinv._core import checks, numerics
 from jaxinv.generators import Generator
 from jaxinv.operators import identity
 from jaxinv.operators import single_index as index_operator
+from jaxinv.problems._fixed_generator import fixed_generator
 from jaxinv.problems._generative import GenerativeFamily, make_family
 from jaxinv.problems._models import Link, Magnitudes, Signs
 
+_DRAWS = 256  # of signals, for the norm of those of a given generator
 _LARGEST_BIAS = 0.01  # of the signal's norm, that a dither may leave without a word
 
 
@@ -108,7 +110,8 @@ def one_bit(
         widths, num_measurements: (k, n_1, ..., n) and m, maxima; as in ``generative``, as
             are ``active_latent``, ``active_measurements``, ``generator``, ``signal_norm``,
             ``weight_scale`` and ``dtype``.
-        dither: λ > 0; default 3 r, r the norm of the signals (3 where a generator is given).
+        dither: λ > 0; default 3 r, r the norm of the signals (the root mean square of 256 draws
+            where a generator is given).
         noise_std: σ >= 0 of the Gaussian ξ before the signs are taken.
 
     Returns:
@@ -136,7 +139,10 @@ def one_bit(
     """
     where = "one_bit"
     rows = checks.count(where, "num_measurements", num_measurements)
-    norm = 1.0 if signal_norm is None else checks.positive(where, "signal_norm", signal_norm)
+    if signal_norm is not None:
+        norm = checks.positive(where, "signal_norm", signal_norm)
+    else:
+        norm = 1.0 if generator is None else _typical_norm(where, generator, dtype)
     dither = 3.0 * norm if dither is None else checks.positive(where, "dither", dither)
     noise_std = checks.nonnegative(where, "noise_std", noise_std)
     family = make_family(
@@ -151,9 +157,20 @@ def one_bit(
         weight_scale=weight_scale,
         dtype=dtype,
     )
-    if generator is None and checks.is_concrete((dither, norm, noise_std)):
+    if checks.is_concrete((dither, norm, noise_std)):
         _warn_of_bias(float(np.min(dither)), float(np.max(norm)), float(np.max(noise_std)))
     return family
+
+
+def _typical_norm(where: str, generator: Any, dtype: Any) -> Any:
+    """Return the root mean square norm of signals of a generator; a number where it is one."""
+    dtype = checks.float_type(where, dtype, real=True)
+    source = fixed_generator(where, generator, dtype)
+    latents = source.start(jax.random.key(0), (_DRAWS,))
+    norms = jax.vmap(lambda z: numerics.safe_norm(generator(z)))(latents)
+    norm = numerics.safe_norm(norms) / math.sqrt(_DRAWS)
+    norm = jnp.where(norm > 0, norm, 1)
+    return float(norm) if checks.is_concrete(norm) else norm
 
 
 def _warn_of_bias(dither: float, norm: float, noise_std: float) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from jaxinv._core import checks, pytree, replace, static
@@ -140,6 +141,8 @@ def _of_rank(where: str, rank: int, family: GenerativeFamily) -> GenerativeFamil
     source = family.source
     is_drawn = isinstance(source, Networks)
     k = source.widths[0] if is_drawn else math.prod(source.generator.in_shape or ())
+    if is_drawn and checks.is_concrete(source.active_latent):
+        k = k if source.active_latent is None else int(np.min(source.active_latent))
     if rank > k:
         hint = "Use a network with a larger latent, or fewer spikes."
         checks.fail(where, "rank", f"be at most k = {k}, the size of the latent", rank, hint)

@@ -97,6 +97,18 @@ def test_a_small_dither_warns_of_its_bias():
         problems.one_bit((3, 8), 9, signal_norm=7.0)
 
 
+def test_the_dither_of_a_given_generator_is_of_its_signals():
+    scaled = ji.generators.from_function(jnp.multiply, jnp.asarray(5.0, DTYPE), in_shape=4)
+    with pytest.warns(
+        UserWarning, match=r"dither 3 is small for signals of norm (9|10)\..*a bias of 7\d %"
+    ):
+        problems.one_bit(num_measurements=6, generator=scaled, dither=3.0, dtype=DTYPE)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        family = problems.one_bit(num_measurements=6, generator=scaled, dtype=DTYPE)
+    assert float(family.model.dither) == pytest.approx(30, rel=0.1)  # E‖5 z‖² = 100
+
+
 def test_an_unknown_link_leaves_the_direction():
     # y = sign⟨a, x⟩ has μ = √(2/π), and E|A*y − μ m x|²/m² = (n − 1 + 1 − μ²)/m
     family = problems.single_index((3, 12, 16), 30, jnp.sign, known=False, dtype=DTYPE)
@@ -162,6 +174,7 @@ def _solve(operator, y):
 
 
 A = ji.operators.gaussian(jax.random.key(0), 12, 16, dtype=DTYPE)
+LONG = ji.operators.gaussian(jax.random.key(0), 60, 16, dtype=DTYPE)
 SIGNAL = G(jnp.array([1.0, -2.0, 0.5], DTYPE))
 
 
@@ -173,6 +186,16 @@ SIGNAL = G(jnp.array([1.0, -2.0, 0.5], DTYPE))
         (
             lambda: _solve(ji.operators.outer(16), jnp.triu(jnp.ones((16, 16)))),
             "be symmetric for operators.outer",
+        ),
+        (
+            lambda: _solve(ji.operators.outer(16), ji.operators.dense(np.triu(np.ones((16, 16))))),
+            r"symmetric for operators.outer, .* 0.5 \* \(M \+ M.T\)",
+        ),
+        (
+            lambda: problems.back_projected(
+                ji.Problem(ji.operators.sign(LONG), LONG(SIGNAL) > 0, G)
+            ),
+            "must hold signs, .* and never -1. Labels of 0 and 1 are the signs 2 y - 1",
         ),
         (
             lambda: problems.back_projected(ji.Problem(ji.operators.sign(A), A(SIGNAL), G)),

@@ -105,7 +105,8 @@ def network_of(where: str, problem: Any) -> Relu:
     prior = getattr(problem, "prior", None)
     if not isinstance(problem, Problem) or not isinstance(prior, Relu):
         got = prior if isinstance(problem, Problem) else problem
-        checks.fail_type(where, "problem.prior", "be a ReLU network without biases", got)
+        hint = "Make one with generators.relu."
+        checks.fail_type(where, "problem.prior", "be a ReLU network without biases", got, hint)
     if not has_squares(problem):
         checks.fail(where, "problem.misfit", "be that of squares", problem.misfit)
     return prior

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from jaxinv.generators._piecewise_linear import Layered
 from jaxinv.generators._relu import Relu
 
 MOST_REGIONS = 20_000
+_BY_SEARCH = "range_restricted_isometry take any by method='search'."
 _ON_EDGE = 1e-12  # sine of the angle below which a ray lies on a hyperplane
 
 
@@ -89,8 +90,7 @@ def regions(generator: Generator, *, max_regions: int = MOST_REGIONS) -> Regions
 def host_weights(where: str, generator: Any) -> list[np.ndarray]:
     """Return the weights of a concrete ReLU network without biases in double precision."""
     if not isinstance(generator, Relu) and not _is_relu(generator):
-        hint = "For example generators.relu; method='search' takes any generator."
-        checks.fail_type(where, "generator", "be a ReLU network without biases", generator, hint)
+        _not_relu(where, generator)
     return _host_layers(where, generator)
 
 
@@ -99,8 +99,13 @@ def dense_relu(where: str, generator: Any) -> Relu:
     if isinstance(generator, Relu):
         return generator
     if not _is_relu(generator):
-        checks.fail_type(where, "generator", "be a ReLU network without biases", generator)
+        _not_relu(where, generator)
     return Relu(tuple(layer.todense() for layer in generator.layers))
+
+
+def _not_relu(where: str, generator: Any) -> NoReturn:
+    hint = "Make one with generators.relu; set_restricted_eigenvalue and " + _BY_SEARCH
+    checks.fail_type(where, "generator", "be a ReLU network without biases", generator, hint)
 
 
 def _is_relu(generator: Any) -> bool:
@@ -156,13 +161,15 @@ def enumerate_regions(
     """Return the regions of a network given by its weights and biases."""
     latent = weights[0].shape[1]
     most = 3 if biases is None else 2
-    if latent > most:
-        expected = f"have at most {most} latents{' with biases' * (most < 3)} to be enumerated"
-        checks.fail(where, "generator", expected, latent, "Use method='search' or 'sampled'.")
     num_units = sum(len(weight) for weight in weights)
     # with biases: half of the cones that they and the plane of height 0 cut one latent up
     lines = expected_count(latent + 1, num_units + 1) // 2
     count = expected_count(latent, num_units) if biases is None else lines
+    if latent > most:
+        expected = f"have at most {most} latents{' with biases' * (most < 3)} to be enumerated"
+        got = f"{latent} (about {count:.3g} linear pieces, of at most {cap})"
+        hint = "Take a smaller latent; set_restricted_eigenvalue and " + _BY_SEARCH
+        checks.fail(where, "generator", expected, got, hint)
     if count > cap:
         _too_many(where, f"about {count}", cap)
     if biases is None:
@@ -228,7 +235,7 @@ def _split_layers(
 
 
 def _too_many(where: str, count: str, cap: int) -> None:
-    hint = "Fewer latents or units have fewer; method='search' takes any."
+    hint = "Fewer latents or units have fewer; set_restricted_eigenvalue and " + _BY_SEARCH
     checks.fail(where, "generator", f"have at most {cap} linear pieces", count, hint)
 
 
