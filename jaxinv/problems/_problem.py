@@ -165,18 +165,18 @@ def loss_and_gradient(problem: Problem, u: PyTree) -> tuple[Float[Array, ""], Py
     return loss, jax.tree.map(jnp.conj, gradient)
 
 
-def jacobian(problem: Problem, u: Num[ArrayLike, "k"]) -> Inexact[Array, "m k"]:
-    """Return the Jacobian of ``predict`` at ``u``, shape (m, k), for flat ``u`` and ``y``.
+def jacobian(problem: Problem, u: Num[ArrayLike, "*unknown"]) -> Inexact[Array, "..."]:
+    """Return the Jacobian of ``predict`` at ``u``, shape (m, k) for flat ``u`` and ``y``.
 
     Generators that know their Jacobian as a product provide it; the operator is then applied
     to its columns, one product for all when the operator is a matrix.
 
     Args:
         problem: whose model to differentiate.
-        u: where, shape (k,), real.
+        u: where, shape (k,) or any, real.
 
     Returns:
-        J, shape (m, k).
+        J, shape (*y.shape, *u.shape).
 
     Raises:
         ValueError: a complex ``u``: the model need not be differentiable over the complex numbers.
