@@ -105,6 +105,10 @@ GENERATORS = [
         lambda: {"apply": _apply, "params": ones(5, 3), "in_shape": 3},
         passes=("params",),
     ),
+    row(
+        "generators.from_weights",
+        lambda: {"weights": [ones(4, 3), ones(5, 4)], "biases": [ones(4), ones(5)]},
+    ),
     row("generators.plus_sparse", lambda: {"generator": _relu()}),
     row(
         "generators.piecewise_linear",

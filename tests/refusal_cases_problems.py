@@ -228,6 +228,17 @@ PROBLEMS = {
         ({"latent_penalty": -1.0}, "latent_penalty must be finite and >= 0")
     ],
     "generators.from_function": lambda: [({"energy": 3.0}, "energy must be a function")],
+    "generators.from_weights": lambda: [
+        ({"weights": ones(3, 2)}, "weights must be a list of matrices, one a layer"),
+        ({"weights": [ones(3, 4), ones(4, 5)]}, r"weights\[1\] must have 3 columns.*given as W.T"),
+        ({"weights": [ones(4, 3), 1j * ones(5, 4)]}, r"weights\[1\] must be real"),
+        ({"weights": [nan * ones(4, 3), ones(5, 4)]}, r"weights\[0\] must be finite"),
+        ({"weights": [ones(2, 4, 3), ones(5, 4)]}, r"weights\[0\] must have 2 dim.*Use jax.vmap"),
+        ({"biases": [ones(4)]}, "biases must be 2, one a layer, got 1"),
+        ({"biases": [ones(4), ones(4)]}, r"biases\[1\] must have shape \(5,\)"),
+        ({"negative_slope": jnp.ones(2)}, "negative_slope must be a scalar"),
+        ({"dtype": np.complex64}, "dtype must be a real floating type"),
+    ],
     "generators.product": lambda: [({"second": ones(3)}, "second must be a generator")],
     "operators.join_blocks": lambda: [
         ({"blocks": np.ones((3, 2, 2)), "image_shape": (4, 4)}, "blocks must be 4 of 2 x 2")

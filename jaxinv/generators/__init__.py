@@ -10,6 +10,7 @@ from ._dcgan import dcgan as dcgan
 from ._deep_decoder import deep_decoder as deep_decoder
 from ._flax import FromFlax as FromFlax
 from ._flax import from_flax as from_flax
+from ._from_weights import from_weights as from_weights
 from ._piecewise_linear import piecewise_linear as piecewise_linear
 from ._plus_sparse import plus_sparse as plus_sparse
 from ._product import product as product

@@ -128,6 +128,7 @@ def relu(
 
     With the default c = 2 (He scaling) ‖G(z)‖ ≈ ‖z‖ at every depth. The papers use c = 1, where
     ‖G(z)‖ ≈ 2^{-d/2} ‖z‖; the two maps are equal up to that factor.
+    For weights of your own there is ``from_weights``.
 
     Args:
         key: a JAX PRNG key.

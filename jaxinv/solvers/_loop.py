@@ -119,7 +119,7 @@ def _solve(solver: Solver, problem: Problem, u0: Any, tol: Any, max_steps: Any) 
     solver, problem, u0, _ = units
     solver = solver.prepare(problem)
     start_loss = solver.objective(problem, solver.one_start(u0))
-    valid = valid & in_domain(problem, start_loss)
+    valid = valid & in_domain(given, start_loss)  # labels of another size are in another unit
     typical = half_square(problem, solver.one_start(u0))
     ceiling = _GROWTH * jnp.maximum(start_loss, typical)
     broken = jnp.isnan(start_loss)  # by a NaN of the operator: a search of the largest misses it

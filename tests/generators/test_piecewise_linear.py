@@ -124,3 +124,45 @@ def test_their_signals_are_recovered(name):
 def test_bad_input_is_named(call, words):
     with pytest.raises((TypeError, ValueError), match=words):
         call()
+
+
+def forward(weights, biases, slope, z):
+    """The network in numpy, in double precision."""
+    h = np.asarray(z, np.float64)
+    for weight, bias in zip(weights, biases, strict=True):
+        h = weight @ h + bias
+        h = np.maximum(h, 0) + slope * np.minimum(h, 0)
+    return h
+
+
+def test_weights_of_ones_own_make_networks_that_conditions_take():
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(size=(7, 2)), rng.normal(size=(5, 7))]
+    biases = [rng.normal(size=7), rng.normal(size=5)]
+    z = rng.normal(size=2)
+    make = ji.generators.from_weights
+    plain, leaky, biased = make(weights), make(weights, negative_slope=0.2), make(weights, biases)
+    none = [0.0, 0.0]
+    for G, added, slope in ((plain, none, 0), (leaky, none, 0.2), (biased, biases, 0)):
+        np.testing.assert_allclose(G(z), forward(weights, added, slope, z), rtol=2e-5, atol=2e-6)
+    # the infimum over all secants is below every one of them, and that of its own witness
+    A = rng.normal(size=(4, 5))
+    exact = ji.theory.set_restricted_eigenvalue(A, plain, "exact")
+    x1, x2 = (forward(weights, none, 0, latent) for latent in exact.witness)
+    assert exact.value == pytest.approx(np.linalg.norm(A @ (x1 - x2)) / np.linalg.norm(x1 - x2))
+    drawn = [forward(weights, none, 0, latent) for latent in rng.normal(size=(200, 2))]
+    for x1, x2 in zip(drawn[::2], drawn[1::2], strict=True):
+        if np.linalg.norm(x1 - x2) > 0:
+            assert np.linalg.norm(A @ (x1 - x2)) >= exact.value * np.linalg.norm(x1 - x2) - 1e-9
+    piece = ji.theory.regions(biased)
+    value = forward(weights, biases, 0, piece.points[3])
+    np.testing.assert_allclose(piece.maps[3] @ piece.points[3] + piece.offsets[3], value, atol=1e-5)
+
+
+def test_weights_of_ones_own_keep_their_type_and_pass_under_jit():
+    halves = [np.ones((3, 2), np.float16), np.ones((4, 3), np.float32)]
+    assert [w.dtype for w in ji.generators.from_weights(halves).params] == [np.float32] * 2
+    G = ji.generators.from_weights(halves, dtype=np.float16)
+    assert G.params[1].dtype == np.float16
+    batch = jax.vmap(lambda w: ji.generators.from_weights([w])(jnp.ones(2)))(jnp.ones((5, 3, 2)))
+    np.testing.assert_array_equal(batch, np.full((5, 3), 2.0))

@@ -149,7 +149,9 @@ def test_what_does_not_fit_is_one_line(misfit, y, message):
 @pytest.mark.parametrize("name", ["poisson", "logistic"])
 def test_traced_measurements_outside_the_domain_are_a_status(name):
     misfit = getattr(ji.misfits, name)(**({"background": 9.0} if name == "poisson" else {}))
-    ys = jnp.array([[1.0, 1, 1, 1], [1.0, -3, 1, 1]])
+    # a size that a change of units would make right
+    wrong = [1.0, -3, 1, 1] if name == "poisson" else [0.5, -0.5, 0.5, 0.5]
+    ys = jnp.array([[1.0, 1, 1, 1], wrong])
     status = jax.vmap(lambda y: ji.solve(LM, linear(y, misfit), jnp.ones(3)).status)(ys)
     assert int(status[0]) != ji.Status.INVALID_START
     assert int(status[1]) == ji.Status.INVALID_START
