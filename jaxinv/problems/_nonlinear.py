@@ -206,8 +206,13 @@ def single_index(
 
     With a known link the operator is ``operators.single_index(A, f)``. With an unknown one the
     problem to solve is the linear one, ½‖A G(z) − y‖² with y of the true link: for a signal of
-    norm 1 its minimizer tends to μ G(z*), μ = E[g f(g)], with an error of about σ √(k/m),
-    σ² = E[(f(g) − μ g)²], so that directions are to be compared.
+    norm 1 its minimizer tends to μ G(z*), so that directions are to be compared, with
+
+    .. math:: \mathbb{E} \|\hat x - \mu\, G(z^*)\|^2 \approx \frac{(k - 1) \sigma^2 + \tau^2}{m}
+
+    where μ = E[g f(g)], σ² = E[(f(g) − μ g)²], τ² = E[(f(g) − μ g)² g²] for g ~ N(0, 1), plus k/m
+    times the variance of η: what f adds to a line acts as noise, which along the signal is not
+    independent of it. For signs τ = σ, for tanh τ² = 3.6 σ².
 
     Args:
         widths, num_measurements: (k, n_1, ..., n) and m, maxima; as in ``generative``, as

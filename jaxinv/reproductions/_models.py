@@ -62,7 +62,10 @@ def draw_means(
     xlabel: str,
     ylabel: str,
     title: str,
+    scale: str = "linear",
 ) -> str:
-    """Draw the rows of one panel."""
-    panel = panel_of_means(title, xlabel, ylabel, rows, axis, law, xticks="integer")
+    """Draw the rows of one panel, on two linear or two logarithmic axes."""
+    xticks = "integer" if scale == "linear" else [row[axis] for row in rows]
+    options = {"xscale": scale, "yscale": scale, "xticks": xticks}
+    panel = panel_of_means(title, xlabel, ylabel, rows, axis, law, **options)
     return draw(path, [panel], size=(6.0, 4.0))

@@ -83,6 +83,7 @@ def _run(settings: Settings) -> Outcome:
         law="1/n: the start lies in the right tent",
         xlabel="entries n",
         ylabel="success rate of descent",
+        scale="log",
         title=f"1-sparse signals of tents, m = {_NUM_MEASUREMENTS}: all tents searched finds all",
     )
     return Outcome(claims, rows, draw)

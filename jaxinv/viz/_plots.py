@@ -101,7 +101,8 @@ def plot_success_rates(
     panel = Panel(
         title, label, "success rate", lines, marks=marks, ylim=(-0.03, 1.03), legend="lower left"
     )
-    return draw(path, [panel], size=(6.4, 4.2))
+    # many names would cover the curves
+    return draw(path, [panel], size=(6.4, 4.2), one_legend=len(lines) > 4)
 
 
 def plot_phase_diagram(

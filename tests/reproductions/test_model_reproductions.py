@@ -1,6 +1,7 @@
 """Reproductions of measurement models at toy size: that they run and judge, not what they find."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from reproduction_toys import check
@@ -86,4 +87,29 @@ def test_single_index(settings, tmp_path):
     study = single_index.IndexStudy((2, 8, 12), (12, 24), 2)
     outcome = single_index._index(study, settings)
     check("single-index", outcome, tmp_path)
-    assert len(outcome.claims) == 3
+    assert len(outcome.claims) == 5
+
+
+@pytest.mark.parametrize("name", ["signs", "tanh"])
+def test_moments_of_a_link_are_those_of_least_squares_on_a_subspace(name):
+    """m times the squared error of least squares in k unknowns, simulated in numpy."""
+    k, m, num_trials = 5, 1000, 500
+    rng = np.random.default_rng(1)
+    function = {"signs": np.sign, "tanh": np.tanh}[name]
+    slope, across, along = single_index.moments({"signs": jnp.sign, "tanh": jnp.tanh}[name])
+    errors = []
+    for _ in range(num_trials):
+        basis = np.linalg.qr(rng.normal(size=(12, k)))[0]
+        x = basis @ rng.normal(size=k)
+        x /= np.linalg.norm(x)
+        A = rng.normal(size=(m, 12))
+        found = basis @ np.linalg.lstsq(A @ basis, function(A @ x), rcond=None)[0]
+        errors.append(m * np.sum((found - slope * x) ** 2))
+    standard_error = np.std(errors, ddof=1) / np.sqrt(num_trials)
+    law = (k - 1) * across + along
+    # least squares has m − k − 1 degrees of freedom where the law has m
+    assert abs(np.mean(errors) - law) < 4 * standard_error + (k + 1) / m * law
+    if name == "signs":
+        assert (slope**2, across, along) == pytest.approx((2 / np.pi, *[1 - 2 / np.pi] * 2), 1e-4)
+    else:
+        assert np.mean(errors) - k * across > 8 * standard_error  # not σ² k
