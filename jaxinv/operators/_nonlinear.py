@@ -119,10 +119,12 @@ def sign(operator: LinearOperator, dither: Num[ArrayLike, "*shape"] | None = Non
 
     .. math:: y = \operatorname{sign}(A x + \tau)
 
-    sign(0) = 0, and sign(v) = v/|v| for complex v. Without dither the norm of x is lost. The
-    derivative is 0 everywhere, so a gradient solver stays at its start on this model: fit the
-    linear part: ``Problem(op.linear, y, misfit=misfits.logistic())``, or with dithers solve
-    ``problems.back_projected(problem, scale)``.
+    sign(0) = 0, and sign(v) = v/|v| for complex v. The derivative is 0 everywhere, so a gradient
+    solver stays at its start on this model. With dithers solve
+    ``problems.back_projected(problem, scale)``. Without them the norm of x is lost: fit the linear
+    part, ``Problem(op.linear, y, prior, misfit=misfits.logistic())``, and keep the direction of
+    the answer only. Where some x has all the signs right, its multiples fit ever better, so that
+    the norm grows until ``tol`` stops it, and the status is CONVERGED all the same.
 
     Args:
         operator: A, a linear operator.

@@ -85,7 +85,8 @@ def intermediate_layers(solver: Solver, radii: Sequence[Any]) -> IntermediateLay
     Args:
         solver: of the first stage, the search of the latent.
         radii: (r_1, ..., r_p), each > 0, with p < d, the number of layers of G. Larger ones fit
-            the measurements better and follow the prior less.
+            the measurements better and follow the prior less: choose them by the error on
+            measurements kept aside.
 
     Returns:
         A solver; ``u`` is the latent ẑ, and ``solution.x`` the signal T_p(ĥ_p) of the last stage,

@@ -1,0 +1,46 @@
+"""Examples of the docs run as they stand; where a page shows what they print, they print it."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def run(page, capsys):
+    """Return what the one example of a page prints, and the text of the page."""
+    text = (DOCS / page).read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    exec(compile(code, page, "exec"), {})
+    return capsys.readouterr().out, text
+
+
+def test_conditions_from_own_weights(capsys):
+    printed, text = run("theory.md", capsys)
+    (shown,) = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
+    words, numbers = (
+        [re.split(r"\d\.\d+", both) for both in (printed, shown)],
+        [np.array(re.findall(r"\d\.\d+", both), float) for both in (printed, shown)],
+    )
+    assert words[0] == words[1]
+    np.testing.assert_allclose(*numbers, atol=0.011)  # of another machine's search
+
+
+def test_one_bit_example(capsys):
+    printed, text = run("problems.md", capsys)
+    (shown,) = re.findall(r"print\(.*# (\.\d+)", text)
+    assert abs(float(printed) - float(shown)) < 0.011
+
+
+def test_pages_name_what_there_is():
+    """Names of the library in the docs exist, and so do the pages that others point to."""
+    import jaxinv as ji
+
+    for page in DOCS.glob("*.md"):
+        text = page.read_text()
+        for target in re.findall(r"\]\(([^)#:]+)\)", text):
+            assert (DOCS / target).exists(), (page.name, target)
+        folders = "|".join(("generators", "problems", "solvers", "operators", "misfits", "theory"))
+        for folder, name in re.findall(rf"`(?:ji\.)?({folders})\.([a-z]\w*)[`(]", text):
+            assert hasattr(getattr(ji, folder), name), (page.name, folder, name)
