@@ -24,7 +24,15 @@ from jaxinv.operators._outer import Outer
 
 
 class Truth(NamedTuple):
-    """What a problem was made from; for scoring only, no solver reads it."""
+    """What a problem was made from; for scoring only, no solver reads it.
+
+    For data of your own: ``Problem(operator, y, prior, Truth(u, x, noise))``.
+
+    Attributes:
+        u: the unknown, or None where the signal has none.
+        x: the signal, which ``theory.check_*`` compare with.
+        noise: y − operator(x), or None.
+    """
 
     u: Any
     x: Any
