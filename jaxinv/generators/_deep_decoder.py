@@ -95,9 +95,25 @@ class DeepDecoder(UntrainedPrior):
 
 def _mixed(x: Array, weight: Array, shift: Array | None) -> Array:
     """Mix the channels of (c, *size) and add a number to each."""
-    mixed = numerics.matmul(weight.T, x.reshape(x.shape[0], -1))
+    mixed = _product(weight, x.reshape(x.shape[0], -1))
     mixed = mixed if shift is None else mixed + shift[:, None]
     return mixed.reshape(-1, *x.shape[1:])
+
+
+@jax.custom_jvp
+def _product(weight: Array, x: Array) -> Array:
+    """Return Wᵀ x. A transpose inside a product halves its speed on CPU: it is made first."""
+    return numerics.matmul(jax.lax.optimization_barrier(weight.T), x)
+
+
+@_product.defjvp
+def _product_jvp(
+    primals: tuple[Array, Array], tangents: tuple[Array, Array]
+) -> tuple[Array, Array]:
+    """Differentiate; reverse mode multiplies by W as it lies."""
+    (weight, x), (dweight, dx) = primals, tangents
+    change = numerics.matmul(weight.T, dx) + numerics.matmul(dweight.T, x)
+    return _product(weight, x), change
 
 
 def _per_channel(values: Array, x: Array) -> Array:

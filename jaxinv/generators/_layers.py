@@ -1,8 +1,4 @@
-"""Layers of untrained networks on (*size, channels) arrays, as plain matrix products.
-
-``lax.conv`` inside a loop is up to 40 times slower on a CPU than outside it, and a batch of
-kernels becomes a grouped convolution; products have neither fault.
-"""
+"""Layers of untrained networks on (*size, channels) arrays."""
 
 from __future__ import annotations
 
@@ -12,6 +8,7 @@ import numpy as np
 from jax import Array
 
 from jaxinv._core import numerics
+from jaxinv.generators._correlation import correlate
 from jaxinv.generators._resampling import resampling_matrix
 
 EPSILON = 1e-5  # added to the variance, as batch normalization does
@@ -93,29 +90,38 @@ def _double(x: Array, axis: int) -> Array:
 
 
 def convolve(x: Array, weight: Array, *, stride: int = 1, padding: str = "zero") -> Array:
-    """Correlate (h, w, c_in) with ``weight`` of shape (kh, kw, c_in, c_out); size / stride.
-
-    The patches are gathered side by side, so that one matrix product does the work.
-    """
-    height, width, _, num_outputs = weight.shape
+    """Correlate (h, w, c_in) with ``weight`` of shape (kh, kw, c_in, c_out); size / stride."""
+    height, width, *_ = weight.shape
     if (height, width) == (1, 1) and stride == 1:
         return mix(x, weight[0, 0])
-    x = pad(x, ((height - 1) // 2, height // 2), ((width - 1) // 2, width // 2), padding)
-    return numerics.matmul(
-        patches(x, (height, width), stride), weight.reshape(-1, num_outputs), "highest"
-    )
+    around = ((height - 1) // 2, height // 2), ((width - 1) // 2, width // 2)
+    if stride == 1 and padding == "zero":
+        return correlate(x, weight, around)
+    x = pad(x, *around, padding)
+    return correlate(x, weight) if stride == 1 else correlate(*_by_phase(x, weight, stride))
 
 
-def patches(x: Array, window: tuple[int, int], stride: int = 1) -> Array:
-    """Return every window of ``x`` as one vector: (h', w', kh kw c)."""
-    rows, columns = ((side - w) // stride + 1 for side, w in zip(x.shape, window, strict=False))
-    last_row, last_column = stride * (rows - 1) + 1, stride * (columns - 1) + 1
-    shifted = [
-        x[i : i + last_row : stride, j : j + last_column : stride]
-        for i in range(window[0])
-        for j in range(window[1])
-    ]
-    return jnp.concatenate(shifted, -1)
+def _by_phase(x: Array, weight: Array, stride: int) -> tuple[Array, Array]:
+    """Return image and kernels of a correlation of stride 1: each phase has its own channels."""
+    for axis in (0, 1):
+        side, taps = x.shape[axis], weight.shape[axis]
+        size, part = (side - taps) // stride + 1, -(-taps // stride)
+        x = _lengthen(x, axis, stride * (size + part - 1))
+        weight = _lengthen(weight, axis, stride * part)
+
+    def phases(array: Array) -> Array:
+        rows, columns, *channels = array.shape
+        cells = array.reshape(rows // stride, stride, columns // stride, stride, *channels)
+        cells = cells.swapaxes(1, 2)
+        return cells.reshape(*cells.shape[:2], -1, *channels[1:])
+
+    return phases(x), phases(weight)
+
+
+def _lengthen(x: Array, axis: int, size: int) -> Array:
+    """Append zeros to an axis, or cut it."""
+    ends = [(0, (size - side) * (index == axis), 0) for index, side in enumerate(x.shape)]
+    return jax.lax.pad(x, jnp.zeros((), x.dtype), ends)
 
 
 def pad(x: Array, rows: tuple[int, int], columns: tuple[int, int], mode: str) -> Array:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from jaxinv.generators import _layers, _resampling
+from jaxinv.generators import _correlation, _layers, _resampling
 
 X64 = jax.config.jax_enable_x64
 DTYPE = jnp.float64 if X64 else jnp.float32
@@ -107,10 +107,13 @@ def test_fixed_kernel_of_full_size_is_the_published_padding_and_correlation():
     np.testing.assert_allclose(got[..., 0], expected, atol=10 * TOL)
 
 
-@pytest.mark.parametrize(("side", "stride", "padding"), [(3, 1, "zero"), (5, 2, "reflect")])
+@pytest.mark.parametrize(
+    ("side", "stride", "padding"),
+    [(3, 1, "zero"), (3, 2, "reflect"), (5, 2, "reflect"), (4, 3, "zero")],
+)
 def test_convolution_is_scipys_correlation(side, stride, padding):
     x, weight = draw(0, 7, 6, 2), draw(1, side, side, 2, 3)
-    around = ((side // 2,) * 2,) * 2
+    around = (((side - 1) // 2, side // 2),) * 2
     mode = {"zero": "constant", "reflect": "reflect"}[padding]
     planes = [np.pad(exact(x)[..., c], around, mode=mode) for c in range(2)]
     expected = [
@@ -120,6 +123,64 @@ def test_convolution_is_scipys_correlation(side, stride, padding):
     expected = np.stack(expected, -1)[::stride, ::stride]
     got = run(_layers.convolve, x, weight, stride=stride, padding=padding)
     np.testing.assert_allclose(got, expected, atol=30 * TOL)
+
+
+def _lax(x, weight, around):
+    names = ("NHWC", "HWIO", "NHWC")
+    return jax.lax.conv_general_dilated(
+        x[None], weight, (1, 1), around, dimension_numbers=names, precision="highest"
+    )[0]
+
+
+@pytest.mark.parametrize(
+    ("rows", "around"), [(7, ((1, 1), (0, 2))), (6, ((0, 0), (0, 0))), (20, ((0, 0), (0, 0)))]
+)
+def test_correlation_and_its_derivatives_are_those_of_lax(rows, around):
+    x, weight = draw(0, 3, rows, 5, 2), draw(1, 3, 3, 4, 2, 3)
+    slopes = draw(2, rows, 5, 2), draw(3, 3, 4, 2, 3)
+
+    def everything(correlate):
+        def loss(x, weight):
+            return jnp.sum(jnp.sin(correlate(x, weight, around)))
+
+        gradient = jax.grad(loss, (0, 1))
+        single = x[0], weight[0]
+        return (
+            jax.jvp(partial(correlate, around=around), single, slopes),
+            gradient(*single),
+            jax.jvp(gradient, single, slopes)[1],  # the Hessian along a direction
+            jax.grad(lambda w: jnp.sum(jax.grad(loss)(single[0], w) ** 2))(single[1]),
+            jax.vmap(gradient, in_axes=(0, None))(x, weight[0]),
+            jax.vmap(gradient, in_axes=(None, 0))(x[0], weight),
+            jax.vmap(gradient)(x, weight),
+            jax.grad(lambda w: jnp.sum(jax.vmap(loss)(x, w)))(weight),
+            jax.vmap(
+                lambda x: jax.vmap(lambda w: correlate(x, w, around), -1)(
+                    jnp.moveaxis(jnp.asarray(weight), 0, -1)
+                ),
+                1,
+            )(jnp.moveaxis(jnp.asarray(x), 0, 1)),
+            jax.lax.scan(lambda c, w: (c, gradient(x[0], w)), 0, weight)[1],
+        )
+
+    def ours(x, weight, around):
+        return _correlation.correlate(x, weight, around)
+
+    got, wanted = (jax.jit(partial(everything, f))() for f in (ours, _lax))
+    for mine, theirs in zip(jax.tree.leaves(got), jax.tree.leaves(wanted), strict=True):
+        scale = float(jnp.max(jnp.abs(theirs)))
+        np.testing.assert_allclose(mine, theirs, atol=10 * TOL * scale)
+
+
+def test_correlation_is_the_same_outside_of_jit_and_on_other_platforms():
+    x, weight = draw(0, 2, 5, 6, 2), draw(1, 2, 3, 3, 2, 3)
+    around = ((1, 1), (1, 1))
+    eager = jax.vmap(lambda x, w: _correlation.correlate(x, w, around))(x, weight)
+    elsewhere = _correlation._everywhere(x[:, None], weight, padding=around)[:, 0]
+    np.testing.assert_allclose(elsewhere, eager, atol=10 * TOL)
+    np.testing.assert_allclose(eager[1], _lax(x[1], weight[1], around), atol=10 * TOL)
+    mixed = _correlation.correlate(x[0].astype(np.float16), weight[0], around)
+    assert mixed.dtype == weight.dtype
 
 
 @pytest.mark.parametrize(

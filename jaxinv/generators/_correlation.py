@@ -1,0 +1,125 @@
+"""Correlation of images with kernels, by the fast convolution of each platform, in both modes.
+
+On a CPU, XLA has one fast convolution: of (N, h, w, c) images with (kh, kw, c, o) kernels. It puts
+other orders of the axes into this one outside of loops only; inside, the gradients of
+``lax.conv_general_dilated`` run up to a hundred times slower. Here both gradients of a correlation
+are correlations in that order, so they are fast anywhere; and kernels of a batch are taken one
+after another, not as groups of one convolution.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+Padding: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
+
+_AXES = ("NHWC", "HWIO", "NHWC")
+_MANY_ROWS = 16  # one more of them is cheap
+
+
+def correlate(x: Array, weight: Array, padding: Padding = ((0, 0), (0, 0))) -> Array:
+    r"""Correlate (h, w, c) with ``weight`` of shape (kh, kw, c, o), zeros around.
+
+    .. math:: y_{ijo} = \sum_{a, b, c} x_{i+a-p, j+b-q, c} w_{abco}
+
+    Args:
+        x: image, (h, w, c).
+        weight: kernels, (kh, kw, c, o).
+        padding: rows of zeros above and below, columns left and right: at most one less than the
+            kernel has.
+    """
+    x, weight = (array.astype(jnp.result_type(x, weight)) for array in (x, weight))
+    return _correlate_p.bind(x[None, None], weight[None], padding=padding)[0, 0]
+
+
+_correlate_p = Primitive("correlate")  # (B, N, h, w, c) and (B, kh, kw, c, o) to (B, N, h', w', o)
+
+
+@partial(jax.jit, static_argnames="padding")
+def _eager(x: Array, weight: Array, *, padding: Padding) -> Array:
+    return _correlate_p.bind(x, weight, padding=padding)
+
+
+def _one(x: Array, weight: Array, *, padding: Padding) -> Array:
+    """Correlate N images with the same kernels."""
+    return lax.conv_general_dilated(
+        x, weight, (1, 1), padding, dimension_numbers=_AXES, precision="highest"
+    )
+
+
+def _one_on_cpu(x: Array, weight: Array, *, padding: Padding) -> Array:
+    rows = x.shape[1] + sum(padding[0]) - weight.shape[0] + 1
+    if any(map(any, padding)) or rows < _MANY_ROWS:
+        return _one(x, weight, padding=padding)
+    # images without any padding take four times as long, whatever the reason
+    return _one(x, weight, padding=((0, 1), (0, 0)))[:, :rows]
+
+
+def _everywhere(x: Array, weight: Array, *, padding: Padding) -> Array:
+    return jax.vmap(partial(_one, padding=padding))(x, weight)
+
+
+def _on_cpu(x: Array, weight: Array, *, padding: Padding) -> Array:
+    correlate = partial(_one_on_cpu, padding=padding)
+    if len(x) == 1:
+        return correlate(x[0], weight[0])[None]
+    return lax.map(lambda pair: correlate(*pair), (x, weight))
+
+
+def _shape(x: Any, weight: Any, *, padding: Padding) -> Any:
+    sides = zip(x.shape[2:4], weight.shape[1:3], padding, strict=True)
+    size = (side - taps + 1 + sum(around) for side, taps, around in sides)
+    return x.update(shape=(*x.shape[:2], *size, weight.shape[-1]))
+
+
+def _to_image(slope: Any, x: Any, weight: Array, *, padding: Padding) -> Array:
+    """Return the gradient for the image: every output sends back what it took."""
+    del x
+    taps = weight.shape[1:3]
+    around: Any = tuple(
+        (side - 1 - before, side - 1 - after)
+        for side, (before, after) in zip(taps, padding, strict=True)
+    )
+    back = weight[:, ::-1, ::-1].swapaxes(3, 4)
+    return _correlate_p.bind(slope, back, padding=around)
+
+
+def _to_kernel(slope: Any, x: Array, weight: Any, *, padding: Padding) -> Array:
+    """Return the gradient for the kernels: channels are images, the slopes their kernels."""
+    del weight
+    channels, slopes = x.transpose(0, 4, 2, 3, 1), slope.transpose(0, 2, 3, 1, 4)
+    return _correlate_p.bind(channels, slopes, padding=padding).transpose(0, 2, 3, 1, 4)
+
+
+def _batched(arrays: Any, axes: Any, *, padding: Padding) -> tuple[Array, int]:
+    """Correlate a batch: images of one kernel together, kernels of one image side by side."""
+    (x, weight), (of_x, of_weight) = arrays, axes
+    bind = partial(_correlate_p.bind, padding=padding)
+    if of_weight is None:
+        x = jnp.moveaxis(x, of_x, 1)
+        y = bind(x.reshape(x.shape[0], -1, *x.shape[3:]), weight)
+        return y.reshape(*x.shape[:3], *y.shape[2:]), 1
+    if of_x is None:
+        weight = jnp.moveaxis(weight, of_weight, -2)
+        y = bind(x, weight.reshape(*weight.shape[:-2], -1))
+        return y.reshape(*y.shape[:-1], *weight.shape[-2:]), y.ndim - 1
+    x, weight = jnp.moveaxis(x, of_x, 0), jnp.moveaxis(weight, of_weight, 0)
+    y = bind(*(array.reshape(-1, *array.shape[2:]) for array in (x, weight)))
+    return y.reshape(*x.shape[:2], *y.shape[1:]), 0
+
+
+_correlate_p.def_impl(_eager)
+_correlate_p.def_abstract_eval(_shape)
+ad.defbilinear(_correlate_p, _to_image, _to_kernel)
+batching.primitive_batchers[_correlate_p] = _batched
+mlir.register_lowering(_correlate_p, mlir.lower_fun(_everywhere, multiple_results=False))
+mlir.register_lowering(
+    _correlate_p, mlir.lower_fun(_on_cpu, multiple_results=False), platform="cpu"
+)
