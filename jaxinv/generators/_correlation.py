@@ -22,6 +22,9 @@ Padding: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
 
 _AXES = ("NHWC", "HWIO", "NHWC")
 _MANY_ROWS = 16  # one more of them is cheap
+_FEW = 4  # times as many others
+_PIXELS = 1024  # in a strip
+_FEW_ROWS = 4  # in a strip: fewer read too many rows twice
 
 
 def correlate(x: Array, weight: Array, padding: Padding = ((0, 0), (0, 0))) -> Array:
@@ -82,20 +85,47 @@ def _shape(x: Any, weight: Any, *, padding: Padding) -> Any:
 def _to_image(slope: Any, x: Any, weight: Array, *, padding: Padding) -> Array:
     """Return the gradient for the image: every output sends back what it took."""
     del x
-    taps = weight.shape[1:3]
-    around: Any = tuple(
-        (side - 1 - before, side - 1 - after)
-        for side, (before, after) in zip(taps, padding, strict=True)
-    )
-    back = weight[:, ::-1, ::-1].swapaxes(3, 4)
-    return _correlate_p.bind(slope, back, padding=around)
+    mirrored = weight[:, ::-1, ::-1].swapaxes(3, 4)
+    return _correlate_p.bind(slope, mirrored, padding=_back(padding, weight.shape[1:3]))
 
 
-def _to_kernel(slope: Any, x: Array, weight: Any, *, padding: Padding) -> Array:
-    """Return the gradient for the kernels: channels are images, the slopes their kernels."""
-    del weight
-    channels, slopes = x.transpose(0, 4, 2, 3, 1), slope.transpose(0, 2, 3, 1, 4)
-    return _correlate_p.bind(channels, slopes, padding=padding).transpose(0, 2, 3, 1, 4)
+def _to_kernel(slope: Array, x: Array, weight: Any, *, padding: Padding) -> Array:
+    """Return the gradient for the kernels, of large images strip by strip: those fit the cache.
+
+    Channels are images of one channel each, and slopes are their kernels: the other way around
+    where there are few slopes.
+    """
+    shape, (rows, columns), sides = weight.aval.shape, slope.shape[2:4], x.shape[2:4]
+    if _FEW * slope.shape[-1] <= x.shape[-1] and sides[0] <= rows and sides[1] <= columns:
+        found = _kernel_of(x, slope, _back(padding, shape[1:3]))
+        return found[:, ::-1, ::-1].swapaxes(3, 4)
+    height = max(_PIXELS // (slope.shape[1] * columns), _FEW_ROWS)
+    if rows < 2 * height:
+        return _kernel_of(slope, x, padding)
+    count = -(-rows // height)
+    (above, below), beside = padding
+    more = (0, count * height - rows)
+    x = jnp.pad(x, ((0, 0), (0, 0), (above, below + more[1]), beside, (0, 0)))
+    slope = jnp.pad(slope, ((0, 0), (0, 0), more, (0, 0), (0, 0)))
+
+    def add(total: Array, first: Array) -> tuple[Array, None]:
+        part = lax.dynamic_slice_in_dim(x, first, height + shape[1] - 1, 2)
+        sent = lax.dynamic_slice_in_dim(slope, first, height, 2)
+        return total + _kernel_of(sent, part, ((0, 0), (0, 0))), None
+
+    return lax.scan(add, jnp.zeros(shape, x.dtype), height * jnp.arange(count))[0]
+
+
+def _kernel_of(kernels: Array, images: Array, padding: Padding) -> Array:
+    images, kernels = images.transpose(0, 4, 2, 3, 1), kernels.transpose(0, 2, 3, 1, 4)
+    return _correlate_p.bind(images, kernels, padding=padding).transpose(0, 2, 3, 1, 4)
+
+
+def _back(padding: Padding, taps: tuple[int, ...]) -> Padding:
+    """Return the zeros around outputs from which an image of the size of the inputs comes."""
+    (above, below), (left, right) = padding
+    rows, columns = (side - 1 for side in taps)
+    return (rows - above, rows - below), (columns - left, columns - right)
 
 
 def _batched(arrays: Any, axes: Any, *, padding: Padding) -> tuple[Array, int]:

@@ -133,11 +133,18 @@ def _lax(x, weight, around):
 
 
 @pytest.mark.parametrize(
-    ("rows", "around"), [(7, ((1, 1), (0, 2))), (6, ((0, 0), (0, 0))), (20, ((0, 0), (0, 0)))]
+    ("rows", "around", "channels"),
+    [
+        (7, ((1, 1), (0, 2)), (2, 3)),
+        (20, ((0, 0), (0, 0)), (2, 3)),  # a row more, and two strips of unequal size
+        (6, ((1, 1), (2, 1)), (4, 1)),  # few outputs
+        (6, ((1, 0), (2, 1)), (4, 1)),  # few, of a size that does not take the images
+    ],
 )
-def test_correlation_and_its_derivatives_are_those_of_lax(rows, around):
-    x, weight = draw(0, 3, rows, 5, 2), draw(1, 3, 3, 4, 2, 3)
-    slopes = draw(2, rows, 5, 2), draw(3, 3, 4, 2, 3)
+def test_correlation_and_its_derivatives_are_those_of_lax(rows, around, channels, monkeypatch):
+    monkeypatch.setattr(_correlation, "_PIXELS", 30)
+    x, weight = draw(0, 3, rows, 5, channels[0]), draw(1, 3, 3, 4, *channels)
+    slopes = draw(2, *x.shape[1:]), draw(3, *weight.shape[1:])
 
     def everything(correlate):
         def loss(x, weight):
