@@ -49,7 +49,6 @@ def generative() -> Refusals:
     shapeless = ji.generators.from_function(jnp.multiply, 1.0)
     return [
         ({"widths": (5,)}, "widths must be"),
-        ({"widths": None}, "widths must be"),
         ({"num_measurements": 0}, "num_measurements must be >= 1"),
         ({"active_latent": 4}, r"active_latent.*\[1, 3\]"),
         ({"active_latent": 2.0}, "active_latent"),

@@ -7,6 +7,7 @@ pytree is rebuilt from any leaves.) The examples are chosen by hypothesis, the s
 
 import importlib
 import inspect
+from typing import Any
 
 import pytest
 from exported import exports
@@ -16,9 +17,13 @@ from fuzz_values import check, has_nan, parameters, replacements
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from refusal_cases import REFUSALS as OF_METHODS
+from refusal_cases_generative import GENERATIVE as OF_GENERATIVE
 from refusal_cases_problems import PROBLEMS as OF_PROBLEMS
 
-REFUSALS = OF_METHODS | OF_PROBLEMS
+REFUSALS: dict[str, list[Any]] = {}
+for column in (OF_METHODS, OF_PROBLEMS, OF_GENERATIVE):
+    for name, refusals in column.items():
+        REFUSALS.setdefault(name, []).append(refusals)
 WITH_ARGUMENTS = [subject for subject in CONSTRUCTORS if parameters(subject)]
 QUICK = [subject for subject in WITH_ARGUMENTS if not subject.slow]
 SLOW = [subject for subject in WITH_ARGUMENTS if subject.slow]
@@ -79,7 +84,7 @@ def test_every_public_function_has_a_row():
 
 @named([subject for subject in CONSTRUCTORS if subject.name in REFUSALS])
 def test_it_refuses_in_one_line(subject):
-    for changes, words in REFUSALS[subject.name]():
+    for changes, words in (one for column in REFUSALS[subject.name] for one in column()):
         with pytest.raises((TypeError, ValueError), match=words) as caught:
             subject.call(**subject.arguments() | changes)
         assert len(str(caught.value).splitlines()) == 1

@@ -46,16 +46,21 @@ def run(options: argparse.Namespace) -> int:
     from jaxinv.reproductions import REPRODUCTIONS, overall, reproduction
     from jaxinv.reproductions.claims import REFUTED
 
+    asked = {
+        "NAME": options.name is not None, "--all": options.all,
+        "--list": options.list, "--coverage": options.coverage,
+    }  # fmt: skip
+    given = [name for name, is_given in asked.items() if is_given]
+    if len(given) != 1:
+        hint = "jaxinv reproduce --list shows the names."
+        expected = "be given, one of them"
+        checks.fail("reproduce", ", ".join(asked), expected, " and ".join(given) or "none", hint)
     if options.list:
         _list(REPRODUCTIONS.values())
         return 0
     if options.coverage:
         _coverage(Path(options.out))
         return 0
-    if options.all == (options.name is not None):
-        hint = "jaxinv reproduce --list shows the names."
-        got = "both" if options.all else "neither"
-        checks.fail("reproduce", "NAME or --all", "be given, one of the two", got, hint)
     if options.trials is not None:
         checks.count("reproduce", "trials", options.trials, minimum=2)
     chosen = list(REPRODUCTIONS.values()) if options.all else [reproduction(options.name)]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 import math
 import numbers
-import os
 import sys
+import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -255,11 +255,14 @@ def choice(where: str, argument: str, value: Any, choices: Iterable[str]) -> str
 
 
 def writable_folder(where: str, argument: str, folder: Any) -> None:
-    """Require a folder that exists or can be made, and written to; makes nothing."""
+    """Require a folder that exists or can be made, and written to; leaves nothing there."""
     place = Path(folder).absolute()
     while not place.exists() and place != place.parent:
         place = place.parent
-    if not place.is_dir() or not os.access(place, os.W_OK):
+    try:
+        with tempfile.TemporaryDirectory(dir=place):  # os.access does not know what lies in /proc
+            return
+    except OSError:
         fail(where, argument, "lie in a folder that can be written to", f"{folder}")
 
 

@@ -227,5 +227,6 @@ def fail(where: str, argument: str, expected: str, got: Any, hint: str = "") -> 
 
 def fail_type(where: str, argument: str, expected: str, got: Any, hint: str = "") -> NoReturn:
     """Raise the TypeError of this project's form."""
-    text = f"{type(got).__name__} {show(got)}"
+    name, text = type(got).__name__, show(got)
+    text = text if text.startswith(f"{name}(") else f"{name} {text}"
     raise TypeError(f"{where}: {argument} must {expected}, got {text}. {hint}".rstrip())

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Inexact, PRNGKeyArray
 
 from jaxinv._core import checks, pytree, replace, static
 from jaxinv.generators._base import Generator
-from jaxinv.generators._relu import random_weights
+from jaxinv.generators._relu import check_chain, random_weights
 from jaxinv.operators import LinearOperator
 from jaxinv.operators._dense import Dense
 
@@ -122,6 +122,10 @@ class PiecewiseLinear(Layered):
     @property
     def biases(self) -> tuple[Array, ...]:
         return self.params["biases"]
+
+    def _checked(self, where: str, z: Any) -> Array:
+        check_chain(where, self.params["weights"])
+        return super()._checked(where, z)
 
     def between(self, first: int, last: int) -> PiecewiseLinear:
         """Return the layers from number ``first`` to before ``last`` as a network."""

@@ -64,6 +64,7 @@ class Relu(Generator):
             if getattr(weight, "ndim", 2) > 2:
                 hint = "The generator holds a batch; use jax.vmap."
                 checks.fail(where, f"params[{index}]", "have 2 dimensions", weight, hint)
+        check_chain(where, self.params)
         z = super()._checked(where, z)
         if jnp.iscomplexobj(z):
             checks.fail(where, "z", "be real", z)
@@ -90,6 +91,15 @@ class Relu(Generator):
         G is piecewise linear: ``G(z) = Λ_z z`` exactly. At a kink the inactive side is taken.
         """
         return _jacobian(self, self._checked("Relu.jacobian", z))
+
+
+def check_chain(where: str, weights: Sequence[Array]) -> None:
+    """Require that each layer takes what the one before gives."""
+    for index in range(1, len(weights)):
+        rows = weights[index - 1].shape[-2]
+        if weights[index].shape[-1] != rows:
+            expected = f"take the {rows} numbers of the layer before"
+            checks.fail(where, f"weights[{index}]", expected, weights[index])
 
 
 @functools.partial(jax.jit, inline=True)

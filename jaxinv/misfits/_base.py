@@ -37,6 +37,11 @@ class Misfit:
         """The name of the constructor, for messages."""
         return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).lower()
 
+    @property
+    def label(self) -> str:
+        """What the user wrote, for messages."""
+        return f"misfits.{self.name}"
+
     def __call__(self, prediction: Any, y: Any) -> Float[Array, ""]:
         """Return the misfit of a prediction, a real scalar."""
         prediction = checks.array(self.name, "prediction", prediction)
@@ -61,12 +66,12 @@ class Misfit:
         is_complex = any(jnp.iscomplexobj(leaf) for leaf in jax.tree.leaves(y))
         if is_complex and not self.takes_complex:
             hint = "misfits.squared, huber and absolute take complex ones."
-            checks.fail(where, argument, f"be real for misfits.{self.name}", y, hint)
+            checks.fail(where, argument, f"be real for {self.label}", y, hint)
         if checks.is_concrete((self, y)):
             with jax.ensure_compile_time_eval():
                 if not bool(self.in_domain(y)):
                     got = f"entries from {float(jnp.min(y)):g} to {float(jnp.max(y)):g}"
-                    checks.fail(where, argument, f"{self.domain} for misfits.{self.name}", got)
+                    checks.fail(where, argument, f"{self.domain} for {self.label}", got)
 
     domain: ClassVar[str] = "be finite"
     """What ``in_domain`` asks for, in words."""

@@ -28,6 +28,10 @@ class Outer(Misfit):
 
     takes_complex = False
 
+    @property
+    def label(self) -> str:
+        return "operators.outer"
+
     def check(self, where: str, argument: str, y: Any) -> None:
         super().check(where, argument, y)
         if checks.is_concrete(y) and isinstance(y, jax.Array):

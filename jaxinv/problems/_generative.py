@@ -229,6 +229,8 @@ def checked_source(
             if value is not None:
                 checks.fail(where, name, "be None: the generator is given", value)
         return fixed_generator(where, generator, dtype)
+    if widths is None:
+        checks.fail(where, "widths or generator", "be given, one of the two", "neither")
     sizes = network_sizes(where, "widths", widths)
     signal_norm = 1.0 if signal_norm is None else signal_norm
     weight_scale = 2.0 if weight_scale is None else weight_scale

@@ -131,8 +131,8 @@ def has_squares(problem: Problem) -> bool:
 
 def misfit_name(problem: Problem) -> str:
     """Return the name of the misfit, for messages."""
-    problem = by_vector(problem)
-    return "squared" if problem.misfit is None else getattr(problem.misfit, "name", "no misfit")
+    misfit = by_vector(problem).misfit
+    return "misfits.squared" if misfit is None else getattr(misfit, "label", "no misfit")
 
 
 def by_vector(problem: Problem) -> Problem:
@@ -205,7 +205,7 @@ def jacobian(problem: Problem, u: Num[ArrayLike, "*unknown"]) -> Inexact[Array, 
     if problem.prior is None or not hasattr(problem.prior, "jacobian"):
         return jax.jacfwd(problem.predict)(u)
     signal = problem.prior(u)
-    columns = problem.prior.jacobian(u).reshape(*signal.shape, u.size)
+    columns = problem.prior.jacobian(u).reshape(*signal.shape, u.size).astype(signal.dtype)
 
     def along(tangent: Array) -> Array:
         return jax.jvp(problem.operator, (signal,), (tangent,))[1]

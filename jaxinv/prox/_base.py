@@ -49,6 +49,9 @@ class Prox:
         """Return R(w), a real scalar."""
         raise NotImplementedError
 
+    def check(self, where: str, problem: Any, u0: Any) -> None:
+        """Refuse a problem and a start that the penalty is not for."""
+
     def start(self, v: Inexact[Array, "*shape"]) -> Any:
         """Return the memory before the first call; empty for closed forms."""
         return ()

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from jaxinv._core import checks, numerics, pytree, static
@@ -26,8 +27,22 @@ class RangeOf(Prox):
         w = checks.array("range_of", "w", w)
         return jnp.zeros((), numerics.real_dtype(w.dtype))
 
+    def check(self, where: str, problem: Any, u0: Any) -> None:
+        if isinstance(problem.prior, Generator):
+            hint = "The unknown is the signal there."
+            checks.fail(where, "problem.prior", "be None with prox.range_of", problem.prior, hint)
+        shape = self._signal.shape
+        if jnp.shape(u0) != shape:
+            expected = f"have the shape {shape} of the signals of the generator of prox.range_of"
+            checks.fail(where, "u0", expected, u0)
+
+    @property
+    def _signal(self) -> Any:
+        return jax.eval_shape(self.generator, self.solver.one_start(self.latent))
+
     def start(self, v: Array) -> Any:
-        return jax.tree.map(lambda leaf: jnp.asarray(leaf).astype(v.dtype), self.latent)
+        dtype = jnp.result_type(v, self._signal)
+        return jax.tree.map(lambda leaf: jnp.asarray(leaf).astype(dtype), self.latent)
 
     def warm(self, v: Array, step_size: Any, memory: Any) -> tuple[Array, Any]:
         x, latent = self.solver.project(self.generator, v, memory, self.num_steps)
@@ -92,6 +107,13 @@ def range_of(
     one = solver.one_start(latent)
     if generator.unknown_like is not None:
         checks.tree_is(where, "latent", one, generator.unknown_like, "That is what G takes.")
+    if (
+        generator.zero_is_fixed
+        and checks.is_concrete(one)
+        and not any(map(np.any, jax.tree.leaves(one)))
+    ):
+        hint = "Zero is a fixed point of a ReLU network; use family.initial(key)."
+        checks.fail(where, "latent", "not be zero", "all zeros", hint)
     return RangeOf(generator, solver, latent, checks.count(where, "num_steps", num_steps))
 
 

@@ -111,16 +111,15 @@ def compare_mean(
     """Compare a mean: reproduced when its 99 % interval meets published ± tolerance (relative).
 
     ``tolerance`` stands for what the law leaves out, such as terms of order 1/width; ``slack``
-    is an absolute one, for laws that may be 0.
+    is an absolute one, for laws that may be 0. Boolean samples are successes, as everywhere here.
     """
-    mean = float(np.mean(samples))
-    half = half_width(samples)
+    mean, low, high = _interval(samples)
     slack += tolerance * abs(published)
-    verdict = REPRODUCED
-    if mean - half > published + slack or mean + half < published - slack:
+    verdict = UNDECIDED if math.isnan(mean) else REPRODUCED
+    if low > published + slack or high < published - slack:
         verdict = BEATEN if lower_is_better and mean < published else REFUTED
     rule = f"99 % interval against published within {slack:.3g}"
-    return Claim(what, published, mean, mean - half, mean + half, verdict, rule)
+    return Claim(what, published, mean, low, high, verdict, rule)
 
 
 def compare_prediction(
@@ -183,13 +182,17 @@ def compare_exponent(
     """Compare the exponent of means (num_values, num_trials) over values with a published one.
 
     ``slack`` stands for sizes that are not yet large; with ``is_bound`` a smaller exponent is
-    also right. Means that are not positive have none, which refutes.
+    also right. Means that are not positive have none, which refutes; successes that are too few
+    to tell the exponent from 0 leave it undecided.
     """
-    slope, half = _exponent(np.asarray(values, float), np.asarray(samples, float))
+    samples = np.asarray(samples)
+    slope, half = _exponent(np.asarray(values, float), samples)
     close = slope - half <= published + slack and (is_bound or slope + half >= published - slack)
     side = "not above" if is_bound else "at"
     rule = f"99 % interval {side} {published:.3g} within {slack:g}"
-    return holds(what, published, slope, close, rule, interval=(slope - half, slope + half))
+    claim = holds(what, published, slope, close, rule, interval=(slope - half, slope + half))
+    untold = samples.dtype == bool and not abs(slope) > half
+    return claim._replace(verdict=UNDECIDED) if untold else claim
 
 
 def compare_at_most(
@@ -208,6 +211,8 @@ def compare_at_most(
     beaten when the whole interval is below it, reproduced when the interval reaches below it
     plus ``tolerance``.
     """
+    if math.isnan(measured):
+        return Claim(what, bound, measured, low, high, UNDECIDED, "no number")
     if is_target:
         verdict = REPRODUCED if measured <= bound else REFUTED
         return Claim(what, bound, measured, low, high, verdict, "target: at most this")
@@ -310,19 +315,26 @@ def bootstrap(statistic: Callable[[np.ndarray], float], size: int) -> tuple[floa
 
 def _exponent(values: np.ndarray, samples: np.ndarray) -> tuple[float, float]:
     """Return the exponent of the mean over trials, and half of its 99 % interval."""
-    means = samples.mean(axis=1)
+    intervals = np.array([_interval(row) for row in samples])
+    means = intervals[:, 0]
     if np.any(means <= 0):
         return float("nan"), float("nan")
     logs = np.log(values) - np.mean(np.log(values))
     weights = logs / np.sum(logs**2)
-    errors = samples.std(axis=1, ddof=1) / means / math.sqrt(samples.shape[1])
-    return float(weights @ np.log(means)), 2.576 * float(np.linalg.norm(weights * errors))
+    halves = (intervals[:, 2] - intervals[:, 1]) / 2 / means
+    return float(weights @ np.log(means)), float(np.linalg.norm(weights * halves))
 
 
 def _interval(samples: Any) -> tuple[float, float, float]:
-    """Return the mean and its 99 % interval; a single number stands for itself."""
-    samples = np.atleast_1d(np.asarray(samples, float))
+    """Return the mean and its 99 % interval: of successes Wilson's, of others Student's.
+
+    A single number stands for itself.
+    """
+    samples = np.atleast_1d(np.asarray(samples))
     mean = float(samples.mean())
+    if samples.dtype == bool:
+        low, high = wilson(int(samples.sum()), samples.size, confidence=1 - _SIGNIFICANCE)
+        return mean, float(low), float(high)
     half = half_width(samples) if samples.size > 1 else 0.0
     return mean, mean - half, mean + half
 

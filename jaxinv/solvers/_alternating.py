@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from jax import Array
 
 from jaxinv._core import checks, pytree
+from jaxinv.generators._plus_sparse import PlusSparse
 from jaxinv.problems import Problem
 from jaxinv.solvers._base import Info, Solver
 from jaxinv.solvers._combined import Combined, largest, require_solver
@@ -35,6 +36,12 @@ class Alternating(Combined):
             checks.fail_type(where, "problem.prior", expected, problem.prior, hint)
         if len(u0) != len(self.solvers):
             checks.fail(where, "u0", f"have {len(self.solvers)} parts, one a solver", f"{len(u0)}")
+        if isinstance(problem.prior, PlusSparse):
+            with_prox = [hasattr(solver, "prox") for solver in self.solvers]
+            if with_prox == [True, False]:
+                hint = "The one with a penalty is for the sparse part, the last."
+                got = ", ".join(type(solver).__name__ for solver in self.solvers)
+                checks.fail(where, "solvers", "be in the order of the parts", got, hint)
 
     def objective(self, problem: Problem, u: Any) -> Array:
         total = loss = problem.loss(u)

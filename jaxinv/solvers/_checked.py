@@ -16,6 +16,7 @@ from jaxinv.misfits import Misfit
 from jaxinv.misfits._outer import Outer as OuterMisfit
 from jaxinv.operators import LinearOperator, Operator
 from jaxinv.operators._outer import Outer
+from jaxinv.operators._require import fail_function
 from jaxinv.problems import Problem
 from jaxinv.problems._problem import by_vector, has_squares, misfit_name
 from jaxinv.solvers._base import Solver
@@ -51,12 +52,16 @@ def check_start(where: str, solver: Solver, problem: Any, u0: Any) -> tuple[Prob
         got = f"a {type(u0).__name__} of {len(jax.tree.leaves(u0))} arrays"
         checks.fail(where, "u0", "be one array", got, hint)
     checks.finite(where, "u0", u0)
-    if problem.prior is None and isinstance(u0, jax.Array):  # so that no state changes its type
-        dtype = jnp.result_type(*jax.tree.leaves(problem.y), u0)
-        u0 = u0.astype(jnp.result_type(u0, numerics.real_dtype(dtype)))
     start = solver.one_start(u0)
+    prox = getattr(solver, "prox", None)
+    if prox is not None:
+        prox.check(where, problem, start)
     _check_unknown(where, problem, start)
-    _check_measurements(where, problem, jax.eval_shape(problem.predict, start))
+    predicted = _predicted(where, problem, start)
+    _check_measurements(where, problem, predicted)
+    # so that no state changes its type
+    real = numerics.real_dtype(jnp.result_type(predicted, *jax.tree.leaves(problem.y)))
+    u0 = jax.tree.map(lambda leaf: leaf.astype(jnp.result_type(leaf, real)), u0)
     solver.check_problem(where, problem, u0)
     with jax.ensure_compile_time_eval():  # a concrete start may be a constant of a traced caller
         refused = checks.is_concrete(u0) and not bool(_valid_start(problem, u0))
@@ -121,6 +126,26 @@ def _check_unknown(where: str, problem: Problem, start: Any) -> None:
         checks.tree_is(where, "u0", start, like, "That is what the operator, or the prior, takes.")
 
 
+def _predicted(where: str, problem: Problem, start: Any) -> Any:
+    """Return shape and type of what is predicted at a start; name the map that does not fit."""
+    signal = start
+    if problem.prior is not None:
+        signal = _image(where, "problem.prior", problem.prior, "u0", start)
+        taken, made = getattr(problem.operator, "in_shape", None), getattr(signal, "shape", None)
+        if taken is not None and made is not None and tuple(taken) != made:
+            expected = f"take the signals of problem.prior, of shape {made}"
+            checks.fail(where, "problem.operator", expected, f"in_shape {tuple(taken)}")
+    return _image(where, "problem.operator", problem.operator, "signals", signal)
+
+
+def _image(where: str, argument: str, function: Any, name: str, value: Any) -> Any:
+    try:
+        return jax.eval_shape(function, value)
+    except (TypeError, ValueError) as error:
+        text = checks.show(value) if hasattr(value, "shape") else "the tree given"
+        fail_function(where, argument, f"{name} of {text}", error)
+
+
 def _check_measurements(where: str, problem: Problem, expected: Any) -> None:
     if isinstance(problem.misfit, OuterMisfit):
         return  # held against a vector; its shape is that of ``outer``
@@ -166,7 +191,7 @@ def check_misfit(where: str, solver: str, problem: Problem, taken: str) -> None:
     if not (has_squares(problem) or taken == "any" or (taken == "smooth" and smooth)):
         hint = "solvers.levenberg_marquardt, subgradient and gradient take every misfit."
         expected = f"be {_TAKEN[taken]} for {solver}"
-        checks.fail(where, "problem.misfit", expected, f"misfits.{misfit_name(problem)}", hint)
+        checks.fail(where, "problem.misfit", expected, misfit_name(problem), hint)
     if isinstance(problem.y, LinearOperator) and not isinstance(misfit, OuterMisfit):
         hint = "Where measurements are a matrix, use operators.outer."
         checks.fail_type(where, "problem.y", "be an array", problem.y, hint)

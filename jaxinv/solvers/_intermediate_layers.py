@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -32,7 +33,11 @@ class IntermediateLayers(Combined):
     solvers: tuple[Any, ...]
 
     def check_problem(self, where: str, problem: Problem, u0: Any) -> None:
-        tail(problem.prior, len(self.solvers) - 1)
+        num_radii, depth = len(self.solvers) - 1, getattr(problem.prior, "depth", math.inf)
+        if num_radii >= depth:
+            expected = f"be at most {depth - 1}, one for each layer but the last"
+            checks.fail(where, "radii", expected, f"{num_radii}")
+        tail(problem.prior, num_radii)
         self.solvers[0].check_problem(where, problem, u0)
 
     def signal(self, problem: Problem, state: IntermediateLayersState) -> Array:

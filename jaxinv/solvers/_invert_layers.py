@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, Num
@@ -69,6 +70,8 @@ def invert_layers(
     checks.shape_is(where, "x", x, generator.out_shape)
     checks.finite(where, "x", x)
     threshold = checks.scalar(where, "threshold", threshold, low=0.0, high=1.0)
+    if checks.is_concrete(threshold) and np.any(np.asarray(threshold) == 1):
+        checks.fail(where, "threshold", "be in [0, 1)", threshold, "At 1 all units count as off.")
     hidden = x.astype(generator.params[0].dtype)
     for index, weight in reversed(list(enumerate(generator.params))):
         level = jnp.asarray(threshold).astype(hidden.dtype) * jnp.max(hidden)

@@ -96,7 +96,7 @@ def rule(num_steps: Any, stop: Any, done: int) -> tuple[int, StoppingRule]:
 def rule_of_misfit(problem: Problem, rule: StoppingRule) -> None:
     """Refuse a rule that watches squares, where they are not what is made small."""
     if not (has_squares(problem) or isinstance(rule, Unstopped)):
-        got = f"a rule that watches squares, with misfits.{misfit_name(problem)}"
+        got = f"a rule that watches squares, with {misfit_name(problem)}"
         checks.fail(_WHERE, "stop", "be None or a number of steps", got)
 
 

@@ -100,10 +100,14 @@ def test_sweep_with_the_other_solver(capsys, small):
         (("reconstruct", "camera", "--operator", "gaussian"), "hadamard"),
         (("reconstruct", "camera", "--out", "a.xyz"), "end in one of"),
         (("reconstruct", "camera", "--out", "no/a.png"), "folder that exists"),
-        (("reproduce",), "one of the two, got neither"),
+        (("reproduce",), "be given, one of them, got none"),
         (("reproduce", "noise-lw"), "Did you mean 'noise-law'?"),
         (("reproduce", "noise-law", "--trials", "1"), "trials must be >= 2"),
         (("reproduce", "noise-law", "--out", "/dev/null/a"), "folder that can be written"),
+        (("reproduce", "noise-law", "--out", "/proc/x"), "out must lie in a folder that can be"),
+        (("reproduce", "noise-law", "--trial", "3"), "unrecognized arguments: --trial 3"),
+        (("reproduce", "--list", "--all"), "one of them, got --all and --list"),
+        (("reproduce", "survey", "--coverage"), "one of them, got NAME and --coverage"),
     ],
 )
 def test_wrong_input_is_one_clear_line(capsys, tmp_path, monkeypatch, arguments, message):
@@ -137,7 +141,7 @@ def test_reproduce_lists_and_writes(capsys, tmp_path, monkeypatch):
     summary = json.loads((tmp_path / "r" / "landscape-width.json").read_text())
     assert summary["verdict"] == "reproduced"
     assert len(summary["claims"]) == 4
-    assert (tmp_path / "r" / "landscape-width.csv").read_text().startswith("width,mean")
+    assert (tmp_path / "r" / "landscape-width.csv").read_text().startswith("width,law,mean")
     assert (tmp_path / "r" / "landscape-width.png").read_bytes().startswith(b"\x89PNG")
 
 

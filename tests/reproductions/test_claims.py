@@ -111,6 +111,33 @@ def test_exponents_of_power_laws():
     assert compare_exponent("x", values, samples - 9, 0.5).verdict == REFUTED  # has no exponent
 
 
+def test_few_successes_decide_nothing():
+    """Three trials, all alike: Wilson's 99 % interval of 0 of 3 ends at z²/(3 + z²) = .689."""
+    none, every = np.zeros(3, bool), np.ones(3, bool)
+    claim = at_most("x", none, 0.1)
+    assert claim.verdict == UNDECIDED
+    assert claim.low == 0
+    assert abs(claim.high - 0.6886) < 1e-3
+    assert at_least("x", every, 0.95).verdict == UNDECIDED
+    assert at_most("x", every, 0.1).verdict == REFUTED
+    assert at_least("x", np.ones(1000, bool), 0.95).verdict == REPRODUCED
+    assert compare_mean("x", none, 0.5, tolerance=0.0).verdict == REPRODUCED
+    assert compare_mean("x", none, 0.9, tolerance=0.0).verdict == REFUTED
+    values, draws = np.array([4.0, 16.0, 64.0]), np.random.default_rng(0).random((3, 2000))
+    successes = draws < 1 / values[:, None]
+    assert compare_exponent("x", values, successes, -1.0, slack=0.3).verdict == REPRODUCED
+    assert compare_exponent("x", values, successes, 0.5).verdict == REFUTED
+    assert compare_exponent("x", values, successes[:, :3], -1.0).verdict == UNDECIDED
+    assert compare_exponent("x", values, np.ones((3, 3), bool), -1.0).verdict == UNDECIDED
+
+
+def test_what_is_no_number_decides_nothing():
+    broken = np.array([1.0, np.nan])
+    assert compare_mean("x", broken, 1.0, tolerance=0.1).verdict == UNDECIDED
+    found = compare_at_most("x", np.nan, 1.0, low=np.nan, high=np.nan, is_target=False)
+    assert found.verdict == UNDECIDED
+
+
 @pytest.mark.parametrize("stds", [(1.0, 1.0, 1.0), (1.0, 0.5, 0.0)])
 def test_vectors_by_the_radius_of_their_mean(stds):
     """One Gaussian mean in a hundred lies outside: in 2000 draws, by counting."""

@@ -11,6 +11,7 @@ from scipy import optimize, stats
 
 import jaxinv as ji
 
+S = ji.solvers
 KEY = jax.random.key(6)
 
 
@@ -209,3 +210,33 @@ def test_principal_components_with_a_generative_prior():
     # ν √((k − ½)/n) = .052, and about ν without the prior
     assert jnp.sort(ours)[5] < 0.15
     assert jnp.median(ours) < 0.4 * jnp.median(plain)
+
+
+@pytest.mark.parametrize(
+    ("types", "over_range"),
+    [("nww", False), ("nwn", False), ("wnn", False), ("nww", True), ("nwn", True)],
+)
+def test_mixed_types_are_computed_in_the_widest(types, over_range):
+    """Weights, data and start, each narrow or wide: the answer is that of wide ones throughout."""
+    wide = floats()
+    narrow = jnp.float32 if wide == jnp.float64 else jnp.float16
+    weights, data, start = ({"n": narrow, "w": wide}[letter] for letter in types)
+    keys = jax.random.split(KEY, 2)
+    G = ji.generators.relu(keys[0], (3, 20, 40), dtype=narrow)
+    A = ji.operators.gaussian(keys[1], 25, 40, dtype=narrow).matrix
+    y = A @ G(jnp.ones(3, narrow))
+
+    def solved(weights, data, start):
+        prior = jax.tree.map(lambda leaf: leaf.astype(weights), G)
+        problem = ji.Problem(ji.operators.dense(A.astype(data)), y.astype(data), prior)
+        u0 = jnp.asarray([1.0, 0.5, 1.5], start)
+        if not over_range:
+            return ji.solve(S.levenberg_marquardt(), problem, u0, max_steps=20)
+        over = S.ista(0.5, prox=ji.prox.range_of(prior, S.levenberg_marquardt(), u0))
+        return ji.solve(over, problem._replace(prior=None), jnp.ones(40, start), max_steps=5)
+
+    found, expected = solved(weights, data, start), solved(wide, wide, wide)
+    held = types[1:] if over_range else types  # the signal is the unknown there
+    assert found.x.dtype == (wide if "w" in held else narrow)
+    tol = 100 * float(jnp.finfo(found.x.dtype).eps)
+    np.testing.assert_allclose(found.x, expected.x, atol=tol * np.max(np.abs(expected.x)))

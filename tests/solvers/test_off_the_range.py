@@ -113,7 +113,7 @@ def test_intermediate_layers_stay_in_their_balls_and_beat_the_latent_alone():
                 ji.problems.generative((2, 6, 8), 4).sample(KEY),
                 jnp.ones(2),
             ),
-            "tail: layer must be at most 1, got 2",
+            "radii must be at most 1, one for each layer but the last, got 2",
         ),
     ],
 )

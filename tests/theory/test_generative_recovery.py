@@ -92,3 +92,20 @@ def test_refusals():
     for call, message in cases:
         with pytest.raises((ValueError, TypeError), match=message):
             call()
+
+
+def test_complex_measurements_are_two_real_ones():
+    """The same numbers, stacked by hand."""
+    (A, G), (B, _) = drawn(4), drawn(5)
+    parts = np.asarray(A.matrix), np.asarray(B.matrix)
+    x = np.random.default_rng(0).random(12).astype(np.float32)
+    noise = np.random.default_rng(1).standard_normal(9).astype(np.float32)
+    matrix, y = parts[0] + 1j * parts[1], parts[0] @ x + 1j * (parts[1] @ x + noise)
+    stacked, both = np.concatenate(parts), np.concatenate([y.real, y.imag])
+    np.testing.assert_allclose(
+        range_least_squares(matrix, G, y).latent, range_least_squares(stacked, G, both).latent
+    )
+    truth = Truth(None, x)
+    ours = check_range_recovery(ji.Problem(ji.operators.dense(matrix), y, G, truth))
+    theirs = check_range_recovery(ji.Problem(ji.operators.dense(stacked), both, G, truth))
+    np.testing.assert_allclose(ours, theirs)

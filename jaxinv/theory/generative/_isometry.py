@@ -16,7 +16,14 @@ from jaxinv.operators import LinearOperator
 from jaxinv.theory.generative._bilinear import largest_form, secant_cones
 from jaxinv.theory.generative._cones import images_of, latent, simplicial
 from jaxinv.theory.generative._regions import enumerate_regions, host_weights, unit_layers
-from jaxinv.theory.generative._search import largest, latent_of, measuring, sampling, secant
+from jaxinv.theory.generative._search import (
+    largest,
+    latent_of,
+    measuring,
+    require_distinct,
+    sampling,
+    secant,
+)
 from jaxinv.theory.generative._set_restricted import host_operator
 
 METHODS = ("exact", "search", "sampled")
@@ -97,6 +104,7 @@ def range_restricted_isometry(
     shape, dtype = latent_of(where, generator)
     parts = (operator, generator)
     value, z = largest(_distortion, parts, key, (4, *shape), dtype, num_samples, method)
+    require_distinct(where, value)
     return RangeIsometry(value, jnp.full_like(value, jnp.inf), (z[0], z[1], z[2], z[3]))
 
 

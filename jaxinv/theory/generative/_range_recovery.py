@@ -16,7 +16,7 @@ from jaxinv.problems import Problem
 from jaxinv.theory.generative._cones import RANK_CUT, least_gain, simplicial
 from jaxinv.theory.generative._regions import Regions, enumerate_regions, host_weights, unit_layers
 from jaxinv.theory.generative._search import measuring
-from jaxinv.theory.generative._set_restricted import host_operator
+from jaxinv.theory.generative._set_restricted import host_operator, real_rows
 
 _HALVINGS = 200
 
@@ -74,7 +74,7 @@ def range_least_squares(
     Args:
         operator: A, shape (m, n), or a linear operator on signals.
         generator: G, a network of ReLU units without biases, k <= 3.
-        y: measurements, shape (m,), real.
+        y: measurements, shape (m,), complex only where A is.
         radius: r > 0, or None for all latents.
 
     Returns:
@@ -100,16 +100,10 @@ def range_least_squares(
     operator = measuring(where, operator, generator)
     if radius is not None:
         radius = checks.positive(where, "radius", radius, single=True)
-    y = checks.array(where, "y", y)
-    checks.shape_is(where, "y", y, operator.out_shape)
-    checks.finite(where, "y", y)
-    if not checks.is_concrete(y) or np.iscomplexobj(y):
-        checks.fail(where, "y", "be real numbers that can be looked at", y)
+    y = _measurements(where, "y", operator, y)
     pieces = enumerated(where, operator, generator, with_eigenvalue=False)
     level = pieces.scale * pieces.size
-    latent, residual = nearest(
-        pieces.matrix, pieces.found, np.asarray(y, np.float64) / level, radius
-    )
+    latent, residual = nearest(pieces.matrix, pieces.found, y / level, radius)
     return RangeLeastSquares(
         latent, pieces.size * _signal(pieces.weights, latent), residual * level
     )
@@ -212,9 +206,25 @@ def check_range_recovery(
     delta = checks.nonnegative(where, "delta", delta, single=True)
     if radius is not None:
         radius = checks.positive(where, "radius", radius, single=True)
+    y = _measurements(where, "problem.y", operator, problem.y)
     pieces = enumerated(where, operator, problem.prior, with_eigenvalue=True)
-    truth, y = (np.asarray(v, np.float64) for v in (problem.truth.x, problem.y))
+    truth = np.asarray(problem.truth.x, np.float64)
     return scored(pieces, truth, y, radius=radius, delta=delta)
+
+
+def _measurements(where: str, argument: str, operator: LinearOperator, y: Any) -> np.ndarray:
+    """Return measurements in double precision, a complex one as two real ones."""
+    y = checks.array(where, argument, y)
+    checks.shape_is(where, argument, y, operator.out_shape)
+    checks.finite(where, argument, y)
+    if not checks.is_concrete((y, operator)):
+        hint = "Call it outside jit, grad and vmap."
+        checks.fail(where, argument, "hold numbers that can be looked at", "tracers", hint)
+    is_complex = np.issubdtype(operator.out_dtype, np.complexfloating)
+    if np.iscomplexobj(y) and not is_complex:
+        hint = "Take np.real(y), or measure with a complex operator."
+        checks.fail(where, argument, "be real, as the operator is", y, hint)
+    return real_rows(y, is_complex)
 
 
 class Pieces(NamedTuple):

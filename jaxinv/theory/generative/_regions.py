@@ -96,10 +96,11 @@ def host_weights(where: str, generator: Any) -> list[np.ndarray]:
 
 def dense_relu(where: str, generator: Any) -> Relu:
     """Return a ReLU network without biases by the matrices of its layers."""
+    if not isinstance(generator, Relu) and not _is_relu(generator):
+        _not_relu(where, generator)
+    checks.finite(where, "generator", generator)
     if isinstance(generator, Relu):
         return generator
-    if not _is_relu(generator):
-        _not_relu(where, generator)
     return Relu(tuple(layer.todense() for layer in generator.layers))
 
 
@@ -126,6 +127,9 @@ def _host_layers(where: str, generator: Any) -> list[np.ndarray]:
             hint = "The generator holds a batch: take one of them."
             checks.fail(where, f"generator.params[{index}]", "have 2 dimensions", weight, hint)
         checks.finite(where, f"generator.params[{index}]", exact)
+        if weights and exact.shape[1] != len(weights[-1]):
+            expected = f"take the {len(weights[-1])} numbers of the layer before"
+            checks.fail(where, f"generator.params[{index}]", expected, weight)
         weights.append(exact)
     return weights
 

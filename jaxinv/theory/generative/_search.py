@@ -12,7 +12,7 @@ from jax import Array, lax
 
 from jaxinv._core import checks, numerics
 from jaxinv.generators import Generator
-from jaxinv.operators import LinearOperator, dense
+from jaxinv.operators import LinearOperator, Operator, dense
 
 SAMPLING = ("search", "sampled")
 _NUM_STARTS, _NUM_STEPS = 32, 200
@@ -35,18 +35,29 @@ def measuring(
     where: str, operator: Any, generator: Any, argument: str = "operator"
 ) -> LinearOperator:
     """Return a linear operator that takes the signals of a generator."""
+    if isinstance(operator, Generator | Operator) and not isinstance(operator, LinearOperator):
+        hint = "The order is (operator, generator)." * isinstance(operator, Generator)
+        checks.fail_type(where, argument, "be a matrix or a linear operator", operator, hint)
     if not isinstance(operator, LinearOperator):
         given = checks.array(where, argument, operator, ndim=2)
         if not given.size:
             checks.fail(where, argument, "have at least one row and one column", given)
         checks.finite(where, argument, given)
         operator = dense(given)
+    checks.finite(where, argument, operator)
     shape, dtype = latent_of(where, generator)
+    checks.finite(where, "generator", generator)
     signal = jax.eval_shape(generator, jax.ShapeDtypeStruct(shape, dtype)).shape
     if tuple(operator.in_shape) != tuple(signal):
         expected = f"take the signals of the generator, of shape {tuple(signal)}"
         checks.fail(where, argument, expected, f"in_shape {tuple(operator.in_shape)}")
     return operator
+
+
+def require_distinct(where: str, value: Array) -> None:
+    """Refuse a generator of which no two signals drawn differ, where that can be looked at."""
+    if checks.is_concrete(value) and bool(value == -jnp.inf):
+        checks.fail(where, "generator", "have signals that differ", "one signal for all latents")
 
 
 def sampling(where: str, key: Any, num_samples: Any) -> tuple[Array, int]:

@@ -15,7 +15,14 @@ from jaxinv.generators import Generator
 from jaxinv.operators import LinearOperator
 from jaxinv.theory.generative._cones import least_gain
 from jaxinv.theory.generative._regions import enumerate_regions, host_weights, unit_layers
-from jaxinv.theory.generative._search import largest, latent_of, measuring, sampling, secant
+from jaxinv.theory.generative._search import (
+    largest,
+    latent_of,
+    measuring,
+    require_distinct,
+    sampling,
+    secant,
+)
 
 METHODS = ("exact", "subspace", "search", "sampled")
 _MOST_PAIRS = 2_000_000
@@ -99,6 +106,7 @@ def set_restricted_eigenvalue(
     shape, dtype = latent_of(where, generator)
     parts = (operator, generator)
     value, pair = largest(_minus_gain, parts, key, (2, *shape), dtype, num_samples, method)
+    require_distinct(where, value)
     return SetRestrictedEigenvalue(-value, jnp.zeros_like(value), (pair[0], pair[1]))
 
 
@@ -125,12 +133,17 @@ def host_operator(where: str, operator: LinearOperator) -> tuple[np.ndarray, flo
         hint = "Use method='search'."
         checks.fail(where, "operator", "be between vectors", f"{operator.in_shape}", hint)
     matrix = np.asarray(operator.todense())
-    if np.iscomplexobj(matrix):  # a complex row measures two real numbers
-        matrix = np.concatenate([np.real(matrix), np.imag(matrix)])
-    matrix = matrix.astype(np.float64)
+    matrix = real_rows(matrix, np.iscomplexobj(matrix))
     checks.finite(where, "operator", matrix)
     scale = float(np.max(np.abs(matrix))) or 1.0
     return matrix / scale, scale
+
+
+def real_rows(numbers: Any, is_complex: bool) -> np.ndarray:
+    """Return the rows in double precision; a complex one measures two real numbers."""
+    numbers = np.asarray(numbers)
+    rows = np.concatenate([np.real(numbers), np.imag(numbers)]) if is_complex else numbers
+    return rows.astype(np.float64)
 
 
 def _minus_gain(parts: Any, pair: Array) -> Array:

@@ -241,6 +241,9 @@ def _exact_layer(where: str, argument: str, weights: np.ndarray) -> WeightDistri
         got = f"{expected_count(2, len(weights))}"
         expected = f"have at most {MOST_REGIONS // 10} sectors for method 'exact'"
         checks.fail(where, argument, expected, got, "Use method='search'.")
+    sizes = np.linalg.svd(weights, compute_uv=False)
+    if np.sum(sizes > 1e-6 * sizes[0]) < num_inputs:
+        checks.fail(where, argument, f"have rank {num_inputs}, its number of inputs", "a lower one")
     worst = on_the_line(weights) if num_inputs == 1 else in_the_plane(where, weights)
     return WeightDistribution(*worst)
 
