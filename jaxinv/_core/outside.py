@@ -6,6 +6,7 @@ that offers ``__array__``. None of these packages is imported.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -216,7 +217,10 @@ def show(value: Any) -> str:
 
 def _short(text: str) -> str:
     text = " ".join(text.split())
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    if len(text) <= 80:
+        return text
+    whole = text[:75].rpartition(", ")[0] if re.match(r"[A-Z]\w*\(", text) else ""
+    return f"{whole}, ...)" if whole else f"{text[:77]}..."  # objects lose whole fields
 
 
 def fail(where: str, argument: str, expected: str, got: Any, hint: str = "") -> NoReturn:

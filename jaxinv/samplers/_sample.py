@@ -14,7 +14,7 @@ from jaxinv._core import Status, checks
 from jaxinv.problems import Problem
 from jaxinv.samplers._base import Sampler
 from jaxinv.samplers._diagnostics import effective_sample_size, rhat
-from jaxinv.solvers._checked import check_problem, step_limit
+from jaxinv.solvers._checked import check_problem, fit, step_limit
 
 _LARGEST_RHAT = 1.01
 _LEAST_EFFECTIVE = 400.0
@@ -116,6 +116,8 @@ def sample(
         checks.fail(where, "num_steps", f"leave {_LEAST_DRAWS} draws of each chain", kept)
     problem = check_problem(where, problem, "any")._replace(truth=None)
     u0s = _starts(where, u0s)
+    one = jax.tree.map(lambda leaf: leaf[0], u0s)
+    u0s = fit(where, problem, one, u0s, "u0s[0]")
     _check_density(where, sampler, problem, u0s)
     return _run(sampler, problem, u0s, key, (burn_in, kept, thin))
 

@@ -56,12 +56,7 @@ def check_start(where: str, solver: Solver, problem: Any, u0: Any) -> tuple[Prob
     prox = getattr(solver, "prox", None)
     if prox is not None:
         prox.check(where, problem, start)
-    _check_unknown(where, problem, start)
-    predicted = _predicted(where, problem, start)
-    _check_measurements(where, problem, predicted)
-    # so that no state changes its type
-    real = numerics.real_dtype(jnp.result_type(predicted, *jax.tree.leaves(problem.y)))
-    u0 = jax.tree.map(lambda leaf: leaf.astype(jnp.result_type(leaf, real)), u0)
+    u0 = fit(where, problem, start, u0)
     solver.check_problem(where, problem, u0)
     with jax.ensure_compile_time_eval():  # a concrete start may be a constant of a traced caller
         refused = checks.is_concrete(u0) and not bool(_valid_start(problem, u0))
@@ -69,6 +64,16 @@ def check_start(where: str, solver: Solver, problem: Any, u0: Any) -> tuple[Prob
         hint = "Zero is a fixed point of a ReLU network; use family.initial(key)."
         checks.fail(where, "u0", "not be zero", "all zeros", hint)
     return problem, u0
+
+
+def fit(where: str, problem: Problem, start: Any, u0: Any, argument: str = "u0") -> Any:
+    """Require that a start, the maps and the measurements fit; return ``u0`` in the widest type."""
+    _check_unknown(where, argument, problem, start)
+    predicted = _predicted(where, argument, problem, start)
+    _check_measurements(where, problem, predicted)
+    # so that no state changes its type
+    real = numerics.real_dtype(jnp.result_type(predicted, *jax.tree.leaves(problem.y)))
+    return jax.tree.map(lambda leaf: leaf.astype(jnp.result_type(leaf, real)), u0)
 
 
 def check_problem(
@@ -116,21 +121,22 @@ def _first_map(problem: Problem) -> Any:
     return problem.operator if problem.prior is None else problem.prior
 
 
-def _check_unknown(where: str, problem: Problem, start: Any) -> None:
+def _check_unknown(where: str, argument: str, problem: Problem, start: Any) -> None:
     first = _first_map(problem)
     shape = getattr(first, "in_shape", None)
     like = getattr(first, "unknown_like", None)
     if like is None and shape is not None:
         like = jax.ShapeDtypeStruct(shape, jnp.float32)
     if like is not None:
-        checks.tree_is(where, "u0", start, like, "That is what the operator, or the prior, takes.")
+        hint = "That is what the operator, or the prior, takes."
+        checks.tree_is(where, argument, start, like, hint)
 
 
-def _predicted(where: str, problem: Problem, start: Any) -> Any:
+def _predicted(where: str, argument: str, problem: Problem, start: Any) -> Any:
     """Return shape and type of what is predicted at a start; name the map that does not fit."""
     signal = start
     if problem.prior is not None:
-        signal = _image(where, "problem.prior", problem.prior, "u0", start)
+        signal = _image(where, "problem.prior", problem.prior, argument, start)
         taken, made = getattr(problem.operator, "in_shape", None), getattr(signal, "shape", None)
         if taken is not None and made is not None and tuple(taken) != made:
             expected = f"take the signals of problem.prior, of shape {made}"

@@ -79,7 +79,8 @@ def range_restricted_isometry(
 
     Raises:
         TypeError: a generator that is not piecewise linear for ``"exact"``.
-        ValueError: more latents or pieces than can be enumerated, a signal that A does not take.
+        ValueError: more latents or pieces than can be enumerated, a signal that A does not
+            take, numbers that are not finite, a generator of one signal only.
 
     Cost: ``"exact"``: r⁴/8 blocks of size 2k for r pieces, seconds for r = 60.
 

@@ -81,7 +81,8 @@ def set_restricted_eigenvalue(
     Raises:
         TypeError: a generator that is not piecewise linear for the first two methods.
         ValueError: more latents or pairs of pieces than can be enumerated, m < 2k for
-            ``"subspace"``, a signal that A does not take.
+            ``"subspace"``, a signal that A does not take, numbers that are not finite,
+            a generator of one signal only.
 
     Cost: ``"exact"``: r²/2 decompositions of n × 2k for r pieces, fifteen of size 2k for the
     share of pairs opened (about a tenth to a half). ``"search"``: 120 000 pairs of signals.
