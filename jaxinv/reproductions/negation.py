@@ -60,14 +60,14 @@ def _negation(study: NegationStudy, settings: Settings) -> Outcome:
                 progress=settings.progress,
             )
             success = found["error"] < 1e-3
-            successes.append(success.values)
+            successes.append(success.values.astype(float))
             how = "with" if negate else "without"
             what = f"success rate {how} the sign test, {name}"
             claims.append(compare_mean(what, successes[-1], published, tolerance=0.03))
             rate = {key: float(value) for key, value in success_rate(success).items()}
             row = {"widths": f"{network.widths}", "m": network.measurements, "sign_test": negate}
             rows.append({**row, **rate, "published": published})
-        gain = successes[0].astype(float) - successes[1]
+        gain = successes[0] - successes[1]
         claims.append(at_least(f"gain of the sign test, same draws, {name}", gain, 0.0))
     return Outcome(claims, rows, partial(_draw, rows))
 
