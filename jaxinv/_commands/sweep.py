@@ -78,6 +78,8 @@ def run(options: argparse.Namespace) -> int:
 
     if options.compile_cache is not None:
         _cache(options.compile_cache)  # before the first program: JAX looks for a cache once
+    if options.devices is not None:
+        _split_processor(options.devices)
     recipe = _recipe.from_options(options)
     chosen = preset(recipe.preset)
     figure = _default_figure(recipe.preset, recipe.solver, recipe.dtype)
@@ -120,6 +122,17 @@ def run(options: argparse.Namespace) -> int:
     path = _draw(chosen, recipe.solver, results, figure)
     display.finish(path, time.perf_counter() - started, options.store, ended[-1].report)
     return 0 if results.attrs["complete"] else OUT_OF_TIME
+
+
+def _split_processor(count: int) -> None:
+    """Let a CPU be so many devices, where it has the cores and JAX has not looked for any yet."""
+    import jax
+
+    cores = os.cpu_count() or 1
+    if 1 < count <= cores:
+        os.environ.setdefault("NPROC", str(2 * cores))  # else batched LAPACK calls can hang
+        with contextlib.suppress(RuntimeError):
+            jax.config.update("jax_num_cpu_devices", count)
 
 
 def _with_warnings_as_lines(recipe: Any, chosen: Any, arguments: dict[str, Any]) -> Any:

@@ -1,12 +1,14 @@
 """The command line: what a person types, right and wrong."""
 
 import json
+import os
 import sqlite3
 
 import jax
 import numpy as np
 import pytest
 
+from jaxinv._commands import sweep as command
 from jaxinv.cli import main
 from jaxinv.reproductions import REPRODUCTIONS
 from jaxinv.reproductions.presets import PRESETS, Preset, _nonexpansive
@@ -171,3 +173,15 @@ def test_presets_are_whole():
         assert set(preset.published) <= set(preset.values)
         for solver in preset.solvers:
             assert callable(preset.trial(solver))
+
+
+def test_devices_are_made_of_cores_before_jax_looks_for_any(monkeypatch):
+    made = []
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(jax.config, "update", lambda *setting: made.append(setting))
+    monkeypatch.setenv("NPROC", "")
+    monkeypatch.delenv("NPROC")
+    for count in (0, 1, 5, 4):
+        command._split_processor(count)
+    assert made == [("jax_num_cpu_devices", 4)]
+    assert os.environ["NPROC"] == "8"
