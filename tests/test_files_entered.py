@@ -70,6 +70,13 @@ def test_the_command_of_a_sweep_enters_few_files(preset):
     assert len(files) <= 40, " ".join(sorted(files))
 
 
+def test_an_estimate_enters_few_files(preset):
+    files = files_entered(lambda: main(["sweep", preset.name, "--trials", "2", "--estimate"]))
+    assert {"sweeps/_estimate.py", "sweeps/_program.py"} <= files
+    assert not {file for file in files if file.startswith(("sweeps/store/", "viz/"))}
+    assert len(files) <= 30, " ".join(sorted(files))
+
+
 def test_training_enters_few_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     sizes = ["--measurements", "20", "--size", "40", "--layers", "3", "--test-size", "100"]

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from jaxinv._core import checks, status_name
 from jaxinv.reproductions.presets import Preset
-from jaxinv.sweeps import Progress, Report, wilson
+from jaxinv.sweeps import Estimate, Progress, Report, wilson
 
 _SECONDS_BETWEEN_LINES = 2.0
 
@@ -134,6 +134,28 @@ class SweepDisplay:
             for line in lines(report):
                 print(line)
         print(f"{seconds:.1f} s in all", flush=True)
+
+
+def print_estimate(preset: Preset, recipe: Any, found: Estimate) -> None:
+    """Print what a sweep would take, and a line for each size on how its time grows."""
+    num_cells = len(preset.values)
+    print(preset.title)
+    print(f"sweep: {num_cells} cells x {recipe.trials} trials, {recipe.solver}, {recipe.dtype}")
+    spread = f"{duration(found.low)} to {duration(found.high)}"
+    compiling = f"{duration(found.compile_seconds)} of it compiling"
+    print(f"time: {duration(found.seconds)}, 95 %: {spread}; {compiling}")
+    print(f"memory: {found.bytes / 2**20:.1f} MiB a block of {found.block_size}")
+    timed = f"{found.num_timed} of {found.num_blocks} blocks"
+    print(f"timed: {timed}, in {found.num_cells_timed} of {num_cells} cells", flush=True)
+    growth = Table(box=box.SIMPLE)
+    growth.add_column("time grows with the")
+    for heading in ("power", "standard error", "points"):
+        growth.add_column(heading, justify="right")
+    sizes = {"trial": "number of trials", preset.axis: preset.label}
+    for row in found.growth:
+        numbers = ("-" if math.isnan(x) else f"{x:.2f}" for x in (row.slope, row.error))
+        growth.add_row(sizes[row.name], *numbers, str(row.num_points))
+    Console().print(growth)
 
 
 def state(progress: Progress) -> str:

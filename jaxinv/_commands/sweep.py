@@ -64,6 +64,9 @@ def add_parser(commands: Any) -> None:
     adaptive.add_argument(
         "--time-limit", metavar="TIME", help="begin nothing after TIME: seconds, 90m, or H:MM:SS"
     )
+    parser.add_argument(
+        "--estimate", action="store_true", help="say what it would take, from a few trials"
+    )
     parser.add_argument("--log-json", metavar="FILE", help="a line of JSON per event; - for stderr")
     parser.set_defaults(run=run)
 
@@ -74,16 +77,19 @@ def run(options: argparse.Namespace) -> int:
     import jax
 
     from jaxinv.reproductions.presets import preset
-    from jaxinv.viz import check_path
 
-    if options.compile_cache is not None:
+    if options.compile_cache is not None and not options.estimate:
         _cache(options.compile_cache)  # before the first program: JAX looks for a cache once
     if options.devices is not None:
         _split_processor(options.devices)
     recipe = _recipe.from_options(options)
     chosen = preset(recipe.preset)
+    if options.estimate:
+        return _estimate(options, recipe, chosen)
     figure = _default_figure(recipe.preset, recipe.solver, recipe.dtype)
     figure = figure if options.plot is None else options.plot
+    from jaxinv.viz import check_path
+
     check_path("sweep", figure)
     if recipe.dtype == "float64":
         jax.config.update("jax_enable_x64", True)
@@ -135,6 +141,42 @@ def _split_processor(count: int) -> None:
             jax.config.update("jax_num_cpu_devices", count)
 
 
+def _estimate(options: argparse.Namespace, recipe: Any, chosen: Any) -> int:
+    """Print what the sweep would take."""
+    from jaxinv._core import checks
+
+    reasons = {
+        "which writes nothing": ("store", "plot", "compile_cache", "log_json"),
+        "which times one process here": ("workers", "dask"),
+        "as results decide how much of it is run": ("precision", "bisect", "time_limit"),
+    }
+    for reason, names in reasons.items():
+        for name in names:
+            value = getattr(options, name)
+            if value is not None:
+                option = name.replace("_", "-")
+                checks.fail("sweep", option, f"be left out with --estimate, {reason}", value)
+    from jaxinv._commands._show import print_estimate
+    from jaxinv.sweeps import estimate
+
+    with _of_type(recipe.dtype):
+        arguments = _recipe.settings(recipe, chosen)
+        names = ("grid", "key", "num_trials", "traced", "block_size")
+        found = estimate(
+            chosen.trial(recipe.solver, recipe.dtype),
+            num_devices=options.devices,
+            **{name: arguments[name] for name in names},
+        )
+    print_estimate(chosen, recipe, found)
+    return 0
+
+
+def _of_type(dtype: str) -> contextlib.AbstractContextManager[Any]:
+    import jax
+
+    return jax.enable_x64(True) if dtype == "float64" else contextlib.nullcontext()
+
+
 def _with_warnings_as_lines(recipe: Any, chosen: Any, arguments: dict[str, Any]) -> Any:
     from jaxinv.sweeps import sweep
 
@@ -151,13 +193,10 @@ def _with_warnings_as_lines(recipe: Any, chosen: Any, arguments: dict[str, Any])
 
 def run_again(recipe: Any, store: str) -> None:
     """Run a remembered sweep; it computes what its store lacks and nothing else."""
-    import jax
-
     from jaxinv.reproductions.presets import preset
 
     chosen = preset(recipe.preset)
-    wide = jax.enable_x64(True) if recipe.dtype == "float64" else contextlib.nullcontext()
-    with wide, _terminable():
+    with _of_type(recipe.dtype), _terminable():
         arguments = _recipe.settings(recipe, chosen)
         _with_warnings_as_lines(recipe, chosen, arguments | {"store": store})
 

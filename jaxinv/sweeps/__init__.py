@@ -2,6 +2,9 @@
 
 from ._cluster import connect as connect
 from ._cluster import local_workers as local_workers
+from ._estimate import Estimate as Estimate
+from ._estimate import Growth as Growth
+from ._estimate import estimate as estimate
 from ._progress import Progress as Progress
 from ._progress import Report as Report
 from ._summaries import quartiles as quartiles

@@ -167,6 +167,15 @@ class Cell:
         return Block(self.key_data, index, self.traced)
 
 
+def keyed_cell(
+    values: Mapping[str, Any], root: jax.Array, traced: tuple[str, ...], block_size: int
+) -> Cell:
+    """Return the cell of these values with the key that its trials are drawn from."""
+    cell = Cell(values, cell_id(values), traced, block_size)
+    cell.key_data = np.asarray(jax.random.key_data(cell_key(root, cell.identifier)))
+    return cell
+
+
 class Unit(NamedTuple):
     """One block of one cell."""
 

@@ -22,8 +22,8 @@ from jaxinv.sweeps._cells import (
     by_program,
     cell_from_id,
     cell_id,
-    cell_key,
     cells,
+    keyed_cell,
     program_name,
     to_dataset,
     token,
@@ -78,9 +78,7 @@ def measure(settings: Settings) -> int:
 
 def _cells(settings: Settings, grid: list[dict[str, Any]]) -> Iterator[Cell]:
     for values in grid:
-        cell = Cell(values, cell_id(values), settings.traced, settings.block_size)
-        cell.key_data = np.asarray(jax.random.key_data(cell_key(settings.key, cell.identifier)))
-        yield cell
+        yield keyed_cell(values, settings.key, settings.traced, settings.block_size)
 
 
 def run(settings: Settings, store: Store | None, meter: Meter, clock: Clock) -> xr.Dataset:

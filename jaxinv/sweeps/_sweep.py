@@ -125,7 +125,7 @@ def sweep(
     rule = check_rule(success, precision, bisect, axes)
     workers = None if executor is None else check_executor(executor)
     check_trial(trial, list(axes), is_sent=isinstance(executor, ProcessPoolExecutor))
-    devices = _devices(num_devices, executor)
+    devices = check_devices(num_devices, executor)
     if progress is not None and not callable(progress):
         checks.fail_type("sweep", "progress", "be a function of one Progress", progress)
     if identity is not None and (not isinstance(identity, str) or not identity):
@@ -172,7 +172,7 @@ def _count_or(argument: str, value: Any, hint: str) -> int:
     return checks.count("sweep", argument, value)
 
 
-def _devices(num_devices: int | None, executor: Any) -> int:
+def check_devices(num_devices: int | None, executor: Any) -> int:
     """Return how many devices of this process run blocks."""
     on_cpu = jax.default_backend() == "cpu"
     if num_devices is None:

@@ -66,6 +66,16 @@ def test_sweep_writes_a_figure_and_resumes_its_store(capsys, small):
     assert err.count("\n") == 1
 
 
+def test_an_estimate_says_what_a_sweep_takes_and_writes_nothing(capsys, small):
+    arguments = ("sweep", "nonexpansive-2layer", "--trials", "5", "--estimate")
+    code, out, err = run(capsys, *arguments)
+    assert (code, err) == (0, "")
+    assert "sweep: 2 cells x 5 trials, levenberg-marquardt, float32" in out
+    assert "timed: 10 of 10 blocks, in 2 of 2 cells" in out
+    assert out.index("number of trials") < out.index("latent dimension k")
+    assert not list(small.iterdir())
+
+
 def test_sweep_with_the_other_solver(capsys, small):
     code, out, _ = run(
         capsys, "sweep", "nonexpansive-2layer", "--trials", "2", "--solver", "subgradient",
@@ -85,6 +95,15 @@ def test_sweep_with_the_other_solver(capsys, small):
         (("sweep", "lasso", "--trials", "x"), "invalid int value: 'x'"),
         (("sweep", "lasso", "--dtype", "float16"), "dtype must be one of float32, float64"),
         (("sweep", "lasso", "--plot", "a.txt"), "plot must end in .png"),
+        (("sweep", "nonexpansive-2layr", "--estimate"), "Did you mean 'nonexpansive-2layer'?"),
+        (
+            ("sweep", "lasso", "--estimate", "--store", "a"),
+            "store must be left out with --estimate",
+        ),
+        (("sweep", "lasso", "--estimate", "--workers", "2"), "workers must be left out with --est"),
+        (("sweep", "lasso", "--estimate", "--bisect"), "bisect must be left out with --estimate"),
+        (("sweep", "lasso", "--estimate", "--out", "a"), "unrecognized arguments: --out a"),
+        (("sweep", "lasso", "--estimate", "--trials", "0"), "trials must be >= 1, got 0"),
         (("sweep",), "the following arguments are required: PRESET"),
         (("sweep", "lasso", "--plot", ""), "plot must be a path"),
         (("sweep", "lasso", "--plot", "/dev/null/a.png"), "folder that exists"),
