@@ -119,24 +119,24 @@ def dcgan(params: Tree, stages: Sequence[tuple[int, int]]) -> nn.Module:
 def trainers(
     make: Callable[[], nn.Module], z: Any, y: Any, rate: float, *, compiled: bool = False
 ) -> dict[str, Callable[[int], list[float]]]:
-    """Return ``run(num_steps) -> losses`` for each memory format, with one thread and with all.
+    """Return ``run(num_steps) -> losses`` for each way to train, format and number of threads.
 
     Args:
         make: builds the network, anew for every way to train it.
         z: input, (h, w, channels).
         y: image, (h, w, channels).
-        rate: of Adam (fused).
+        rate: of Adam.
         compiled: also pass the network through ``torch.compile``, which takes minutes.
     """
 
-    def trainer(memory: Any, threads: int, through: bool) -> Callable[[int], list[float]]:
+    def trainer(memory: Any, threads: int, way: str) -> Callable[[int], list[float]]:
         model = make().to(memory_format=memory)  # pyright: ignore
         given, wanted = (
             tensor(array).permute(2, 0, 1)[None].contiguous(memory_format=memory)
             for array in (z, y)
         )
-        apply = torch.compile(model) if through else model
-        optimizer = torch.optim.Adam(model.parameters(), rate, fused=True)
+        apply = torch.compile(model, dynamic=False) if way == "compiled" else model
+        optimizer = torch.optim.Adam(model.parameters(), rate, fused=way != "eager")
 
         def run(num_steps: int) -> list[float]:
             torch.set_num_threads(threads)
@@ -151,10 +151,12 @@ def trainers(
 
         return run
 
+    torch._dynamo.config.recompile_limit = 64  # past it, what is called compiled runs eager
     formats = {"default": torch.contiguous_format, "channels last": torch.channels_last}
+    ways = ("eager", "fused Adam", *(("compiled",) if compiled else ()))
     return {
-        f"{name}{', compiled' * through}, {threads} thread(s)": trainer(memory, threads, through)
+        f"{way}, {name}, {threads} thread(s)": trainer(memory, threads, way)
         for name, memory in formats.items()
         for threads in sorted({1, torch.get_num_threads()})
-        for through in ((False, True) if compiled else (False,))
+        for way in ways
     }

@@ -1,137 +1,43 @@
-"""Accelerators: every kernel of the library's sweeps, against the device's own limits and a CPU.
+"""Accelerators: every kernel of the library, against the device's own limits and a CPU.
 
-For each kernel, one step of 256 problems at once: time, share of the measured copy bandwidth and
-of the float32 GEMM rate (bytes and operations by the compiler's account, which does not see into
-the vendor's factorizations), and the difference from the same step on the CPU. Then trials a
-second of whole sweeps, and whether a second run gives the same bits. Without an accelerator it
-says so and ends; ``--device cpu`` runs it anyway.
+For each kernel (a step of 256 problems at once, of training, of fitting): time, shares of the
+float32 GEMM rate and of the copy bandwidth, both measured here, with the larger one named as the
+bound, and the difference from the same step on the CPU. Shares count what a step must compute and
+move (``_roofline.py``): above 100 % of the bandwidth, it works from a cache. Then trials a second
+of whole sweeps, and whether a second run gives the same bits. ``--million`` runs the two-layer
+phase diagram with 10^6 trials.
+
+Results are kept by the device's name, each part as it ends; a part that is not run stays as it
+was. Without an accelerator it says so and ends; ``--device cpu`` runs it anyway.
 """
 
 from __future__ import annotations
 
+import resource
+import sys
 import time
-from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any
 
+import _kernels
 import _machine
+import _results
+import _roofline
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
-import jaxinv as ji
-from jaxinv.reproductions._nonexpansive import family as draws
 from jaxinv.reproductions.presets import PRESETS
-from jaxinv.sweeps import sweep
+from jaxinv.sweeps import sweep, wilson
 
-BATCH = 256
 IN_FLIGHT = 10  # calls begun before the first is waited for: launching is not what is measured
+MILLION = 10**6
+SECONDS_BETWEEN_LINES = 10.0
 
 
-class Kernel(NamedTuple):
-    """A function of one batch of inputs."""
-
-    name: str
-    step: Callable[..., Any]
-    inputs: tuple[Any, ...]
-
-
-def solver_kernels(key: Any, batch: int) -> list[Kernel]:
-    """One step of solvers on random problems with an operator, or a network, each."""
-    sparse = ji.problems.sparse(num_measurements=250, signal_size=500, sparsity=0.1)
-    generative = draws(hidden=(700, 600), largest_k=64, dtype=jnp.float32)
-    solvers = ji.solvers
-    on_sparse = {
-        "ista": solvers.ista(step_size=0.2, penalty=0.1),
-        "fista": solvers.fista(step_size=0.2, penalty=0.1),
-        "admm": solvers.admm(0.1),
-        "amp": solvers.amp(),
-        "vamp": solvers.vamp(noise_std=0.01),
-        "iht": solvers.iht(50, 0.2),
-        "omp": solvers.omp(50),
-        "cosamp": solvers.cosamp(50),
-    }
-    on_generative = {
-        "subgradient": solvers.subgradient(0.1),
-        "levenberg-marquardt": solvers.levenberg_marquardt(),
-        "adam": solvers.gradient(optax.adam(0.01)),
-    }
-    rows = [(*row, sparse.sample, 500) for row in on_sparse.items()]
-    rows += [(*row, generative.sample, 64) for row in on_generative.items()]
-    return [_kernel(name, solver, draw, size, key, batch) for name, solver, draw, size in rows]
-
-
-def _kernel(name: str, solver: Any, draw: Any, size: int, key: Any, batch: int) -> Kernel:
-    def begin(key: Any) -> Any:
-        problem = draw(key)
-        u0 = 0.1 * jax.random.normal(jax.random.fold_in(key, 1), (size,), jnp.float32)
-        prepared = solver.prepare(problem)
-        return prepared, problem, prepared.init(problem, u0)
-
-    inputs = jax.jit(jax.vmap(begin))(jax.random.split(key, batch))
-
-    def step(solvers: Any, problems: Any, states: Any) -> Any:
-        def one(solver: Any, problem: Any, state: Any) -> Any:
-            return solver.step(problem, state)[0]
-
-        return jax.vmap(one)(solvers, problems, states)
-
-    return Kernel(f"{name}, a step", step, inputs)
-
-
-def network_kernels(key: Any, batch: int) -> list[Kernel]:
-    """Passes through unfolded networks, and the gradient that trains one."""
-    A = jax.random.normal(key, (250, 500), jnp.float32)
-    A = ji.operators.dense(A / jnp.linalg.norm(A, axis=0))
-    family = ji.problems.sparse(operator=A)
-    draw = jax.vmap(family.sample, out_axes=family.axes)
-    problems = jax.jit(draw)(jax.random.split(key, batch))
-    networks = {
-        "alista": ji.unfolded.alista(A, 16),
-        "hyperlista": ji.unfolded.hyperlista(A, 16),
-        "lista-cp": ji.unfolded.lista_cp(A, 16),
-    }
-
-    def run(layers: Any, problems: Any) -> Any:
-        return jax.vmap(partial(ji.unfold, layers), in_axes=(family.axes,))(problems)
-
-    def loss(layers: Any, problems: Any) -> Any:
-        return jnp.sum(jnp.square(run(layers, problems) - problems.truth.x))
-
-    rows = [Kernel(f"{name}, 16 layers", run, (n, problems)) for name, n in networks.items()]
-    train = Kernel("lista-cp, gradient", jax.grad(loss), (networks["lista-cp"], problems))
-    return [*rows, train]
-
-
-def product_kernels(key: Any, batch: int) -> list[Kernel]:
-    """What the inner loops are made of: products, transforms, convolutions of a decoder."""
-    a = jax.random.normal(key, (batch, 300, 600), jnp.float32)
-    x = jax.random.normal(key, (batch, 600), jnp.float32)
-    images = jax.random.normal(key, (batch, 64, 64), jnp.float32)
-    mask = ji.operators.fourier_lines(key, (64, 64), 4, 0.08)
-    scan = ji.operators.mri(mask, real=True)
-    prior = ji.generators.deep_decoder((64, 64), num_channels=32, num_layers=3)
-    params = jax.vmap(prior.init)(jax.random.split(key, batch))
-
-    def relu_layer(a: Any, x: Any) -> Any:
-        return jax.nn.relu(jnp.einsum("bmn,bn->bm", a, x, precision="highest"))
-
-    def decode(params: Any) -> Any:
-        def loss(params: Any) -> Any:
-            return jnp.sum(jnp.square(prior(params)))
-
-        return jax.vmap(jax.grad(loss))(params)
-
-    return [
-        Kernel("relu layer, a matrix each", relu_layer, (a, x)),
-        Kernel("mri and its adjoint", jax.vmap(scan.gram), (images,)),
-        Kernel("deep decoder, gradient", decode, (params,)),
-    ]
-
-
-def measure(kernel: Kernel, device: Any, repetitions: int) -> tuple[float, Any, Any]:
-    """Return seconds of one step, its cost by the compiler, and its result."""
+def measure(kernel: Any, device: Any, repetitions: int) -> tuple[float, Any]:
+    """Return seconds of one step, and its result."""
     inputs = jax.device_put(kernel.inputs, device)
     compiled = jax.jit(kernel.step).lower(*inputs).compile()
     result = jax.block_until_ready(compiled(*inputs))
@@ -140,8 +46,7 @@ def measure(kernel: Kernel, device: Any, repetitions: int) -> tuple[float, Any, 
         jax.block_until_ready([compiled(*inputs) for _ in range(IN_FLIGHT)])
 
     best = min((_machine.seconds(several) for _ in range(repetitions)), default=0.0) / IN_FLIGHT
-    cost = compiled.cost_analysis() or {}
-    return best, cost, jax.device_get(result)
+    return best, jax.device_get(kernel.judged(result))
 
 
 def difference(left: Any, right: Any) -> float:
@@ -163,6 +68,36 @@ def copy_bandwidth(device: Any, megabytes: int) -> float:
     return (
         2 * x.nbytes / min(_machine.seconds(lambda: copy(x).block_until_ready()) for _ in "12345")
     )
+
+
+def limits_of(device: Any, quick: bool) -> dict[str, float]:
+    """Measure what the device can do."""
+    small = quick or device.platform == "cpu"
+    bandwidth = copy_bandwidth(device, 64 if quick else 256 if small else 2048)
+    rate = _machine.gemm_rate(1024 if quick else 2048 if small else 8192)
+    print(f"{device.device_kind}: copy {bandwidth / 1e9:.1f} GB/s, GEMM {rate / 1e9:.0f} GFLOP/s")
+    return {"copy_bytes_per_s": bandwidth, "gemm_flops": rate}
+
+
+def kernels(device: Any, quick: bool, limits: dict[str, float]) -> dict[str, Any]:
+    """Measure every kernel, and hold its values against the CPU's."""
+    cpu = jax.devices("cpu")[0]
+    found = {}
+    for kernel in _kernels.kernels(quick):
+        best, result = measure(kernel, device, 1 if quick else 5)
+        used = _roofline.shares(_roofline.work_of(kernel.step, *kernel.inputs), best, limits)
+        row = {"seconds": best, "count": kernel.count, **used}
+        text = (
+            f"{kernel.name}: {1e3 * best:.3f} ms for {kernel.count} {kernel.unit}, "
+            f"{used['of_gemm']:.0%} of GEMM, {used['of_bandwidth']:.0%} of copy bandwidth "
+            f"(bound: {used['bound']})"
+        )
+        if device != cpu:
+            row["difference"] = difference(result, measure(kernel, cpu, 0)[1])
+            text += f", {row['difference']:.1e} from the CPU"
+        print(text, flush=True)
+        found[kernel.name] = row
+    return found
 
 
 def sweeps(quick: bool) -> dict[str, Any]:
@@ -194,39 +129,137 @@ def sweeps(quick: bool) -> dict[str, Any]:
     return found
 
 
-def main() -> None:
-    """Run the benchmark."""
+class Lines:
+    """Say how far a long sweep is, every now and then; keep the last report."""
+
+    def __init__(self) -> None:
+        self.last: Any = None
+        self._said = time.perf_counter()
+
+    def update(self, progress: Any) -> None:
+        """Note one report of the engine."""
+        self.last = progress
+        if time.perf_counter() - self._said > SECONDS_BETWEEN_LINES:
+            self._said = time.perf_counter()
+            left = progress.seconds_left
+            text = f"  {progress.num_done} of {progress.num_trials}, {progress.rate:.1f} trials/s"
+            print(text + ("" if left is None else f", {left / 60:.0f} min left"), flush=True)
+
+
+def million(options: Any, device: Any, limits: dict[str, float]) -> dict[str, Any]:
+    """Run the two-layer diagram with 10^6 trials, in blocks that the engine fits into memory.
+
+    A block takes at most a quarter of the memory by the compiler's account, and no more for more
+    trials. With ``--store``, a run that was cut short goes on where it was.
+    """
+    chosen = PRESETS["nonexpansive-2layer"]
+    values = list(chosen.values[::8] if options.quick else chosen.values)
+    lines, total = Lines(), 8 if options.quick else MILLION
+    results = sweep(
+        chosen.trial(),
+        {chosen.axis: values},
+        key=jax.random.key(0),
+        num_trials=total // len(values),
+        traced=(chosen.axis,),
+        store=options.store,
+        time_limit=options.time_limit,
+        progress=lines.update,
+    )
+    report = lines.last.report
+    if not report.num_run:
+        print("two-layer diagram: no trial was left to run, or none fitted --time-limit")
+        return {}
+    errors, steps = (np.asarray(results[name]) for name in ("error", "num_steps"))
+    ran = np.asarray(results["ran"]) if "ran" in results.coords else np.ones(errors.shape, bool)
+    rate = report.num_run / report.run_seconds
+    work = rate * steps[ran].mean() * _roofline.levenberg_marquardt_operations(150, 700, 600, 300)
+    share = work / report.num_devices / limits["gemm_flops"]
+    curve = success_curve(values, ran, errors < chosen.success)
+    peak, memory = peak_memory(device)
+    print(
+        f"two-layer diagram, {report.num_run} trials: {rate:.1f} a second, {share:.0%} of GEMM; "
+        f"10^6 take {MILLION / rate / 3600:.2f} h\n"
+        f"  {report.block_size} trials a block, peak memory {peak / 2**30:.2f} GiB"
+        + (f" of {memory / 2**30:.0f}" if memory else "")
+        + f"; {report.num_failed} failed; success by {chosen.symbol}: "
+        + ", ".join(f"{value} {row['rate']:.4f}" for value, row in curve.items()),
+        flush=True,
+    )
+    said = ("num_trials", "num_run", "num_failed", "complete", "block_size", "num_devices")
+    return {
+        **{name: getattr(report, name) for name in (*said, "compile_seconds", "run_seconds")},
+        "trials_per_s": rate,
+        "mean_steps": steps[ran].mean(),
+        "of_gemm": share,
+        "peak_bytes": peak,
+        "memory_bytes": memory,
+        "curve": curve,
+    }
+
+
+def success_curve(values: list[Any], ran: np.ndarray, succeeded: np.ndarray) -> dict[str, Any]:
+    """Return for each value how many trials ran, the share that succeeded, and its interval."""
+    curve = {}
+    for value, count, success in zip(values, ran.sum(1), (succeeded & ran).sum(1), strict=True):
+        low, high = wilson(int(success), max(int(count), 1))
+        curve[str(value)] = {
+            "trials": int(count),
+            "rate": int(success) / max(int(count), 1),
+            "interval": [float(low), float(high)],
+        }
+    return curve
+
+
+def peak_memory(device: Any) -> tuple[float, float | None]:
+    """Return the most bytes held so far, and how many there are; on a CPU, of the process."""
+    statistics = device.memory_stats() or {}
+    if "peak_bytes_in_use" in statistics:
+        return statistics["peak_bytes_in_use"], statistics.get("bytes_limit")
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, None
+
+
+def arguments() -> Any:
+    """Return the options."""
     parser = _machine.parser(__doc__)
     parser.add_argument("--device", choices=("accelerator", "cpu"), default="accelerator")
+    parser.add_argument("--million", action="store_true", help="10^6 trials of the diagram too")
+    parts = ("kernels", "sweeps", "million")
+    parser.add_argument("--only", choices=parts, nargs="+", help="parts to run")
+    parser.add_argument("--store", help="file that keeps the 10^6 trials, and goes on from them")
+    seconds = "seconds after which no more of the 10^6 trials are begun"
+    parser.add_argument("--time-limit", type=float, help=seconds)
     options = parser.parse_args()
+    if options.only is None:
+        # a dry run of the diagram is one of sweeps
+        options.only = ["kernels"] + ["sweeps"] * (not (options.quick and options.million))
+    options.only = {*options.only, *(["million"] if options.million else [])}
+    return options
+
+
+def main() -> None:
+    """Run the benchmark."""
+    options = arguments()
+    if options.device == "cpu":
+        jax.config.update("jax_platforms", "cpu")
     device = jax.devices()[0]
     if options.device == "accelerator" and device.platform == "cpu":
         print("no accelerator here: nothing to measure (--device cpu runs it on the CPU)")
         return
-    cpu = jax.devices("cpu")[0]
-    small = options.quick or device.platform == "cpu"
-    batch, repetitions = (8, 2) if options.quick else (BATCH, 5)
-    bandwidth = copy_bandwidth(device, 256 if small else 2048)
-    rate = _machine.gemm_rate(2048 if small else 8192)
-    print(f"{device.device_kind}: copy {bandwidth / 1e9:.1f} GB/s, GEMM {rate / 1e9:.0f} GFLOP/s")
-    kernels: dict[str, Any] = {}
-    key = jax.random.key(0)
-    makers = (product_kernels, solver_kernels, network_kernels)
-    for kernel in (kernel for make in makers for kernel in make(key, batch)):
-        best, cost, result = measure(kernel, device, repetitions)
-        moved, done = cost.get("bytes accessed", 0.0) / best, cost.get("flops", 0.0) / best
-        shares = {"of_bandwidth": moved / bandwidth, "of_gemm": done / rate}
-        apart = difference(result, measure(kernel, cpu, 0)[2])
-        print(
-            f"{kernel.name}: {1e3 * best:.3f} ms for {batch}, {shares['of_bandwidth']:.0%} of copy "
-            f"bandwidth, {shares['of_gemm']:.0%} of GEMM, {apart:.1e} from the CPU",
-            flush=True,
-        )
-        kernels[kernel.name] = {"seconds": best, **shares, "difference": apart}
-    limits = {"copy_bytes_per_s": bandwidth, "gemm_flops": rate}
-    name = f"gpu-{device.device_kind.lower().replace(' ', '-')}"
-    results = {"batch": batch, "limits": limits, "kernels": kernels}
-    _machine.write(options.out, name, {**results, "sweeps": sweeps(options.quick)})
+    limits = limits_of(device, options.quick)
+    works = {
+        "million": lambda: million(options, device, limits),  # first: its peak of memory is its own
+        "kernels": lambda: {"rows": kernels(device, options.quick, limits)},
+        "sweeps": lambda: {"presets": sweeps(options.quick)},
+    }
+    prefix = "gpu-quick" if options.quick else "gpu"
+    about = {"limits": limits, "versions": _machine.versions(), "device": _machine.device()}
+    for part in (part for part in works if part in options.only):
+        found = works[part]()
+        if not found:
+            continue
+        path = _results.keep(Path(options.out), prefix, device.device_kind, part, about | found)
+        print(f"{part} written: {path}", flush=True)
 
 
 if __name__ == "__main__":

@@ -86,17 +86,20 @@ def checked(works: dict[str, Any], num_steps: int) -> tuple[dict[str, Any], dict
     return works, losses
 
 
+def loss_of(axes: ji.Problem, free: Any, frozen: ji.Layers, problems: ji.Problem) -> jax.Array:
+    """Return the logarithm of the NMSE over a batch; trained are weights and log thresholds."""
+    network = frozen.merge({**free, "threshold": jnp.exp(free["threshold"])})
+    u = jax.vmap(ji.unfold, in_axes=(None, axes))(network, problems)
+    truth = problems.truth.x
+    return jnp.log(jnp.sum(jnp.square(u - truth)) / jnp.sum(jnp.square(truth)))
+
+
 def trainer(layers: ji.Layers, axes: ji.Problem, problems: ji.Problem) -> Any:
     """Return ``run(num_steps) -> loss``, which goes on from where it was."""
     trainable, frozen = layers.partition()
     start = {**trainable, "threshold": jnp.log(trainable["threshold"])}
     optimizer = optax.adam(RATE)
-
-    def loss(free: Any, frozen: ji.Layers, problems: ji.Problem) -> jax.Array:
-        network = frozen.merge({**free, "threshold": jnp.exp(free["threshold"])})
-        u = jax.vmap(ji.unfold, in_axes=(None, axes))(network, problems)
-        truth = problems.truth.x
-        return jnp.log(jnp.sum(jnp.square(u - truth)) / jnp.sum(jnp.square(truth)))
+    loss = partial(loss_of, axes)
 
     @partial(jax.jit, static_argnums=1, donate_argnums=0)
     def steps(carry: Any, num_steps: int, frozen: ji.Layers, problems: ji.Problem) -> Any:

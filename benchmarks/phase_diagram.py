@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import _machine
+import _roofline
 import jax
 import numpy as np
 from jax.sharding import AxisType, PartitionSpec
@@ -266,7 +267,7 @@ def sweep_rate(options: Any, gemm_flops: float) -> dict[str, float]:
     rate = (marks[-1][1] - first[1]) / (marks[-1][0] - first[0])
     steps = float(results["num_steps"].mean())
     k, n1, n2, m = 150, 700, 600, 300
-    flops_per_step = 2 * k * (n1 * n2 + n2 * m + m * k) + k**3 / 3
+    flops_per_step = _roofline.levenberg_marquardt_operations(k, n1, n2, m)
     share = rate * steps * flops_per_step / gemm_flops
     print(
         f"two-layer sweep, Levenberg-Marquardt: {rate:.1f} trials/s, {steps:.1f} steps a trial, "

@@ -2,19 +2,21 @@
 
 Deep decoder (k = 128, 256 x 256), U-net and DCGAN start from the same parameters in both, and the
 losses of the first steps must agree. A step is ½‖G(θ) − y‖², its gradient and Adam; the steps of
-a call are one compiled loop, as the 50 of a call of ``untrained.fit`` are. PyTorch runs eager with
-fused Adam, in both memory formats, with one thread and with all; the ratio is to the best. The
-GEMM rate counts the matrix products that a step of jaxinv holds, resizing included; the bandwidth
-counts writing and reading each layer's output once, forward and backward.
+a call are one compiled loop, as the 50 of a call of ``untrained.fit`` are. PyTorch runs eager,
+with fused Adam and compiled, in both memory formats, with one thread and with all; the ratio is to
+the best. The GEMM rate counts the matrix products that a step of jaxinv holds, resizing included;
+the bandwidth counts writing and reading each layer's output once, forward and backward.
 """
 
 from __future__ import annotations
 
+import argparse
 import math
 from functools import partial
 from typing import Any
 
 import _machine
+import _roofline
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,8 +34,10 @@ def main() -> None:
     names = ("deep_decoder", "unet", "dcgan", "batch", "closed_form")
     parser.add_argument("--only", choices=names, nargs="+", default=names, help="parts to run")
     parser.add_argument("--rounds", type=int, help="repetitions, for a loaded machine")
-    parser.add_argument("--compiled", action="store_true", help="torch.compile too (minutes)")
+    compiled = "torch.compile too (minutes; default: unless --quick)"
+    parser.add_argument("--compiled", action=argparse.BooleanOptionalAction, help=compiled)
     options = parser.parse_args()
+    options.compiled = not options.quick if options.compiled is None else options.compiled
     rounds = options.rounds or (2 if options.quick else 7)
     limits = _machine.limits()
     print(
@@ -111,6 +115,7 @@ def compare(
     }
 
 
+@partial(jax.jit, static_argnums=0)
 def picture(shape: tuple[int, ...]) -> jax.Array:
     """Return a smooth image in [0, 1] with some noise on it."""
     rows, columns = jnp.meshgrid(*(jnp.linspace(0, 3, side) for side in shape[:2]), indexing="ij")
@@ -189,31 +194,12 @@ def shares(prior: Any, y: jax.Array, seconds: float, limits: dict[str, float]) -
     def loss(params: Any) -> jax.Array:
         return 0.5 * jnp.sum(jnp.square(prior(params) - y))
 
-    work = multiplications(jax.make_jaxpr(jax.value_and_grad(loss))(prior.params).jaxpr)
-    used = {"GEMM rate": 2 * work / seconds / limits["gemm_flops"]}
+    work = _roofline.work_of(jax.value_and_grad(loss), prior.params)
+    used = {"GEMM rate": work.operations / seconds / limits["gemm_flops"]}
     if hasattr(prior, "sizes"):  # a decoder is limited by memory: k numbers a pixel of each layer
         numbers = prior.num_channels * sum(math.prod(size) for size in prior.sizes)
         used["bandwidth"] = 4 * 4 * numbers / seconds / limits["streaming_bytes_per_s"]
     return used
-
-
-def multiplications(program: Any) -> int:
-    """Count the scalar multiplications of the matrix products in a program."""
-    total = 0
-    for equation in program.eqns:
-        if equation.primitive.name == "dot_general":
-            left = equation.invars[0].aval.shape
-            contracted = equation.params["dimension_numbers"][0][0]
-            inner = math.prod(left[axis] for axis in contracted)
-            total += inner * math.prod(equation.outvars[0].aval.shape)
-        if equation.primitive.name == "correlate":
-            inner = math.prod(equation.invars[1].aval.shape[1:4])
-            total += inner * math.prod(equation.outvars[0].aval.shape)
-        turns = equation.params["length"] if equation.primitive.name == "scan" else 1
-        for value in jax.tree.leaves(tuple(equation.params.values())):
-            inside = getattr(value, "jaxpr", value)
-            total += turns * multiplications(inside) if hasattr(inside, "eqns") else 0
-    return total
 
 
 def batch(quick: bool, rounds: int) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from jaxinv.generators import _correlation, _layers, _resampling
+from jaxinv.generators import _correlation, _layers, _resampling, unet
 
 X64 = jax.config.jax_enable_x64
 DTYPE = jnp.float64 if X64 else jnp.float32
@@ -188,6 +188,21 @@ def test_correlation_is_the_same_outside_of_jit_and_on_other_platforms():
     np.testing.assert_allclose(eager[1], _lax(x[1], weight[1], around), atol=10 * TOL)
     mixed = _correlation.correlate(x[0].astype(np.float16), weight[0], around)
     assert mixed.dtype == weight.dtype
+
+
+def test_gradients_of_networks_a_trial_lower_for_gpus_to_their_own_convolutions():
+    prior = unet((8, 8, 3), 4, 1)
+
+    def loss(params):
+        return jnp.sum(prior(params) ** 2)
+
+    many = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), prior.params)
+    traced = jax.jit(jax.vmap(jax.grad(loss))).trace(many)
+    texts = {p: traced.lower(lowering_platforms=(p,)).as_text() for p in ("cuda", "cpu")}
+    assert "stablehlo.while" in texts["cpu"]  # kernels one after another
+    assert "stablehlo.while" not in texts["cuda"]
+    assert "feature_group_count = 2" in texts["cuda"]  # a group for each network
+    assert "custom_call" not in texts["cuda"]
 
 
 @pytest.mark.parametrize(
