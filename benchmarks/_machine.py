@@ -67,6 +67,12 @@ def ratio(slow: list[float], fast: list[float]) -> float:
     return statistics.median(a / b for a, b in zip(slow, fast, strict=True))
 
 
+def ranking(milliseconds: Mapping[str, float]) -> None:
+    """Print every way of every library, the winner first."""
+    for place, name in enumerate(sorted(milliseconds, key=lambda name: milliseconds[name])):
+        print(f"    {milliseconds[name]:9.2f} ms  {name}{' (won)' * (place == 0)}")
+
+
 def gemm_rate(size: int = 1024, repetitions: int = 5) -> float:
     """Return the float32 rate of a large matrix product, all cores, in operations a second."""
     a = jax.random.normal(jax.random.key(0), (size, size), jnp.float32)

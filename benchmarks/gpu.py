@@ -33,7 +33,15 @@ from jaxinv.sweeps import sweep, wilson
 
 IN_FLIGHT = 10  # calls begun before the first is waited for: launching is not what is measured
 MILLION = 10**6
+ACCELERATORS = ("cuda", "tpu")  # for which a CPU writes every program, to see that it can be
 SECONDS_BETWEEN_LINES = 10.0
+
+
+def lower_elsewhere(function: Any, *inputs: Any) -> None:
+    """Write a program for accelerators, which takes none; what one cannot do raises here."""
+    traced = jax.jit(function).trace(*inputs)
+    for platform in ACCELERATORS:
+        traced.lower(lowering_platforms=(platform,))
 
 
 def measure(kernel: Any, device: Any, repetitions: int) -> tuple[float, Any]:
@@ -84,6 +92,8 @@ def kernels(device: Any, quick: bool, limits: dict[str, float]) -> dict[str, Any
     cpu = jax.devices("cpu")[0]
     found = {}
     for kernel in _kernels.kernels(quick):
+        if device == cpu:
+            lower_elsewhere(kernel.step, *kernel.inputs)
         best, result = measure(kernel, device, 1 if quick else 5)
         used = _roofline.shares(_roofline.work_of(kernel.step, *kernel.inputs), best, limits)
         row = {"seconds": best, "count": kernel.count, **used}
@@ -155,6 +165,9 @@ def million(options: Any, device: Any, limits: dict[str, float]) -> dict[str, An
     chosen = PRESETS["nonexpansive-2layer"]
     values = list(chosen.values[::8] if options.quick else chosen.values)
     lines, total = Lines(), 8 if options.quick else MILLION
+    if device.platform == "cpu":
+        trial = partial(chosen.trial(), **{chosen.axis: values[0]})
+        lower_elsewhere(jax.vmap(trial), jax.random.split(jax.random.key(0), 4))
     results = sweep(
         chosen.trial(),
         {chosen.axis: values},

@@ -59,11 +59,11 @@ def compare(
     print(f"batch {batch}: jaxinv {1e3 * seconds / num_steps:.1f} ms a step", end="")
     print(f", {100 * fraction:.0f} % of {gemm / 1e9:.0f} GFLOP/s", end="")
     print(f"; {ratios[best]:.2f} times faster than {best}" if best else "; no PyTorch here")
+    milliseconds = {name: 1e3 * float(np.median(t.wall)) / num_steps for name, t in times.items()}
+    _machine.ranking(milliseconds)
     return {
         "sizes": {"m": m, "n": n, "layers": num_layers, "batch": batch},
-        "milliseconds_per_step": {
-            name: 1e3 * float(np.median(t.wall)) / num_steps for name, t in times.items()
-        },
+        "milliseconds_per_step": milliseconds,
         "times_faster_than": ratios,
         "gemm_rate": gemm,
         "fraction_of_gemm_rate": fraction,

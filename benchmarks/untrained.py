@@ -103,10 +103,12 @@ def compare(
         print(f"; {ratios[best]:.2f} times faster than {best}", end="")
         print(f" ({1e3 * seconds[best]:.1f} ms, {1e3 * processor[best]:.1f} CPU)", end="")
     print("" if best else "; no PyTorch here")
+    milliseconds = {key: 1e3 * value for key, value in seconds.items()}
+    _machine.ranking(milliseconds)
     return {
         "shape": prior.out_shape,
         "num_parameters": prior.num_parameters,
-        "milliseconds_per_step": {key: 1e3 * value for key, value in seconds.items()},
+        "milliseconds_per_step": milliseconds,
         "cpu_milliseconds_per_step": {key: 1e3 * value for key, value in processor.items()},
         "times_faster_than": ratios,
         "cpu_ratio": {key: processor[key] / processor["jaxinv"] for key in rivals},
