@@ -20,7 +20,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-_PACKAGES = ("jaxinv", "jax", "jaxlib", "numpy", "torch", "torchvision", "deepinv", "scico")
+_PACKAGES = ("jaxinv", "jax", "jaxlib", "numpy")
+_PACKAGES += ("torch", "torchvision", "deepinv", "scico", "scikit-learn", "celer")
 _MEGABYTE = 1 << 20
 
 

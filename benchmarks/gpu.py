@@ -266,12 +266,14 @@ def main() -> None:
         "sweeps": lambda: {"presets": sweeps(options.quick)},
     }
     prefix = "gpu-quick" if options.quick else "gpu"
+    count = jax.device_count()  # sweeps use all
+    name = f"{device.device_kind} x {count}" if count > 1 else device.device_kind
     about = {"limits": limits, "versions": _machine.versions(), "device": _machine.device()}
     for part in (part for part in works if part in options.only):
         found = works[part]()
         if not found:
             continue
-        path = _results.keep(Path(options.out), prefix, device.device_kind, part, about | found)
+        path = _results.keep(Path(options.out), prefix, name, part, about | found)
         print(f"{part} written: {path}", flush=True)
 
 
