@@ -288,14 +288,18 @@ def _misfit(places: np.ndarray, means: np.ndarray) -> float:
 
 
 def _of_trials(times: Mapping[int, list[float]]) -> Growth:
-    """Return how time grows with trials: disjoint groups of 1, 2, 4, ... rounds over the cells."""
+    """Return how time grows with trials, from disjoint groups of rounds over the cells.
+
+    Every second round is one group, every second of the others the next, and so on: a machine
+    that slows down meanwhile does not look like growth.
+    """
     rounds = max(1, max(map(len, times.values())) - 1)  # the last may have been cut short
-    each = np.sum([found[:rounds] for found in times.values() if len(found) >= rounds], axis=0)
-    sizes, seconds, start, size = [], [], 0, 1
-    while start + size <= rounds:
-        sizes.append([size])
-        seconds.append(np.sum(each[start : start + size]))
-        start, size = start + size, 2 * size
+    rest = np.sum([found[:rounds] for found in times.values() if len(found) >= rounds], axis=0)
+    sizes, seconds = [], []
+    while len(rest):
+        group, rest = rest[::2], rest[1::2]
+        sizes.append(len(group))
+        seconds.append(np.sum(group))
     slopes, errors = power_law(sizes, seconds)
     return Growth("trial", slopes[0], errors[0], len(sizes))
 

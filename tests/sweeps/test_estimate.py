@@ -9,7 +9,7 @@ import pytest
 import scipy.stats
 
 from jaxinv.sweeps import _estimate, estimate, sweep
-from jaxinv.sweeps._estimate import _spread, _whole, power_law
+from jaxinv.sweeps._estimate import _of_trials, _spread, _whole, power_law
 
 KEY = jax.random.key(0)
 
@@ -55,6 +55,13 @@ def test_the_interval_holds_the_whole(monkeypatch, cells, rounds):
         widths.append(half)
     assert np.mean(held) >= 0.9
     assert np.median(widths) < 0.7  # and says something
+
+
+def test_a_machine_that_slows_down_is_no_growth():
+    drift = np.linspace(1.0, 2.0, 16)  # a round takes twice as long in the end
+    found = _of_trials({0: list(1e-3 * drift), 1: list(3e-3 * drift[:15])})
+    assert (found.name, found.num_points) == ("trial", 4)
+    np.testing.assert_allclose(found.slope, 1.0, atol=1e-9)
 
 
 def test_an_estimate_holds_the_sweep():
