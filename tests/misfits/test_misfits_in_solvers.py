@@ -112,6 +112,7 @@ def outlier_errors(num_trials=8):
     return {name: float(np.median(found(keys))) for name, found in runs.items()}
 
 
+@pytest.mark.slow
 def test_robust_misfits_beat_squares_on_outliers():
     errors = outlier_errors()
     for name in ("huber", "median_of_means", "student_t"):

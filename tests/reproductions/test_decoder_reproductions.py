@@ -31,6 +31,7 @@ def test_plugin(tmp_path):
     assert [(row["k"], row["n"]) for row in outcome.rows] == [(1, 5), (1, 40), (2, 5), (2, 40)]
 
 
+@pytest.mark.slow
 def test_signals_off_the_range(tmp_path):
     study = generative_off_range.OffRangeStudy(
         (2, 12, 24), 20, (0.1,), num_nonzeros=2, max_steps=20
@@ -41,6 +42,7 @@ def test_signals_off_the_range(tmp_path):
     assert len(outcome.rows) == 6
 
 
+@pytest.mark.slow
 def test_outliers(tmp_path):
     study = generative_outliers.OutlierStudy((2, 12, 24), 40, shares=(0.0, 0.05), max_steps=20)
     outcome = check("generative-outliers", generative_outliers._outliers(study, SETTINGS), tmp_path)

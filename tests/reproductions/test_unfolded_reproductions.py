@@ -75,6 +75,7 @@ def test_with_noise(settings, tmp_path):
     assert write(tmp_path, unfolded_noise.ENTRIES[0], outcome, 0.0)
 
 
+@pytest.mark.slow
 def test_bad_conditions(settings, quick_tune, tmp_path):
     outcome = unfolded_condition._conditioned(("hyperlista", "alista-published"), STUDY, settings)
     assert [claim.published for claim in outcome.claims] == [0, 0, 0, -80, -90]

@@ -40,7 +40,7 @@ def chains(name):
     return CHAINS[name](np.random.default_rng(7))
 
 
-@pytest.mark.parametrize("name", CHAINS)
+@pytest.mark.parametrize("name", ["independent", "apart"])
 def test_the_numbers_are_those_of_arviz(name):
     draws = chains(name)
     # the folded draws around the median tie in one precision and not in another
