@@ -172,7 +172,9 @@ def duration(seconds: float) -> str:
     """Return a time as a person says it."""
     if seconds < 90:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    if seconds < 172_800:
+        return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86_400:.3g} days"
 
 
 def lines(report: Report) -> list[str]:

@@ -148,7 +148,8 @@ def _estimate(options: argparse.Namespace, recipe: Any, chosen: Any) -> int:
     reasons = {
         "which writes nothing": ("store", "plot", "compile_cache", "log_json"),
         "which times one process here": ("workers", "dask"),
-        "as results decide how much of it is run": ("precision", "bisect", "time_limit"),
+        "as results decide how much of it is run": ("precision", "bisect"),
+        "which foresees all of it": ("time_limit",),
     }
     for reason, names in reasons.items():
         for name in names:

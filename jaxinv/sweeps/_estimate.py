@@ -181,7 +181,8 @@ class _Stopwatch:
     def expected(self, place: int) -> float:
         """Return the seconds that a call of a cell probably takes."""
         places = sorted(self.times)
-        return float(np.interp(place, places, [np.mean(self.times[i]) for i in places]))
+        means = np.array([np.mean(self.times[i]) for i in places])
+        return float(np.interp(place, places, means))
 
     def program(self, cell: Cell) -> Program:
         """Return the program of a cell, compiled."""
