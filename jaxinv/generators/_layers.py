@@ -16,7 +16,9 @@ EPSILON = 1e-5  # added to the variance, as batch normalization does
 
 def mix(x: Array, weight: Array, precision: str = "highest") -> Array:
     """Combine channels: a 1x1 convolution with ``weight`` of shape (c_in, c_out)."""
-    return numerics.matmul(x, weight, precision)
+    # as one row of pixels: the gradient of a sum over several axes transposes its array
+    y = numerics.matmul(x.reshape(-1, x.shape[-1]), weight, precision)
+    return y.reshape(*x.shape[:-1], -1)
 
 
 def channel_norm(x: Array, scale: Array, offset: Array) -> Array:
@@ -141,7 +143,7 @@ def transposed_convolve(x: Array, weight: Array, *, stride: int = 1, padding: in
 
     .. math:: y_o = \sum_i x_i w_{o + p - s i}, \qquad \text{size } s (n - 1) + k - 2 p
 
-    A stride of one adds what every input sends out. A stride of two is one 3x3 convolution at
+    A stride of one adds what every input sends out. A stride of two is one convolution at
     low resolution with four output phases.
     """
     if x.shape[:2] == (1, 1) and padding == 0:
@@ -169,16 +171,23 @@ def _scattered(x: Array, weight: Array, padding: int) -> Array:
 
 
 def _phases(x: Array, weight: Array, padding: int) -> Array:
-    """Double the size: kernels of 2p + 2 <= 6 taps a side, as 6 taps with padding 2."""
-    around = (2 - padding, 4 + padding - weight.shape[0])
-    weight = jnp.pad(weight, (around, around, (0, 0), (0, 0)))
+    """Double the size: kernels of 2p + 2 taps a side, p + 1 of them for every output's phase."""
     c_in, c_out = weight.shape[2:]
-    # Tap 2 (j - i) + r + 2 reaches output 2 j + r from input i: three inputs for either phase r.
-    taps = weight.reshape(3, 2, 3, 2, c_in, c_out)[::-1, :, ::-1]
-    kernel = taps.transpose(0, 2, 4, 1, 3, 5).reshape(3, 3, c_in, 4 * c_out)
-    y = convolve(x, kernel)
+    parts, odd = padding + 1, padding % 2
+    # Output 2 j + r takes tap 2 b + r (r and 1 - r for even p) of the mirrored kernel from input
+    # j + b - (p + 1) // 2, one later for the second phase where p is odd.
+    taps = weight[::-1, ::-1].reshape(parts, 2, parts, 2, c_in, c_out)
+    taps = taps if odd else taps[:, ::-1, :, ::-1]
+    kernel = taps.transpose(0, 2, 4, 1, 3, 5).reshape(parts, parts, c_in, 4 * c_out)
+    around = ((padding + 1) // 2,) * 2
+    y = correlate(x, kernel, (around, around))
+    y = y.reshape(*y.shape[:2], 2, 2, c_out)
     rows, columns = x.shape[:2]
-    y = y.reshape(rows, columns, 2, 2, c_out).transpose(0, 2, 1, 3, 4)
+    if odd:
+        y = jnp.stack([y[r : r + rows, :, r] for r in (0, 1)], 1)
+        y = jnp.stack([y[:, :, s : s + columns, s] for s in (0, 1)], 3)
+    else:
+        y = y.transpose(0, 2, 1, 3, 4)
     return y.reshape(2 * rows, 2 * columns, c_out)
 
 

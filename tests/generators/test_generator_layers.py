@@ -139,6 +139,7 @@ def _lax(x, weight, around):
         (20, ((0, 0), (0, 0)), (2, 3)),  # a row more, and two strips of unequal size
         (6, ((1, 1), (2, 1)), (4, 1)),  # few outputs
         (6, ((1, 0), (2, 1)), (4, 1)),  # few, of a size that does not take the images
+        (6, ((2, 0), (0, 3)), (1, 4)),
     ],
 )
 def test_correlation_and_its_derivatives_are_those_of_lax(rows, around, channels, monkeypatch):
@@ -214,6 +215,7 @@ def test_gradients_of_networks_a_trial_lower_for_gpus_to_their_own_convolutions(
         ((3, 2, 2), 3, 1, 1),
         ((3, 2, 2), 6, 2, 2),
         ((3, 4, 2), 4, 2, 1),
+        ((3, 4, 2), 2, 2, 0),
     ],
 )
 def test_transposed_convolution_is_the_sum_over_inputs(size, side, stride, padding):
