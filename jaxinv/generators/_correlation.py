@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
@@ -75,23 +76,12 @@ def _sent(x: Array, weight: Array, *, padding: Padding) -> Array:
     (rows, columns), ((above, below), (left, right)) = weight.shape[:2], padding
     matrix = weight.transpose(2, 0, 1, 3).reshape(x.shape[-1], -1)
     sent = jnp.matmul(x, matrix, precision="highest")
-    parts = iter(lax.split(sent, [weight.shape[-1]] * (rows * columns), 3))
-    zero = jnp.zeros((), x.dtype)
-    none = (0, 0, 0)
-    moved = [
-        lax.pad(
-            next(parts),
-            zero,
-            (
-                none,
-                (above - i, below + 1 + i - rows, 0),
-                (left - j, right + 1 + j - columns, 0),
-                none,
-            ),
-        )
-        for i in range(rows)
-        for j in range(columns)
-    ]
+    parts = lax.split(sent, [weight.shape[-1]] * (rows * columns), 3)
+    none, moved = (0, 0, 0), []
+    for part, (i, j) in zip(parts, np.ndindex(rows, columns), strict=True):
+        down = above - i, below + 1 + i - rows, 0
+        across = left - j, right + 1 + j - columns, 0
+        moved.append(lax.pad(part, jnp.zeros((), x.dtype), (none, down, across, none)))
     return sum(moved[1:], moved[0])
 
 

@@ -179,8 +179,8 @@ def _phases(x: Array, weight: Array, padding: int) -> Array:
     taps = weight[::-1, ::-1].reshape(parts, 2, parts, 2, c_in, c_out)
     taps = taps if odd else taps[:, ::-1, :, ::-1]
     kernel = taps.transpose(0, 2, 4, 1, 3, 5).reshape(parts, parts, c_in, 4 * c_out)
-    around = ((padding + 1) // 2,) * 2
-    y = correlate(x, kernel, (around, around))
+    half = (padding + 1) // 2
+    y = correlate(x, kernel, ((half, half), (half, half)))
     y = y.reshape(*y.shape[:2], 2, 2, c_out)
     rows, columns = x.shape[:2]
     if odd:
