@@ -10,14 +10,13 @@ after another, not as groups of one convolution.
 from __future__ import annotations
 
 import math
-from functools import partial
+from functools import cache, partial
 from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
-from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 Padding: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
@@ -42,15 +41,30 @@ def correlate(x: Array, weight: Array, padding: Padding = ((0, 0), (0, 0))) -> A
             kernel has.
     """
     x, weight = (array.astype(jnp.result_type(x, weight)) for array in (x, weight))
-    return _correlate_p.bind(x[None, None], weight[None], padding=padding)[0, 0]
+    return _bind(x[None, None], weight[None], padding=padding)[0, 0]
 
 
-_correlate_p = Primitive("correlate")  # (B, N, h, w, c) and (B, kh, kw, c, o) to (B, N, h', w', o)
+@cache
+def _primitive() -> Any:
+    """Return the primitive: (B, N, h, w, c) and (B, kh, kw, c, o) to (B, N, h', w', o)."""
+    from jax.extend.core import Primitive  # slow to import, and most programs hold no convolution
+
+    made = Primitive("correlate")
+    made.def_impl(_eager)
+    made.def_abstract_eval(_shape)
+    ad.defbilinear(made, _to_image, _to_kernel)
+    batching.primitive_batchers[made] = _batched
+    for function, platform in ((_everywhere, None), (_on_cpu, "cpu")):
+        rule = mlir.lower_fun(function, multiple_results=False)
+        mlir.register_lowering(made, rule, platform=platform)
+    return made
 
 
-@partial(jax.jit, static_argnames="padding")
-def _eager(x: Array, weight: Array, *, padding: Padding) -> Array:
-    return _correlate_p.bind(x, weight, padding=padding)
+def _bind(x: Array, weight: Array, *, padding: Padding) -> Array:
+    return _primitive().bind(x, weight, padding=padding)
+
+
+_eager = jax.jit(_bind, static_argnames="padding")
 
 
 def _one(x: Array, weight: Array, *, padding: Padding) -> Array:
@@ -106,7 +120,7 @@ def _to_image(slope: Any, x: Any, weight: Array, *, padding: Padding) -> Array:
     """Return the gradient for the image: every output sends back what it took."""
     del x
     mirrored = weight[:, ::-1, ::-1].swapaxes(3, 4)
-    return _correlate_p.bind(slope, mirrored, padding=_back(padding, weight.shape[1:3]))
+    return _bind(slope, mirrored, padding=_back(padding, weight.shape[1:3]))
 
 
 def _to_kernel(slope: Array, x: Array, weight: Any, *, padding: Padding) -> Array:
@@ -138,7 +152,7 @@ def _to_kernel(slope: Array, x: Array, weight: Any, *, padding: Padding) -> Arra
 
 def _kernel_of(kernels: Array, images: Array, padding: Padding) -> Array:
     images, kernels = images.transpose(0, 4, 2, 3, 1), kernels.transpose(0, 2, 3, 1, 4)
-    return _correlate_p.bind(images, kernels, padding=padding).transpose(0, 2, 3, 1, 4)
+    return _bind(images, kernels, padding=padding).transpose(0, 2, 3, 1, 4)
 
 
 def _back(padding: Padding, taps: tuple[int, ...]) -> Padding:
@@ -151,7 +165,7 @@ def _back(padding: Padding, taps: tuple[int, ...]) -> Padding:
 def _batched(arrays: Any, axes: Any, *, padding: Padding) -> tuple[Array, int]:
     """Correlate a batch: images of one kernel together, kernels of one image side by side."""
     (x, weight), (of_x, of_weight) = arrays, axes
-    bind = partial(_correlate_p.bind, padding=padding)
+    bind = partial(_bind, padding=padding)
     if of_weight is None:
         x = jnp.moveaxis(x, of_x, 1)
         y = bind(x.reshape(x.shape[0], -1, *x.shape[3:]), weight)
@@ -163,13 +177,3 @@ def _batched(arrays: Any, axes: Any, *, padding: Padding) -> tuple[Array, int]:
     x, weight = jnp.moveaxis(x, of_x, 0), jnp.moveaxis(weight, of_weight, 0)
     y = bind(*(array.reshape(-1, *array.shape[2:]) for array in (x, weight)))
     return y.reshape(*x.shape[:2], *y.shape[1:]), 0
-
-
-_correlate_p.def_impl(_eager)
-_correlate_p.def_abstract_eval(_shape)
-ad.defbilinear(_correlate_p, _to_image, _to_kernel)
-batching.primitive_batchers[_correlate_p] = _batched
-mlir.register_lowering(_correlate_p, mlir.lower_fun(_everywhere, multiple_results=False))
-mlir.register_lowering(
-    _correlate_p, mlir.lower_fun(_on_cpu, multiple_results=False), platform="cpu"
-)
