@@ -155,7 +155,7 @@ def _estimate(options: argparse.Namespace, recipe: Any, chosen: Any) -> int:
         for name in names:
             value = getattr(options, name)
             if value is not None:
-                option = name.replace("_", "-")
+                option = f"--{name.replace('_', '-')}"
                 checks.fail("sweep", option, f"be left out with --estimate, {reason}", value)
     from jaxinv._commands._show import print_estimate
     from jaxinv.sweeps import estimate

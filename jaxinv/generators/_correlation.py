@@ -23,8 +23,8 @@ Padding: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
 
 _AXES = ("NHWC", "HWIO", "NHWC")
 _MANY_ROWS = 16  # one more of them is cheap
-_FEW = 4  # times as many others
-_SHORT = 5  # kernels
+_FEW = 4  # times fewer outputs than inputs
+_SHORT = 5  # taps a side: as many shifts, squared, are cheap
 _PIXELS = 1024  # in a strip
 _FEW_ROWS = 4  # in a strip: fewer read too many rows twice
 

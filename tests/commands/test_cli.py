@@ -98,10 +98,10 @@ def test_sweep_with_the_other_solver(capsys, small):
         (("sweep", "nonexpansive-2layr", "--estimate"), "Did you mean 'nonexpansive-2layer'?"),
         (
             ("sweep", "lasso", "--estimate", "--store", "a"),
-            "store must be left out with --estimate",
+            "--store must be left out with --estimate",
         ),
         (("sweep", "lasso", "--estimate", "--workers", "2"), "workers must be left out with --est"),
-        (("sweep", "lasso", "--estimate", "--bisect"), "bisect must be left out with --estimate"),
+        (("sweep", "lasso", "--estimate", "--bisect"), "--bisect must be left out with --estimate"),
         (("sweep", "lasso", "--estimate", "--out", "a"), "unrecognized arguments: --out a"),
         (("sweep", "lasso", "--estimate", "--trials", "0"), "trials must be >= 1, got 0"),
         (("sweep",), "the following arguments are required: PRESET"),
