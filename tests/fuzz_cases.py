@@ -47,6 +47,7 @@ OPERATORS = [
     ),
     row("operators.dct", lambda: {"shape": 8}),
     row("operators.dense", lambda: {"matrix": unit_matrix()}),
+    row("operators.dot_test", lambda: {"operator": A(), "key": KEY}),
     row("operators.downsample", lambda: {"factor": 2, "shape": 8}),
     row("operators.fft2c", lambda: {"x": ones(4, 4)}, passes=("x",)),
     row("operators.finite_difference", lambda: {"shape": (4, 5)}),

@@ -40,12 +40,14 @@ class Status(enum.IntEnum):
     DIVERGED = (
         3,
         "the loss grew far above its starting value: the step size is too large for this "
-        "operator. Use a smaller step, or one estimated from the norm.",
+        "operator, or its adjoint is wrong. Use a smaller step, or one estimated from the norm; "
+        "`operators.dot_test(operator, key)` is below 1e-5 where the adjoint is right.",
     )
     NONFINITE = (
         4,
         "NaN or infinity appeared in the loss or the error measure: look for non-finite values "
-        "in `y`, the operator or the prior, or an overflowing step.",
+        "in `y`, the operator or the prior, an overflowing step, or, for an operator of your own, "
+        "a wrong adjoint (`operators.dot_test(operator, key)` above 1e-5).",
     )
     INVALID_START = (
         5,

@@ -17,6 +17,7 @@ from ._dct import dct as dct
 from ._dense import dense as dense
 from ._dense import gaussian as gaussian
 from ._differences import finite_difference as finite_difference
+from ._dot_test import dot_test as dot_test
 from ._fourier import subsampled_fourier as subsampled_fourier
 from ._function import from_function as from_function
 from ._hadamard import subsampled_hadamard as subsampled_hadamard
