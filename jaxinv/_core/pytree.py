@@ -14,6 +14,8 @@ def static(**kwargs: Any) -> Any:
 
     Static values must be hashable and compare by value: numbers, strings, tuples,
     module-level functions. A lambda or a ``functools.partial`` retraces at each new object.
+
+    ``pytree`` shows one.
     """
     return dataclasses.field(metadata={"static": True}, **kwargs)
 

@@ -23,7 +23,8 @@ class UntrainedPrior:
 
     It is the prior of a problem whose unknown ``u`` is ``params``. ``params`` is a start drawn
     at construction, ``z`` the fixed input (None where the network has none); both are leaves,
-    the architecture is static. ``vmap`` over ``draw`` gives independent networks.
+    the architecture is static. ``vmap`` over ``draw`` gives independent networks. It is what
+    ``deep_decoder`` and the other constructors of untrained networks return.
     """
 
     params: Any

@@ -21,6 +21,7 @@ class Misfit:
     A subclass gives ``_value(prediction, y)`` and ``_weights(prediction, y)``, the diagonal of
     its curvature; the gradient comes by differentiation unless it gives ``gradient``. Values have
     the unit of ½‖y‖²: a factor that is in the unit of y may be needed, and is then a field.
+    See ``huber`` for one in use.
     """
 
     units: ClassVar[Mapping[str, Unit | None]] = {}

@@ -40,7 +40,14 @@ class _Swapped(LinearOperator):
 
 @pytree
 class Adjoint(_Swapped):
-    """``A.H``."""
+    """``A.H``.
+
+    Example:
+        >>> import jaxinv as ji
+        >>> A, B = ji.operators.dense([[1.0, 2.0]]), ji.operators.dense([[3.0, 4.0]])
+        >>> A.H([1.0]).tolist()
+        [1.0, 2.0]
+    """
 
     operator: LinearOperator
 
@@ -69,7 +76,14 @@ class Adjoint(_Swapped):
 
 @pytree
 class Transpose(_Swapped):
-    """``A.T``: conjugate, adjoint, conjugate."""
+    """``A.T``: conjugate, adjoint, conjugate.
+
+    Example:
+        >>> import jaxinv as ji
+        >>> A, B = ji.operators.dense([[1.0, 2.0]]), ji.operators.dense([[3.0, 4.0]])
+        >>> A.T([1.0]).tolist()
+        [1.0, 2.0]
+    """
 
     operator: LinearOperator
 
@@ -97,7 +111,14 @@ class Transpose(_Swapped):
 
 @pytree
 class Product(LinearOperator):
-    """``A @ B``: first B, then A."""
+    """``A @ B``: first B, then A.
+
+    Example:
+        >>> import jaxinv as ji
+        >>> A, B = ji.operators.dense([[1.0, 2.0]]), ji.operators.dense([[3.0, 4.0]])
+        >>> (A @ B.H)([1.0]).tolist()
+        [11.0]
+    """
 
     left: LinearOperator
     right: LinearOperator
@@ -146,7 +167,14 @@ class Product(LinearOperator):
 
 @pytree
 class Sum(LinearOperator):
-    """``A + B``."""
+    """``A + B``.
+
+    Example:
+        >>> import jaxinv as ji
+        >>> A, B = ji.operators.dense([[1.0, 2.0]]), ji.operators.dense([[3.0, 4.0]])
+        >>> (A + B)([1.0, 1.0]).tolist()
+        [10.0]
+    """
 
     left: LinearOperator
     right: LinearOperator
@@ -173,7 +201,14 @@ class Sum(LinearOperator):
 
 @pytree
 class Scaled(LinearOperator):
-    """``c * A``."""
+    """``c * A``.
+
+    Example:
+        >>> import jaxinv as ji
+        >>> A, B = ji.operators.dense([[1.0, 2.0]]), ji.operators.dense([[3.0, 4.0]])
+        >>> (2 * A)([1.0, 1.0]).tolist()
+        [6.0]
+    """
 
     factor: Array
     operator: LinearOperator

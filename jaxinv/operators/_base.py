@@ -52,6 +52,12 @@ class Operator:
 
     A subclass gives ``in_shape``, ``out_shape`` (where it differs) and ``_apply(x)``. Its dtype
     follows the input.
+
+    Example:
+        >>> import jaxinv as ji
+        >>> magnitude = ji.operators.magnitude(ji.operators.dense([[1.0, -2.0]]))
+        >>> magnitude([0.0, 1.0]).tolist(), magnitude.in_shape, magnitude.out_shape
+        ([2.0], (2,), (1,))
     """
 
     @property

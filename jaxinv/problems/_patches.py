@@ -28,6 +28,8 @@ _NORMALIZATIONS = ("images", "patch")
 class PatchMeasurement(NamedTuple):
     """A problem made from one patch, and what leads back: patch ≈ mean + D u / scale.
 
+    ``patches`` makes what measures.
+
     Attributes:
         problem: y, in the units of the codes, and the truth where it is known.
         mean: of the patch, which was taken off; 0 where it was not.

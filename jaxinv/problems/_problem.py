@@ -32,6 +32,13 @@ class Truth(NamedTuple):
         u: the unknown, or None where the signal has none.
         x: the signal, which ``theory.check_*`` compare with.
         noise: y − operator(x), or None.
+
+    Example:
+        >>> import jax.numpy as jnp, jaxinv as ji
+        >>> x = jnp.array([1.0, 2.0])
+        >>> A = ji.operators.dense([[1.0, 1.0]])
+        >>> ji.Problem(A, A(x), truth=ji.problems.Truth(x, x)).truth.x.tolist()
+        [1.0, 2.0]
     """
 
     u: Any
@@ -227,7 +234,7 @@ class Family:
     """A distribution over problems: a pytree whose arrays are arguments, never constants.
 
     A subclass gives ``sample(key) -> Problem``, all random parts from the one key, and usually
-    ``initial(key) -> u0``. Where trials share a part, ``axes`` says so.
+    ``initial(key) -> u0``. Where trials share a part, ``axes`` says so. ``sparse`` shows one.
     """
 
     @property

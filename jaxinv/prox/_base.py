@@ -20,6 +20,12 @@ class Prox:
     A subclass gives ``_apply(v, step_size)`` and ``value(w)``. One that iterates inside also
     gives ``start(v)``, its first memory, and ``warm(v, step_size, memory)``: solvers keep the
     memory between their steps, so that each inner iteration starts where the last one ended.
+
+    Example:
+        >>> import jaxinv as ji
+        >>> prox = ji.prox.soft(2.0)
+        >>> prox([5.0, -1.0], 0.5).tolist(), float(prox.value([5.0, -1.0]))
+        ([4.0, -0.0], 12.0)
     """
 
     units: ClassVar[Mapping[str, Unit | None] | None] = None

@@ -17,7 +17,7 @@ class SamplerInfo(NamedTuple):
     Attributes:
         log_density: of the point after the step, up to a constant.
         accepted: probability with which the step's proposal is accepted; of a sampler that is
-            not adjusted, the one that it would have had.
+            not adjusted, the one that it would have had. ``sample`` gives its mean for each chain.
     """
 
     log_density: Array

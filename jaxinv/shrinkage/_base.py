@@ -19,6 +19,12 @@ class Shrinkage:
 
     A subclass gives ``_apply(v, noise_std)`` on arrays of one type, and ``_derivative`` where
     it knows the derivative better than forward-mode differentiation does.
+
+    Example:
+        >>> import jaxinv as ji
+        >>> eta = ji.shrinkage.soft(1.5)
+        >>> eta([5.0, 1.0], 2.0).tolist(), eta.derivative([5.0, 1.0], 2.0).tolist()
+        ([2.0, 0.0], [1.0, 0.0])
     """
 
     def __call__(self, v: Num[ArrayLike, "*shape"], noise_std: Any) -> Float[Array, "*shape"]:

@@ -29,6 +29,13 @@ class Info(NamedTuple):
         loss: ½‖predict(u) − y‖², plus the penalty where the solver has one, at the point
             that the step started from.
         error: the solver's dimensionless stopping measure; its docstring defines it.
+
+    Example:
+        >>> import jax.numpy as jnp, jaxinv as ji
+        >>> problem = ji.Problem(ji.operators.identity((2,)), jnp.array([3.0, 4.0]))
+        >>> _, info = ji.trace(ji.solvers.ista(1.0, 0.1), problem, jnp.zeros(2), 2)
+        >>> float(info.loss[0])
+        12.5
     """
 
     loss: Array
@@ -41,6 +48,14 @@ class Solver:
     A subclass gives ``init(problem, u0) -> State`` and ``step(problem, state) -> (State,
     Info)``, and may give ``signal(problem, state)``. State is a NamedTuple of what the next step
     needs, with the current unknown as ``state.u``; its shapes and dtypes never change.
+
+    Example:
+        >>> import jax.numpy as jnp, jaxinv as ji
+        >>> solver = ji.solvers.ista(1.0, 0.1)
+        >>> problem = ji.Problem(ji.operators.identity((2,)), jnp.array([3.0, 4.0]))
+        >>> state, info = solver.step(problem, solver.init(problem, jnp.zeros(2)))
+        >>> state.u.round(3).tolist()
+        [2.9..., 3.9...]
     """
 
     patience: ClassVar[int] = 500

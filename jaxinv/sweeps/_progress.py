@@ -41,7 +41,7 @@ class Clock:
 
 
 class Report(NamedTuple):
-    """What a sweep did, and what it cost.
+    """What a ``sweep`` did, and what it cost.
 
     Attributes:
         num_trials: trials in the result.

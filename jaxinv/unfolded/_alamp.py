@@ -29,7 +29,7 @@ class AlampState(NamedTuple):
 
 @pytree
 class Alamp(Solver):
-    r"""A layer of ALAMP.
+    r"""A layer of ``alamp``.
 
     .. math::
         v_t &= y - A x_t + b_t \tfrac{n}{m} \langle \eta'_{t-1} \rangle \, v_{t-1} \\

@@ -34,7 +34,7 @@ class AdaptiveThresholdState(NamedTuple):
 
 @pytree
 class AdaptiveThreshold(Solver):
-    r"""A layer of ALISTA with a threshold for each entry.
+    r"""A layer of ``alista_at``: ALISTA with a threshold for each entry.
 
     .. math::
         x_{t+1} = S^{p_t}_{\Theta_t}\bigl(x_t + \gamma_t W^* (y - A x_t)\bigr), \qquad

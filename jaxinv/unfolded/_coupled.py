@@ -42,7 +42,7 @@ class CoupledState(NamedTuple):
 
 @pytree
 class Coupled(Solver):
-    r"""A layer of LISTA-CP, LISTA-CPSS, TiLISTA, ALISTA, and with gates of gated LISTA, AGLISTA.
+    r"""A layer of ``lista_cp``, LISTA-CPSS, TiLISTA, ALISTA, with gates of gated LISTA, AGLISTA.
 
     .. math::
         z_t &= S^{p_t}_{\Theta_t}\bigl(g_t x_t + \gamma_t W_t^* r_t

@@ -34,7 +34,7 @@ class HyperListaState(NamedTuple):
 
 @pytree
 class HyperLista(Solver):
-    r"""A layer of HyperLISTA.
+    r"""A layer of ``hyperlista``.
 
     .. math::
         x_{t+1} &= S^{p_t}_{\theta_t}\bigl(x_t + \gamma W^* (y - A x_t)

@@ -33,7 +33,7 @@ class UnfoldedIhtState(NamedTuple):
 
 @pytree
 class UnfoldedIht(Solver):
-    r"""A layer of unfolded IHT.
+    r"""A layer of ``iht_network``.
 
     .. math:: x_{t+1} = H_t\bigl(x_t + W_t^* (y - A x_t)\bigr)
 

@@ -19,7 +19,7 @@ from jaxinv.unfolded._shared import measurement, relative_change
 
 @pytree
 class Lamp(Solver):
-    r"""A layer of LAMP: one step of ``solvers.amp`` whose Aᵀ and shrinkage are trained.
+    r"""A layer of ``lamp``: one step of ``solvers.amp`` whose Aᵀ and shrinkage are trained.
 
     .. math::
         v_t = y - A x_t + b_t v_{t-1}, \qquad

@@ -29,7 +29,7 @@ class ListaState(NamedTuple):
 
 @pytree
 class Lista(Solver):
-    r"""A layer of LISTA and LISTA-SS.
+    r"""A layer of ``lista`` and LISTA-SS.
 
     .. math:: x_{t+1} = S^{p_t}_{\theta_t}\bigl(W_t x_t + B_t y\bigr)
 

@@ -37,7 +37,7 @@ class NeuralAlistaState(NamedTuple):
 
 @pytree
 class NeuralAlista(Solver):
-    r"""A layer of NA-ALISTA.
+    r"""A layer of ``na_alista``.
 
     .. math::
         x_{t+1} &= S^{p_t}_{\theta_t}\bigl(x_t + \gamma_t W^* r_t\bigr), \qquad r_t = y - A x_t \\

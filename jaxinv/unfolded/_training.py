@@ -52,7 +52,7 @@ class Fit(NamedTuple):
 
 
 class TrainingProgress(NamedTuple):
-    """What ``progress`` is told between chunks of steps."""
+    """What ``progress`` of ``fit`` is told between chunks of steps."""
 
     step: int
     num_steps: int

@@ -83,7 +83,7 @@ class Fit(NamedTuple):
 
 
 class FitProgress(NamedTuple):
-    """What ``progress`` is told between compiled chunks; of the first fit, where there are more."""
+    """What ``progress`` of ``fit`` is told between chunks, of the first of several fits."""
 
     step: int
     num_steps: int

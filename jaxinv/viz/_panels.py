@@ -305,6 +305,11 @@ def check_path(where: str, path: str | os.PathLike[str], argument: str = "plot")
 
     Raises:
         ValueError: a suffix other than png, pdf and svg; a folder that cannot be written to.
+
+    Example:
+        >>> import jaxinv as ji
+        >>> ji.viz.check_path("my_study", "results/map.png").name
+        'map.png'
     """
     target = files.as_path(where, argument, path)
     if target.suffix.lower() not in _FORMATS:

@@ -37,6 +37,13 @@ def plot_iterations(
 
     Returns:
         The path as text.
+
+    Example:
+        >>> import tempfile, numpy as np, jaxinv as ji
+        >>> folder = tempfile.mkdtemp()
+        >>> series = {"amp": (np.ones((3, 5)) / np.arange(1, 6), 1 / np.arange(1.0, 6))}
+        >>> ji.viz.plot_iterations(folder + "/amp.png", series)[-7:]
+        'amp.png'
     """
     lines = []
     for color, (name, (samples, law)) in zip(MEASURED, series.items(), strict=False):
@@ -82,6 +89,14 @@ def plot_success_rates(
 
     Raises:
         ValueError: rates over more or less than one dimension, another suffix.
+
+    Example:
+        >>> import tempfile, numpy as np, xarray as xr, jaxinv as ji
+        >>> won = xr.DataArray(np.arange(12).reshape(3, 4) > 5, {"k": [1, 2, 3]}, ("k", "trial"))
+        >>> rates = ji.sweeps.success_rate(won)
+        >>> path = tempfile.mkdtemp() + "/k.png"
+        >>> ji.viz.plot_success_rates(path, {"mine": rates}, label="latents k", title="")[-5:]
+        'k.png'
     """
     lines = []
     for name, table in rates.items():
@@ -127,6 +142,14 @@ def plot_phase_diagram(
 
     Raises:
         ValueError: rates over more or less than two dimensions, another suffix.
+
+    Example:
+        >>> import tempfile, numpy as np, xarray as xr, jaxinv as ji
+        >>> won = np.arange(24).reshape(3, 2, 4) > 10
+        >>> won = xr.DataArray(won, {"k": [1, 2, 3], "m": [5, 9]}, ("k", "m", "trial"))
+        >>> path = tempfile.mkdtemp() + "/map.png"
+        >>> ji.viz.plot_phase_diagram(path, ji.sweeps.success_rate(won))[-7:]
+        'map.png'
     """
     rate = rates["rate"]
     if rate.ndim != 2:
@@ -157,6 +180,12 @@ def plot_reconstruction(reconstruction: Any, path: str | os.PathLike[str]) -> st
 
     Raises:
         ValueError: another suffix.
+
+    Example:
+        >>> import tempfile, jaxinv as ji
+        >>> found = ji.reconstruct("camera", size=32, ratio=0.5)
+        >>> ji.viz.plot_reconstruction(found, tempfile.mkdtemp() + "/camera.png")[-10:]
+        'camera.png'
     """
     found = reconstruction
     height, width = found.truth.shape[:2]

@@ -32,7 +32,10 @@ SCHEMA = {
 
 
 class StoreError(ValueError):
-    """A store that cannot be used: foreign, damaged, full, or being written by another process."""
+    """A store that cannot be used: foreign, damaged, full, or being written by another process.
+
+    ``verify`` says what is damaged, and ``open_store`` reads what is not.
+    """
 
 
 class Ledger(NamedTuple):
