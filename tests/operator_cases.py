@@ -1,6 +1,7 @@
 """The rows of the operators; see ``cases``."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -68,6 +69,28 @@ def _blurred_spectrum(key: Array) -> O.LinearOperator:
     return O.subsampled_fourier(_boolean(key, (6,))) @ (2 * O.convolution(kernel, 6))
 
 
+def _bounded(boundary: str, key: Array) -> O.LinearOperator:
+    return O.convolution(normal(key, (3, 2)), (4, 5), boundary=boundary)
+
+
+def _differences(boundary: str, key: Array) -> O.LinearOperator:
+    return O.finite_difference((4, 3), boundary=boundary)
+
+
+def _stacked_spectrum(key: Array) -> O.LinearOperator:
+    fourier = O.subsampled_fourier(_boolean(key, (6,)), real=True)
+    return O.vstack([fourier, O.dense(normal(key, (2, 6))), O.dense(_complex(key, (3, 6)))])
+
+
+def _filter_bank(key: Array) -> O.LinearOperator:
+    blur = O.convolution(normal(key, (3, 2)), (4, 5))
+    return O.vstack([blur, O.finite_difference((4, 5), boundary="wrap")])
+
+
+def _two_parts(key: Array) -> O.LinearOperator:
+    return O.hstack([O.dense(normal(key, (4, 3))), O.dct(4) @ O.crop(1, 6)])
+
+
 OPERATORS = [
     OperatorCase("dense", lambda key: O.dense(normal(key, (5, 7)))),
     OperatorCase("dense-complex", lambda key: O.dense(_complex(key, (5, 7)))),
@@ -104,10 +127,29 @@ OPERATORS = [
     OperatorCase("convolution", lambda key: O.convolution(normal(key, (4,)), 7)),
     OperatorCase("convolution-2d", lambda key: O.convolution(normal(key, (3, 2)), (4, 5))),
     OperatorCase("convolution-complex", lambda key: O.convolution(_complex(key, (3,)), 6)),
+    *(
+        OperatorCase(f"convolution-{boundary}", partial(_bounded, boundary))
+        for boundary in ("reflect", "zero", "valid")
+    ),
     OperatorCase("downsample", lambda key: O.downsample(3, 9)),
     OperatorCase("downsample-2d", lambda key: O.downsample((2, 1), (4, 3))),
     OperatorCase("finite_difference", lambda key: O.finite_difference(6)),
     OperatorCase("finite_difference-2d", lambda key: O.finite_difference((4, 5))),
+    *(
+        OperatorCase(f"finite_difference-{boundary}", partial(_differences, boundary))
+        for boundary in ("wrap", "zero", "valid")
+    ),
+    OperatorCase("pad", lambda key: O.pad(((1, 2), 1), (2, 3))),
+    OperatorCase("pad-reflect", lambda key: O.pad(((1, 2), 1), (2, 3), boundary="reflect")),
+    OperatorCase("crop", lambda key: O.crop((1, (0, 2)), (4, 5))),
+    OperatorCase("vstack", lambda key: O.vstack([O.dense(normal(key, (5, 4))), 2 * O.dct(4)])),
+    OperatorCase("vstack-mixed", _stacked_spectrum, True),
+    OperatorCase("vstack-diagonal", _filter_bank),
+    OperatorCase("hstack", _two_parts),
+    OperatorCase(
+        "block_diag",
+        lambda key: O.block_diag([O.dense(_complex(key, (2, 3))), O.downsample(2, (2, 2))]),
+    ),
     OperatorCase("wavelet", lambda key: O.wavelet(16, "db2", 3)),
     OperatorCase("wavelet-2d", lambda key: O.wavelet((36, 4), "haar", 2)),
     OperatorCase(

@@ -13,8 +13,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float, Int, Num
 
 from jaxinv._core import checks, numerics
-from jaxinv.operators import convolution
-from jaxinv.operators._convolution import Convolution
+from jaxinv.operators import LinearOperator, convolution
 
 _LARGEST_BYTES = 8 * 2**30
 _ROUNDINGS = 4  # of the largest lag, in an autocorrelation by FFT
@@ -163,7 +162,7 @@ def expected_kernel(kernel: Num[ArrayLike, "*kernel"]) -> Float[Array, "n n"]:
     return circulant(column)
 
 
-def expected_operator(kernel: Num[ArrayLike, "*kernel"]) -> Convolution:
+def expected_operator(kernel: Num[ArrayLike, "*kernel"]) -> LinearOperator:
     """Return Σ(U) of ``expected_kernel`` as a circular convolution, which stores no matrix.
 
     Args:

@@ -35,8 +35,13 @@ from ._nonlinear import magnitude as magnitude
 from ._nonlinear import sign as sign
 from ._nonlinear import single_index as single_index
 from ._outer import outer as outer
+from ._padding import crop as crop
+from ._padding import pad as pad
 from ._resampling import downsample as downsample
 from ._sampling import random_mask as random_mask
 from ._sampling import variable_density_mask as variable_density_mask
 from ._spectrum import Diagonalization as Diagonalization
+from ._stack import block_diag as block_diag
+from ._stack import hstack as hstack
+from ._stack import vstack as vstack
 from ._wavelet import wavelet as wavelet

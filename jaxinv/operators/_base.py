@@ -104,8 +104,10 @@ def require_single(op: Operator) -> None:
             hint = "The operator holds a batch; use jax.vmap."
             checks.fail(name_of(op), name, f"have {ndim} dimension(s)", held, hint)
     for name in getattr(op, "__dataclass_fields__", ()):
-        if isinstance(getattr(op, name), Operator):
-            require_single(getattr(op, name))
+        held = getattr(op, name)
+        for inner in held if isinstance(held, tuple) else (held,):
+            if isinstance(inner, Operator):
+                require_single(inner)
 
 
 class LinearOperator(Operator):

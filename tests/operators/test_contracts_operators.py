@@ -131,6 +131,9 @@ def _inexact(leaf):
     return jnp.issubdtype(leaf.dtype, jnp.inexact)
 
 
+NOT_BY_LEAVES = ("from_function", "sum-mixed", "vstack-diagonal", "hstack", "block_diag")
+
+
 @linear
 def test_norm_and_gram_follow_every_scale(case):
     op = build(case)
@@ -139,7 +142,7 @@ def test_norm_and_gram_follow_every_scale(case):
         matrix = np.concatenate([matrix.real, matrix.imag])
     x = draw(1, op.in_shape, signal_types(case)[-1])
     single = sum(map(_inexact, jax.tree.leaves(op))) == 1
-    by_leaves = single and case.name not in ("from_function", "sum-mixed")
+    by_leaves = single and case.name not in NOT_BY_LEAVES
     norms, grams, backs = at_scales(op, x, by_leaves)
     assert norms.dtype == floats()
     np.testing.assert_allclose(norms, np.full(5, _norm(case, op, matrix)), rtol=1e-3)
@@ -204,11 +207,13 @@ DIAGONAL = {
     *("fourier", "fourier-weights", "fourier-real", "mri", "mri-real", "multicoil_mri-no-maps"),
     *("hadamard", "dct", "dct-2d", "convolution", "convolution-2d", "convolution-complex"),
     *("finite_difference", "finite_difference-2d", "wavelet", "wavelet-2d", "scaled"),
-    *("scaled-real-signals", "synthesis", "blurred-spectrum"),
+    *("scaled-real-signals", "synthesis", "blurred-spectrum", "finite_difference-wrap"),
+    *("pad", "pad-reflect", "crop", "vstack-diagonal"),
 }
 OUTER = DIAGONAL - {
     *("fourier-real", "mri-real", "finite_difference", "finite_difference-2d"),
-    *("scaled-real-signals", "blurred-spectrum"),
+    *("scaled-real-signals", "blurred-spectrum", "finite_difference-wrap", "pad-reflect"),
+    "vstack-diagonal",
 } | {"downsample", "downsample-2d"}
 
 
