@@ -31,6 +31,14 @@ def sparse_family() -> Any:
     return ji.problems.sparse(6, 10, num_nonzeros=2, operator=A(), dtype=floats())
 
 
+def _latent_map() -> Any:
+    return ji.generators.from_function(_tanh_of, unit_matrix().T[:, :3], in_shape=3)
+
+
+def _tanh_of(basis: Any, z: Any) -> Any:
+    return jnp.tanh(basis @ z)
+
+
 def sparse_problem() -> Any:
     return sparse_family().sample(KEY)
 
@@ -215,6 +223,7 @@ PROBLEMS = [
         passes=("problem", "u"),
     ),
     row("problems.one_bit", lambda: {"widths": (3, 8, 9), "num_measurements": 6}),
+    row("problems.padded", lambda: {"operator": A(), "generator": _latent_map()}),
     row("problems.patches", lambda: {"images": IMAGE[None], "patch_shape": 4}),
     row(
         "problems.phase_retrieval",

@@ -33,6 +33,14 @@ def test_phase_diagram(tmp_path):
     assert again.equals(rates)
 
 
+def test_own_phase_diagram(tmp_path):
+    plot = tmp_path / "own.png"
+    rates = load("own_phase_diagram").main(ks=(2, 8), ms=(4, 32), num_trials=8, plot=plot)
+    assert plot.exists()
+    assert float(rates["rate"].sel(k=2, m=32)) > 0.6
+    assert float(rates["rate"].sel(k=8, m=4)) == 0  # fewer measurements than latents
+
+
 def test_compose():
     assert load("compose").main(num_restarts=4, max_steps=800) < 0.05
 

@@ -20,6 +20,7 @@ from rich.table import Table
 from jaxinv._core import checks, status_name
 from jaxinv.reproductions.presets import Preset
 from jaxinv.sweeps import Estimate, Progress, Report, wilson
+from jaxinv.sweeps._progress import duration, state
 
 _SECONDS_BETWEEN_LINES = 2.0
 
@@ -156,25 +157,6 @@ def print_estimate(preset: Preset, recipe: Any, found: Estimate) -> None:
         numbers = ("-" if math.isnan(x) else f"{x:.2f}" for x in (row.slope, row.error))
         growth.add_row(sizes[row.name], *numbers, str(row.num_points))
     Console().print(growth)
-
-
-def state(progress: Progress) -> str:
-    """Return the rate, the time left, the use of the device and the failures in a few words."""
-    left = progress.seconds_left
-    parts = [f"{progress.rate:.3g} trials/s"]
-    parts += [] if left is None else [f"{duration(left)} left"]
-    parts += [f"{100 * progress.busy:.0f} % busy"]
-    parts += [f"{progress.num_failed} not finite"] if progress.num_failed else []
-    return ", ".join(parts)
-
-
-def duration(seconds: float) -> str:
-    """Return a time as a person says it."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 172_800:
-        return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-    return f"{seconds / 86_400:.3g} days"
 
 
 def lines(report: Report) -> list[str]:

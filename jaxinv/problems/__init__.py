@@ -10,6 +10,7 @@ from ._images import images as images
 from ._nonlinear import one_bit as one_bit
 from ._nonlinear import phase_retrieval as phase_retrieval
 from ._nonlinear import single_index as single_index
+from ._padded import padded as padded
 from ._patches import PatchFamily as PatchFamily
 from ._patches import PatchMeasurement as PatchMeasurement
 from ._patches import patches as patches

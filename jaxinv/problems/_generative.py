@@ -16,6 +16,7 @@ from jaxinv.generators import Generator
 from jaxinv.generators._relu import Relu, random_weights
 from jaxinv.operators import LinearOperator, Operator
 from jaxinv.problems._fixed_generator import FixedGenerator, fixed_generator
+from jaxinv.problems._own_generator import OwnGenerator
 from jaxinv.problems._problem import (
     Family,
     Problem,
@@ -132,7 +133,7 @@ def _start(source: Networks, key: Array, batch: tuple[int, ...]) -> Array:
 class GenerativeFamily(Family):
     """Measurements of signals of a network; see ``generative`` and the other models."""
 
-    source: Networks | FixedGenerator
+    source: Networks | FixedGenerator | OwnGenerator
     model: Model
     active_measurements: Any
     noise_norm: Any
@@ -162,8 +163,8 @@ class GenerativeFamily(Family):
         self.source.check()
         require_scalars(self, "active_measurements", "noise_norm", "noise_std")
         (operator, y, noise), prior, u, x = _draw(self, checks.key("sample", key))
-        if isinstance(self.source, FixedGenerator):
-            prior = self.source.generator
+        if not isinstance(self.source, Networks) and self.source.is_shared:
+            prior = self.source.prior  # outside of the program, so that it is not copied
         return Problem(operator, y, prior, Truth(u, x, noise))
 
     def initial(self, key: Any, num_restarts: int | None = None) -> Float[Array, "..."]:

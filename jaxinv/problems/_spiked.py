@@ -140,14 +140,14 @@ def _of_rank(where: str, rank: int, family: GenerativeFamily) -> GenerativeFamil
     """Return the family with several spikes in place of one."""
     source = family.source
     is_drawn = isinstance(source, Networks)
-    k = source.widths[0] if is_drawn else math.prod(source.generator.in_shape or ())
+    k = source.widths[0] if is_drawn else math.prod(source.prior.in_shape or ())
     if is_drawn and checks.is_concrete(source.active_latent):
         k = k if source.active_latent is None else int(np.min(source.active_latent))
     if rank > k:
         hint = "Use a network with a larger latent, or fewer spikes."
         checks.fail(where, "rank", f"be at most k = {k}, the size of the latent", rank, hint)
     if not is_drawn:
-        return replace(family, source=replace(source, generator=copies(source.generator, rank)))
+        return replace(family, source=replace(source, generator=copies(source.prior, rank)))
     spikes = Several(
         source.active_latent, source.signal_norm, source.weight_scale,
         source.widths, source.dtype, rank,

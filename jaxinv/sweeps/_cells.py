@@ -25,10 +25,7 @@ if TYPE_CHECKING:
     from jaxinv.sweeps._loop import Programs
 
 
-_WHERE = "sweep"
-
-
-def canonical(name: str, value: Any) -> Any:
+def canonical(name: str, value: Any, where: str = "sweep") -> Any:
     """Return a cell value as plain Python, so that 20 and ``np.int64(20)`` are one value."""
     if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
         value = value.item()
@@ -38,12 +35,12 @@ def canonical(name: str, value: Any) -> Any:
         return int(value)
     if isinstance(value, numbers.Real):
         if not math.isfinite(value):
-            checks.fail(_WHERE, f"grid[{name!r}]", "have finite values", value)
+            checks.fail(where, f"grid[{name!r}]", "have finite values", value)
         return float(value)
     if isinstance(value, tuple | list):
-        return tuple(canonical(name, entry) for entry in value)
+        return tuple(canonical(name, entry, where) for entry in value)
     expected = "have values that are numbers, strings, booleans, None or tuples of these"
-    checks.fail_type(_WHERE, f"grid[{name!r}]", expected, value)
+    checks.fail_type(where, f"grid[{name!r}]", expected, value)
 
 
 def token(value: Any) -> str:
@@ -86,47 +83,49 @@ def _folded(key: jax.Array, first: Any, second: Any) -> jax.Array:
     return jax.random.fold_in(jax.random.fold_in(key, first), second)
 
 
-def check_grid(grid: Any, traced: Any) -> tuple[dict[str, list[Any]], tuple[str, ...]]:
+def check_grid(
+    grid: Any, traced: Any, where: str = "sweep"
+) -> tuple[dict[str, list[Any]], tuple[str, ...]]:
     """Return the grid with canonical values, and the traced names."""
     if not isinstance(grid, Mapping):
-        checks.fail_type(_WHERE, "grid", "be a dict of names to values", grid)
+        checks.fail_type(where, "grid", "be a dict of names to values", grid)
     axes: dict[str, list[Any]] = {}
     for name, values in grid.items():
         if not isinstance(name, str) or not name.isidentifier() or name in ("trial", "key"):
             expected = "have names that are identifiers other than 'trial' and 'key'"
-            checks.fail(_WHERE, "grid", expected, repr(name))
-        axes[name] = [canonical(name, value) for value in _listed(name, values)]
+            checks.fail(where, "grid", expected, repr(name))
+        axes[name] = [canonical(name, value, where) for value in _listed(where, name, values)]
         if not axes[name]:
-            checks.fail(_WHERE, f"grid[{name!r}]", "have at least one value", "none")
+            checks.fail(where, f"grid[{name!r}]", "have at least one value", "none")
         if len(set(map(token, axes[name]))) < len(axes[name]):
-            checks.fail(_WHERE, f"grid[{name!r}]", "have different values", str(axes[name]))
+            checks.fail(where, f"grid[{name!r}]", "have different values", str(axes[name]))
     if isinstance(traced, str) or not isinstance(traced, Iterable):
-        checks.fail_type(_WHERE, "traced", "be a tuple of names", traced)
+        checks.fail_type(where, "traced", "be a tuple of names", traced)
     for name in traced:
-        checks.choice(_WHERE, "traced", name, axes)
+        checks.choice(where, "traced", name, axes)
         for value in axes[name]:
             if isinstance(value, str | tuple) or value is None:
                 expected = "be numbers, to be traced"
-                checks.fail_type(_WHERE, f"grid[{name!r}]", expected, value)
+                checks.fail_type(where, f"grid[{name!r}]", expected, value)
             if isinstance(value, int) and not -(2**31) <= value < 2**31:
-                checks.fail(_WHERE, f"grid[{name!r}]", "fit into int32, to be traced", value)
+                checks.fail(where, f"grid[{name!r}]", "fit into int32, to be traced", value)
             largest = float(jnp.finfo(jnp.result_type(float)).max)
             if isinstance(value, float) and abs(value) > largest:
-                checks.fail(_WHERE, f"grid[{name!r}]", "fit into float32, to be traced", value)
+                checks.fail(where, f"grid[{name!r}]", "fit into float32, to be traced", value)
     return axes, tuple(sorted(traced))
 
 
-def _listed(name: str, values: Any) -> Sequence[Any]:
+def _listed(where: str, name: str, values: Any) -> Sequence[Any]:
     """Return the values of an axis: those of a sequence, or of an array or column of any kind."""
     if isinstance(values, Sequence) and not isinstance(values, str | bytes | bytearray):
         return values
     if not hasattr(values, "dtype") or not getattr(values, "ndim", 0):
-        checks.fail_type(_WHERE, f"grid[{name!r}]", "be a sequence of values", values)
+        checks.fail_type(where, f"grid[{name!r}]", "be a sequence of values", values)
     if np.ma.is_masked(values):
-        checks.fail(_WHERE, f"grid[{name!r}]", "have no masked values", str(values))
+        checks.fail(where, f"grid[{name!r}]", "have no masked values", str(values))
     array = np.asarray(values)  # also of a DataArray, an Index or a Series
     if array.dtype.kind in "mM":
-        checks.fail_type(_WHERE, f"grid[{name!r}]", "have numbers, strings or booleans", values)
+        checks.fail_type(where, f"grid[{name!r}]", "have numbers, strings or booleans", values)
     return array.tolist()
 
 
@@ -216,6 +215,14 @@ def program_name(cell: Cell) -> str:
     """Return what tells the program of a cell from others of the same trial."""
     kinds = {name: type(value).__name__ for name, value in cell.traced.items()}
     return cell_id(cell.static) + (f" traced {cell_id(kinds)}" if kinds else "")
+
+
+def num_programs(axes: Mapping[str, Sequence[Any]], traced: Sequence[str]) -> int:
+    """Return how many programs a grid compiles: traced values count by their types alone."""
+    return math.prod(
+        len(set(map(type, values))) if name in traced else len(values)
+        for name, values in axes.items()
+    )
 
 
 def to_dataset(

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from jaxinv._core import checks
+from jaxinv.sweeps._guard import require_guard
 
 _SECONDS_TO_ANSWER = 5
 _INSTALL = "Install it: python -m pip install 'jaxinv[cluster]'."
@@ -45,7 +46,8 @@ def local_workers(num_workers: int) -> Iterator[Any]:
         A context manager that gives a ``distributed.Client`` and closes it at the end.
 
     Raises:
-        ValueError, TypeError: a number of workers that is none.
+        ValueError, TypeError: a number of workers that is none; a script that calls this without
+            ``if __name__ == "__main__":``, which each worker would run again.
         ModuleNotFoundError: Dask is not installed.
 
     Cost: about two seconds to start, and one compile of each program in each worker.
@@ -57,6 +59,7 @@ def local_workers(num_workers: int) -> Iterator[Any]:
         ...         return sweep(trial, grid, key=key, executor=client)
     """
     num_workers = checks.count("local_workers", "num_workers", num_workers)
+    require_guard("local_workers")
     distributed = _distributed()
     with _interrupts_ignored():
         cluster = distributed.LocalCluster(

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from jaxinv._core import checks
-from jaxinv.sweeps._cells import Cell, cells, check_grid, keyed_cell, program_name
+from jaxinv.sweeps._cells import Cell, cells, check_grid, keyed_cell, num_programs, program_name
 from jaxinv.sweeps._program import Program, Trial, check_trial
 from jaxinv.sweeps._progress import Clock
 from jaxinv.sweeps._sweep import check_devices
@@ -123,9 +123,9 @@ def estimate(
     limit = float(checks.positive("estimate", "time_limit", time_limit))
     key = checks.key("estimate", key)
     num_trials = checks.count("estimate", "num_trials", num_trials)
-    axes, names = check_grid(grid, traced)
-    check_trial(trial, list(axes), is_sent=False)
-    devices = check_devices(num_devices, None)
+    axes, names = check_grid(grid, traced, "estimate")
+    check_trial(trial, list(axes), is_sent=False, where="estimate")
+    devices = check_devices(num_devices, None, "estimate")
     on_cpu = jax.default_backend() == "cpu"
     size = (1 if on_cpu else min(_BLOCK_ON_ACCELERATORS, num_trials)) if block_size is None else 0
     size = size or checks.count("estimate", "block_size", block_size)
@@ -137,7 +137,7 @@ def estimate(
     clock = Clock(max(limit - (time.perf_counter() - began), _SHARE_OF_TIMING * limit))
     for place in _visits(len(every), calls, watch, clock):
         watch.time(place, keyed_cell(every[place], key, names, size), clock)
-    compiling = float(np.mean(watch.compiles)) * _num_programs(axes, names)
+    compiling = float(np.mean(watch.compiles)) * num_programs(axes, names)
     running, half_width = _whole(watch.times, len(every), num_blocks / devices)
     timed = sum(map(len, watch.times.values()))
     return Estimate(
@@ -189,9 +189,8 @@ class _Stopwatch:
         name = program_name(cell)
         if name not in self.programs:
             trial, impl, size, devices = self._settings
-            program = Program(
-                trial, cell.static, cell.traced, size, key_impl=impl, num_devices=devices
-            )
+            how = {"key_impl": impl, "num_devices": devices, "where": "estimate"}
+            program = Program(trial, cell.static, cell.traced, size, **how)
             program.compile()
             self.compiles.append(program.pop_seconds())
             self.programs[name] = program
@@ -231,14 +230,6 @@ def _spread(count: int) -> list[int]:
         found |= dict.fromkeys(round(i * last / parts) for i in range(1, parts, 2))
         parts *= 2
     return list(found)
-
-
-def _num_programs(axes: Mapping[str, Sequence[Any]], traced: Sequence[str]) -> int:
-    """Return how many programs a grid compiles: traced values count by their types alone."""
-    return math.prod(
-        len(set(map(type, values))) if name in traced else len(values)
-        for name, values in axes.items()
-    )
 
 
 def _whole(times: Mapping[int, list[float]], count: int, calls: float) -> tuple[float, float]:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import jax
 
 from jaxinv._core import checks
+from jaxinv.sweeps._guard import require_guard
 from jaxinv.sweeps._program import FLAGS, Block, Program, Results, Trial, environment, flag
 
 _CONFIG = (
@@ -133,6 +134,7 @@ def check_executor(executor: Any) -> Workers:
             expected = "start its workers by spawn, not fork (a forked JAX can hang)"
             hint = 'Pass mp_context=multiprocessing.get_context("spawn").'
             checks.fail("sweep", "executor", expected, method, hint)
+        require_guard("sweep")
     client = getattr(executor, "_client", None)
     if callable(getattr(client, "nthreads", None)):
         return _dask_workers(client, executor)

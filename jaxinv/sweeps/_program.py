@@ -24,6 +24,8 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jaxinv._core import checks
 from jaxinv._core.checks import as_function
+from jaxinv.sweeps._metrics import metric, metric_types
+from jaxinv.sweeps._tracers import explained, is_of_tracers
 
 Results = dict[str, np.ndarray]
 Trial = Callable[..., Mapping[str, Any]]
@@ -54,11 +56,12 @@ class Program:
         *,
         key_impl: str,
         num_devices: int = 1,
+        where: str = "sweep",
     ) -> None:
-        self.block_size, self.num_devices = block_size, num_devices
+        self.block_size, self.num_devices, self._where = block_size, num_devices, where
         self.static = dict(static)
         self._key_impl = key_impl
-        self._leaves, self._tree = _split(trial)
+        self._leaves, self._tree = _split(where, trial)
         self._compiled: Any = None
         self._sharding: NamedSharding | None = None
         self._on_device = False
@@ -68,15 +71,17 @@ class Program:
         try:
             stage = jax.jit(self._block).trace(self._leaves, *example)
         except Exception as error:
-            error.add_note(f"sweep: raised by the trial in the cell {dict(static)}")
+            if is_of_tracers(error):
+                raise explained(where, error, traced) from None
+            error.add_note(f"{where}: raised by the trial in the cell {dict(static)}")
             raise
-        self.metrics = _check_metrics(stage.out_info, self.static)
+        self.metrics = metric_types(where, stage.out_info, self.static)
         self._lowered = stage.lower()
         text = self._lowered.as_text()
         constants = getattr(getattr(self._lowered, "_lowering", None), "const_args", ())
         self.identity = program_identity(text, [*self._leaves, *constants])
         self.calls_host = calls_host(text, stage.jaxpr)
-        _warn_of_lapack(text, self.static)
+        _warn_of_lapack(where, text, self.static)
         if num_devices > 1:
             self._lowered = self._lower_sharded(example)
         self.seconds = time.perf_counter() - began
@@ -84,12 +89,14 @@ class Program:
     def _block(self, leaves: Any, key_data: Any, indices: Any, traced: Any) -> Any:
         trial = jax.tree.unflatten(self._tree, leaves)
         key = jax.random.wrap_key_data(key_data, impl=self._key_impl)
+        where = self._where
 
         def one(index: Any) -> dict[str, Any]:
             result = trial(jax.random.fold_in(key, index), **self.static, **traced)
             if not isinstance(result, Mapping) or not result:
-                checks.fail_type("sweep", "trial's result", "be a dict of scalars", result)
-            return {str(name): _metric(str(name), value) for name, value in result.items()}
+                hint = 'Name what is measured: return {"error": error}.'
+                checks.fail_type(where, "trial's result", "be a dict of scalars", result, hint)
+            return {name: metric(where, name, value) for name, value in result.items()}
 
         if self.block_size == 1:  # no batch axis: conditionals stay conditionals
             return jax.tree.map(lambda value: value[None], one(indices[0]))
@@ -171,7 +178,7 @@ _FACTORIZATION = re.compile(
 )
 
 
-def _warn_of_lapack(text: str, static: Mapping[str, Any]) -> None:
+def _warn_of_lapack(where: str, text: str, static: Mapping[str, Any]) -> None:
     """Warn of a program that can hang: XLA runs independent LAPACK calls on one pool of threads.
 
     Two batched ones, each waiting for threads that the other holds, never end.
@@ -182,24 +189,16 @@ def _warn_of_lapack(text: str, static: Mapping[str, Any]) -> None:
     if enough or jax.default_backend() != "cpu" or len(_FACTORIZATION.findall(text)) < 2:
         return
     warnings.warn(
-        f"sweep: the trial in the cell {dict(static)} makes several batched LAPACK calls, which "
+        f"{where}: the trial in the cell {dict(static)} makes several batched LAPACK calls, which "
         f"can hang on a CPU. Start Python with NPROC={max(16, 2 * cores)} in the environment.",
         stacklevel=2,
     )
 
 
-def _metric(name: str, value: Any) -> jax.Array:
-    try:
-        return jnp.asarray(value)
-    except (TypeError, ValueError):
-        hint = f"This came as {name!r}."
-        checks.fail_type("sweep", "trial's result", "be a dict of numbers or booleans", value, hint)
-
-
-def check_trial(trial: Trial, names: Sequence[str], *, is_sent: bool) -> None:
+def check_trial(trial: Trial, names: Sequence[str], *, is_sent: bool, where: str = "sweep") -> None:
     """Refuse a trial that cannot be called with the grid's names, or sent to another process."""
     if not callable(trial):
-        checks.fail_type("sweep", "trial", "be a function trial(key, **cell)", trial)
+        checks.fail_type(where, "trial", "be a function trial(key, **cell)", trial)
     try:
         signature = inspect.signature(trial)
     except (TypeError, ValueError):  # some builtins have none
@@ -209,7 +208,7 @@ def check_trial(trial: Trial, names: Sequence[str], *, is_sent: bool) -> None:
     except TypeError as error:
         call = f"trial(key, {', '.join(f'{name}=...' for name in names)})"
         raise TypeError(
-            f"sweep: trial must take a key and the names of the grid, {call}: {error}. "
+            f"{where}: trial must take a key and the names of the grid, {call}: {error}. "
             f"It takes {signature}."
         ) from None
     if is_sent:
@@ -217,17 +216,17 @@ def check_trial(trial: Trial, names: Sequence[str], *, is_sent: bool) -> None:
             ForkingPickler.dumps(trial)
         except Exception as error:
             raise TypeError(
-                f"sweep: trial must be one that other processes can import: {error}. Define it at "
-                "the top level of a module, or use Dask workers."
+                f"{where}: trial must be one that other processes can import: {error}. Define "
+                "it at the top level of a module, or use Dask workers."
             ) from None
 
 
-def _split(trial: Trial) -> tuple[list[Any], Any]:
+def _split(where: str, trial: Trial) -> tuple[list[Any], Any]:
     """Return the arrays of a Partial trial and the structure to rebuild it from.
 
     A plain function has no arrays: it is part of the structure.
     """
-    leaves, tree = jax.tree.flatten(as_function("sweep", "trial", trial, "trial(key, **cell)"))
+    leaves, tree = jax.tree.flatten(as_function(where, "trial", trial, "trial(key, **cell)"))
     return [_scalar(leaf) for leaf in leaves], tree
 
 
@@ -240,18 +239,6 @@ def _scalar(value: Any) -> Any:
     kind = np.asarray(value).dtype.kind
     default = {"b": np.bool_, "i": jnp.result_type(int), "f": jnp.result_type(float)}
     return np.asarray(value, default.get(kind, np.asarray(value).dtype))
-
-
-def _check_metrics(out_info: Any, static: Mapping[str, Any]) -> dict[str, np.dtype]:
-    for name, info in out_info.items():
-        if len(info.shape) != 1:
-            got = f"shape {info.shape[1:]} for {name!r} in cell {dict(static)}"
-            hint = "Return a summary, such as a norm."
-            checks.fail("sweep", "trial's result", "be a dict of scalars", got, hint)
-        if not any(jnp.issubdtype(info.dtype, kind) for kind in (np.number, np.bool_)):
-            got = f"{info.dtype} for {name!r}"
-            checks.fail("sweep", "trial's result", "be a dict of numbers", got)
-    return {name: np.dtype(info.dtype) for name, info in sorted(out_info.items())}
 
 
 FLAGS = (

@@ -99,6 +99,38 @@ class Progress(NamedTuple):
     busy: float = 0.0
     report: Report | None = None
 
+    def __str__(self) -> str:
+        """Return one line, without the results: ``print`` will do for ``progress``."""
+        text = f"{self.num_done} of {self.num_trials} trials"
+        if self.report is not None:
+            report = self.report
+            seconds = f"{duration(report.total_seconds)}, {duration(report.compile_seconds)}"
+            return f"{text} in {seconds} of it compiling"
+        text += f", {state(self)}" if self.rate else ", compiling"
+        cell = "" if self.cell is None else ", ".join(f"{k} = {v}" for k, v in self.cell.items())
+        return f"{text} ({cell})" if cell else text
+
+    __repr__ = __str__
+
+
+def state(progress: Progress) -> str:
+    """Return the rate, the time left, the use of the device and the failures in a few words."""
+    left = progress.seconds_left
+    parts = [f"{progress.rate:.3g} trials/s"]
+    parts += [] if left is None else [f"{duration(left)} left"]
+    parts += [f"{100 * progress.busy:.0f} % busy"]
+    parts += [f"{progress.num_failed} not finite"] if progress.num_failed else []
+    return ", ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """Return a time as a person says it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 172_800:
+        return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86_400:.3g} days"
+
 
 class Meter:
     """Counts and times of one sweep."""

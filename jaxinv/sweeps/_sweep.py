@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,7 +15,8 @@ import jax
 import numpy as np
 
 from jaxinv._core import checks
-from jaxinv.sweeps._cells import Cell, canonical, check_grid, token
+from jaxinv.sweeps._bar import ProgressBar
+from jaxinv.sweeps._cells import Cell, canonical, check_grid, num_programs, token
 from jaxinv.sweeps._executors import check_executor
 from jaxinv.sweeps._loop import Settings, measure, run
 from jaxinv.sweeps._program import Results, Trial, check_trial
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 
 _BYTES_OF_A_TRIAL = 2000
+_MANY_PROGRAMS = 8
 
 
 def sweep(
@@ -47,7 +50,7 @@ def sweep(
     precision: float | None = None,
     bisect: str | Mapping[str, float] | None = None,
     time_limit: float | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[Progress], None] | bool | None = None,
     recipe: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
     """Run ``trial`` over a grid, ``num_trials`` times in each cell.
@@ -86,7 +89,8 @@ def sweep(
             between neighbours, cells halfway are added, until the spacing is reached.
         time_limit: seconds after which no block is begun, nor a compile that would probably end
             later; what is done is returned. The first compile cannot be foreseen.
-        progress: called with a ``Progress`` after every block.
+        progress: True shows a bar (in a terminal or a notebook; elsewhere a line now and then); a
+            function is called with a ``Progress`` after every block, so ``print`` will do.
         recipe: how this sweep can be asked for again, in words of yours (a dict that JSON can
             hold): the store remembers it, and ``sweeps.recipes`` reads it back.
 
@@ -101,7 +105,8 @@ def sweep(
 
     Warns:
         UserWarning: the time limit came, a damaged block is computed again, or a trial could
-            hang: several batched LAPACK calls on a CPU without NPROC in the environment.
+            hang: several batched LAPACK calls on a CPU without NPROC in the environment; or many
+            programs would be compiled where traced numbers make one.
 
     Cost: one compile per distinct combination of untraced values, beside the previous one's
     trials.
@@ -126,14 +131,18 @@ def sweep(
     workers = None if executor is None else check_executor(executor)
     check_trial(trial, list(axes), is_sent=isinstance(executor, ProcessPoolExecutor))
     devices = check_devices(num_devices, executor)
-    if progress is not None and not callable(progress):
-        checks.fail_type("sweep", "progress", "be a function of one Progress", progress)
+    report = ProgressBar() if progress is True else progress or None
+    if report is not None and not callable(report):
+        checks.fail_type("sweep", "progress", "be True or a function of one Progress", progress)
     if identity is not None and (not isinstance(identity, str) or not identity):
         checks.fail_type("sweep", "identity", 'be a text, as "v1", or None', identity)
     recipe = None if recipe is None else _recipe(recipe, store)
     path = None if store is None else file_path("sweep", "store", store)
-    meter = Meter(progress)
+    _warn_of_programs(axes, traced_names)
+    meter = Meter(report)
     with contextlib.ExitStack() as stack:
+        if isinstance(report, ProgressBar):
+            stack.enter_context(report)
         opened = None
         if path is not None:
             asked = _BYTES_OF_A_TRIAL * num_trials * math.prod(map(len, axes.values()))
@@ -148,6 +157,27 @@ def sweep(
         if isinstance(size, str):
             size = known or measure(settings)
         return run(settings._replace(block_size=size), opened, meter, clock)
+
+
+def _warn_of_programs(axes: Mapping[str, Sequence[Any]], traced: Sequence[str]) -> None:
+    """Say which numbers would save compiles, where there are many."""
+    count = num_programs(axes, traced)
+    numeric = [
+        name
+        for name, values in axes.items()
+        if len(values) > 1 and all(type(value) in (int, float) for value in values)
+    ]
+    if count <= _MANY_PROGRAMS or set(numeric) <= set(traced):
+        return
+    names = tuple(name for name in axes if name in numeric or name in traced)
+    fewer = num_programs(axes, names)
+    makes = "one" if fewer == 1 else str(fewer)
+    warnings.warn(
+        f"sweep: {count} programs are compiled, one for each cell of other static values; "
+        f"traced={names} makes {makes}. Sizes are then padded to the largest: problems.padded, "
+        "family.with_active.",
+        stacklevel=3,
+    )
 
 
 def _recipe(recipe: Any, store: Any) -> dict[str, Any]:
@@ -172,24 +202,24 @@ def _count_or(argument: str, value: Any, hint: str) -> int:
     return checks.count("sweep", argument, value)
 
 
-def check_devices(num_devices: int | None, executor: Any) -> int:
+def check_devices(num_devices: int | None, executor: Any, where: str = "sweep") -> int:
     """Return how many devices of this process run blocks."""
     on_cpu = jax.default_backend() == "cpu"
     if num_devices is None:
         return 1 if on_cpu or executor is not None else jax.local_device_count()
-    num_devices = checks.count("sweep", "num_devices", num_devices)
+    num_devices = checks.count(where, "num_devices", num_devices)
     if num_devices > jax.local_device_count():
         expected = f"be at most the {jax.local_device_count()} devices of this process"
         hint = "jax.config.update('jax_num_cpu_devices', N) makes more on a CPU." if on_cpu else ""
-        checks.fail("sweep", "num_devices", expected, num_devices, hint)
+        checks.fail(where, "num_devices", expected, num_devices, hint)
     if num_devices > 1 and executor is not None:
         hint = "Each worker of an executor uses one device."
-        checks.fail("sweep", "num_devices", "be 1 with an executor", num_devices, hint)
+        checks.fail(where, "num_devices", "be 1 with an executor", num_devices, hint)
     threads = os.environ.get("NPROC", "")
     if on_cpu and num_devices > 1 and not (threads.isdigit() and int(threads) >= 2 * num_devices):
         expected = "be 1 on a CPU, unless the environment variable NPROC is at least twice as large"
         hint = "Batched LAPACK calls on several CPU devices hang without it: set NPROC=16."
-        checks.fail("sweep", "num_devices", expected, num_devices, hint)
+        checks.fail(where, "num_devices", expected, num_devices, hint)
     return num_devices
 
 
