@@ -8,12 +8,12 @@ import jax.numpy as jnp
 
 import jaxinv as ji
 from jaxinv import data, operators, problems
-from jaxinv.images._reconstruct import reconstruct
+from jaxinv.images import simulate
 
 
 def one_call(size: int) -> float:
     """Let the library choose the prior's details, the penalty and the stop."""
-    found = reconstruct("camera", size=size, operator="hadamard", ratio=0.25, prior="wavelet")
+    found = simulate("camera", size=size, operator="hadamard", ratio=0.25, prior="wavelet")
     print(f"without a prior  {found.baseline_psnr:5.2f} dB")
     print(f"reconstruct      {found.psnr:5.2f} dB in {found.seconds:.1f} s")
     return found.psnr

@@ -106,7 +106,7 @@ def run(options: argparse.Namespace) -> int:
 
     from jaxinv.data import save_image
     from jaxinv.data._saving import check_image_path
-    from jaxinv.images._reconstruct import reconstruct
+    from jaxinv.images import simulate
     from jaxinv.viz import check_path, plot_reconstruction
 
     name = Path(options.image).stem
@@ -121,7 +121,7 @@ def run(options: argparse.Namespace) -> int:
     console = Console(stderr=True)
     with Bar(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("starting", total=1.0)
-        found = reconstruct(
+        found = simulate(
             options.image,
             operator=options.operator,
             ratio=options.ratio,

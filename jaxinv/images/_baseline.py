@@ -13,6 +13,7 @@ from jax import Array
 
 from jaxinv import operators
 from jaxinv._core import Status, checks, numerics, replace
+from jaxinv.images._measured import in_units, unknown_dtype
 from jaxinv.images._path import MARGIN, STEPS, follow, signal_of, silent
 from jaxinv.images._shrinking import CycleSpin, Shrinking, make_prior
 from jaxinv.operators import LinearOperator
@@ -27,8 +28,6 @@ _WHERE = "baseline"
 _SMALLEST_SIDE = 16
 _DAMP_STEPS = 30
 _DAMP_TOL = 1e-3
-_CREST = 2.0  # the range of an image over its root mean square
-_SMALL = 1e-6  # gains below, or above its inverse, are divided out: their squares end soon
 
 
 class Baseline(NamedTuple):
@@ -148,9 +147,9 @@ def _one(
     denoiser: Any,
 ) -> _Found:
     """Reconstruct one image in units of its range, by an operator of ordinary gain."""
-    y, scale, gain = _in_units(operator, y)
-    dtype, noise_norm = _dtype(operator, y), noise_norm / float(scale)
-    gain = 1.0 if _SMALL < float(gain) < 1 / _SMALL else float(gain)
+    y, scale, gain = in_units(operator, y)
+    dtype, noise_norm = unknown_dtype(operator, y), noise_norm / float(scale)
+    gain = float(gain)
     if gain != 1:
         operator, y, noise_norm = (1 / gain) * operator, y / gain, noise_norm / gain
     if method == "damp":
@@ -219,24 +218,6 @@ def _misfit(operator: LinearOperator, y: Array, x: Array) -> Array:
 
 
 _size = jax.jit(numerics.safe_norm)
-
-
-@jax.jit
-def _in_units(operator: LinearOperator, y: Array) -> tuple[Array, Array, Array]:
-    """Return the measurements in units of the image's range, that range, and the gain.
-
-    The range is estimated from ‖y‖ and the mean gain of the operator on random images; the gain
-    returned is a power of two.
-    """
-    probe = jax.random.normal(jax.random.key(0), operator.in_shape, _dtype(operator, y))
-    gain = numerics.safe_norm(operator(probe)) / numerics.safe_norm(probe)
-    size = math.sqrt(math.prod(operator.in_shape))
-    scale = numerics.safe_divide(_CREST / size * numerics.safe_norm(y), gain, default=1.0)
-    return y / scale, scale, numerics.order(gain)
-
-
-def _dtype(operator: LinearOperator, y: Array) -> Any:
-    return jax.eval_shape(operator.adjoint, y).dtype
 
 
 def _arguments(

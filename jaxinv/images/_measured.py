@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -13,6 +14,10 @@ from jaxinv import problems
 from jaxinv._core import Status, numerics
 from jaxinv.operators import LinearOperator
 from jaxinv.problems import Problem
+
+
+_CREST = 2.0  # the range of an image over its root mean square
+_SMALL = 1e-6  # gains below, or above its inverse, are divided out: their squares end soon
 
 
 class Noise(NamedTuple):
@@ -59,3 +64,22 @@ def minimum_norm(operator: LinearOperator, y: Any) -> Array:
     """
     target = operator.adjoint(y)
     return jax.scipy.sparse.linalg.cg(operator.gram, target, tol=1e-3, maxiter=50)[0]
+
+
+@jax.jit
+def in_units(operator: LinearOperator, y: Array) -> tuple[Array, Array, Array]:
+    """Return the measurements in units of the image's range, that range, and the gain.
+
+    The range is estimated from ‖y‖ and the mean gain of the operator on random images; the gain
+    to divide out is 1 for ordinary ones, else a power of two.
+    """
+    probe = jax.random.normal(jax.random.key(0), operator.in_shape, unknown_dtype(operator, y))
+    gain = numerics.safe_norm(operator(probe)) / numerics.safe_norm(probe)
+    size = math.sqrt(math.prod(operator.in_shape))
+    scale = numerics.safe_divide(_CREST / size * numerics.safe_norm(y), gain, default=1.0)
+    usual = (gain > _SMALL) & (gain < 1 / _SMALL)
+    return y / scale, scale, jnp.where(usual, 1.0, numerics.order(gain))
+
+
+def unknown_dtype(operator: LinearOperator, y: Array) -> Any:
+    return jax.eval_shape(operator.adjoint, y).dtype

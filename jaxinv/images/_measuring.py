@@ -1,4 +1,4 @@
-"""The measurement operators that ``reconstruct`` offers by name."""
+"""The measurement operators that ``simulate`` offers by name."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NUM_COILS = 8
 _CENTER = 0.08  # share of the columns of k-space about frequency 0, down to a ratio of 1/4
 _CENTER_OF_KEPT = 0.32  # below: 0.04 at 1/8, as published
 _LARGEST_GAUSSIAN = 2 * 2**30  # bytes; larger ones take minutes, where they fit at all
-_WHERE = "reconstruct"
+_WHERE = "simulate"
 
 
 class Measuring(NamedTuple):

@@ -20,6 +20,8 @@ _FIRST, _LAST = 0.5, 1e-3  # thresholds, in units of the image's range
 _STAGES = 24  # thresholds from first to last
 _HOLD = 6  # further stages at the last one
 STEPS = 10  # steps a stage
+THRESHOLDS = [_FIRST * (_LAST / _FIRST) ** (i / (_STAGES - 1)) for i in range(_STAGES)]
+THRESHOLDS += [_LAST] * _HOLD
 MARGIN = 1.01  # on ‖A‖², which power iteration estimates from below
 
 
@@ -34,16 +36,14 @@ class End(NamedTuple):
 
 def follow(solver: Fista, problem: Problem, state: Any, noise_norm: float, report: Progress) -> End:
     """Lower the penalty stage by stage until the measurements are fitted to their noise."""
-    thresholds = [_FIRST * (_LAST / _FIRST) ** (i / (_STAGES - 1)) for i in range(_STAGES)]
-    thresholds += [_LAST] * _HOLD
     step_size = float(solver.step_size)
     status = Status.MAX_STEPS if noise_norm > 0 else Status.CONVERGED
     unknown, threshold, stage = state.u, _FIRST, 0
-    for stage, threshold in enumerate(thresholds, start=1):
+    for stage, threshold in enumerate(THRESHOLDS, start=1):
         prox = replace(solver.prox, penalty=threshold / step_size)
         state, unknown, misfit = _stage(replace(solver, prox=prox), problem, state)
         misfit = float(misfit)
-        report(f"threshold {threshold:.3g}, misfit {misfit:.3g}", stage / len(thresholds))
+        report(f"threshold {threshold:.3g}, misfit {misfit:.3g}", stage / len(THRESHOLDS))
         if not math.isfinite(misfit):
             status = Status.NONFINITE
             break

@@ -1,4 +1,4 @@
-"""The image priors that ``reconstruct`` offers by name, as proximal operators."""
+"""The image priors that ``simulate`` offers by name, as proximal operators."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The networks that ``reconstruct`` offers as priors by name: untrained, fitted to y alone."""
+"""The networks that ``simulate`` offers as priors by name: untrained, fitted to y alone."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 NETWORKS = ("deep-decoder", "dip", "convdecoder", "dcgan", "coordinate")
 
-_WHERE = "reconstruct"
+_WHERE = "simulate"
 _HEADROOM = 1.5  # of the range of a scan above the largest magnitude of A* y
 _SEVERITY = (Status.CONVERGED, Status.STOPPED, Status.MAX_STEPS, Status.NONFINITE)
 _LOOK_EVERY = 50

@@ -169,10 +169,12 @@ def plot_phase_diagram(
 
 
 def plot_reconstruction(reconstruction: Any, path: str | os.PathLike[str]) -> str:
-    """Draw truth, what the measurements show by themselves, estimate and error side by side.
+    """Draw side by side what the measurements show by themselves, the estimate, and what is unsure.
 
     Args:
-        reconstruction: what ``jaxinv.reconstruct`` returns.
+        reconstruction: what ``jaxinv.reconstruct`` or ``images.simulate`` returns. With a truth
+            that is drawn too, and the error in place of the spread. Magnitudes of complex images,
+            the root sum of squares of several coils.
         path: figure to write; the suffix (.png, .pdf, .svg) chooses the format.
 
     Returns:
@@ -187,25 +189,66 @@ def plot_reconstruction(reconstruction: Any, path: str | os.PathLike[str]) -> st
         >>> ji.viz.plot_reconstruction(found, tempfile.mkdtemp() + "/camera.png")[-10:]
         'camera.png'
     """
-    found = reconstruction
-    height, width = found.truth.shape[:2]
+    shown = _simulated if hasattr(reconstruction, "estimate") else _measured
+    panels = shown(reconstruction)
+    height, width = panels[0].pixels.shape[:2]
     scale = _PANEL / max(height, width)
-    error = np.abs(found.estimate - found.truth)
-    error = error if error.ndim == 2 else error.mean(axis=-1)
-    # all but 0.5 % of the errors lie below the end of the color scale
-    largest = float(np.quantile(error, 0.995)) if np.all(np.isfinite(error)) else 1.0
-    first = _BASELINES.get(found.settings["operator"], "Without a prior")
-    baseline, score = (
-        f"PSNR {psnr:.2f} dB, SSIM {ssim:.3f}"
-        for psnr, ssim in ((found.baseline_psnr, found.baseline_ssim), (found.psnr, found.ssim))
-    )
-    panels = [
-        Picture(f"Truth\n{height} x {width}", found.truth),
-        Picture(f"{first}\n{baseline}", found.baseline),
-        Picture(f"Reconstruction\n{score}", found.estimate),
-        Picture(
-            f"Absolute error\nmean {error.mean():.3f}", error, max(largest, 1e-6), "magma", bar=True
-        ),
-    ]
     side = max(scale * width, _NARROWEST) + 0.25
     return draw(path, panels, size=(side, scale * height + 0.62))
+
+
+def _simulated(found: Any) -> list[Picture]:
+    first = _BASELINES.get(found.settings["operator"], "Without a prior")
+    height, width = found.truth.shape[:2]
+    return [
+        Picture(f"Truth\n{height} x {width}", found.truth),
+        Picture(f"{first}\n{_scored(found.baseline_psnr, found.baseline_ssim)}", found.baseline),
+        Picture(f"Reconstruction\n{_scored(found.psnr, found.ssim)}", found.estimate),
+        _errors("Absolute error", np.abs(found.estimate - found.truth)),
+    ]
+
+
+def _measured(found: Any) -> list[Picture]:
+    scores = found.scores
+    x, shown, spread = (_as_picture(one) for one in (found.x, found.input, found.spread))
+    largest = max(float(np.max(x)), 1e-30)
+    first = "Without a prior"
+    last = f"{found.chosen}\nheld-out error {scores['held_out']:.3g}"
+    if found.truth is None:
+        return [
+            Picture(f"{first}\n", shown / largest),
+            Picture(last, x / largest),
+            _errors("Spread", spread),
+        ]
+    truth = _as_picture(found.truth)
+    largest = max(float(np.max(truth)), 1e-30)
+    height, width = truth.shape[:2]
+    before = _scored(scores["input_psnr"], scores["input_ssim"])
+    after = _scored(scores["psnr"], scores["ssim"])
+    return [
+        Picture(f"Truth\n{height} x {width}", truth / largest),
+        Picture(f"{first}\n{before}", shown / largest),
+        Picture(f"{found.chosen}\n{after}", x / largest),
+        _errors("Absolute error", np.abs(x - truth)),
+        _errors("Spread", spread),
+    ]
+
+
+def _as_picture(x: Any) -> np.ndarray:
+    """Return an image of real numbers, (h, w) or (h, w, 3)."""
+    x = np.abs(x) if np.iscomplexobj(x) else np.asarray(x)
+    if x.ndim == 3 and x.shape[-1] > 4:
+        return np.sqrt(np.sum(x**2, axis=0))
+    return x if x.ndim == 2 or x.shape[-1] == 3 else x.mean(axis=-1)
+
+
+def _scored(psnr: float, ssim: float) -> str:
+    return f"PSNR {psnr:.2f} dB, SSIM {ssim:.3f}"
+
+
+def _errors(title: str, error: np.ndarray) -> Picture:
+    error = error if error.ndim == 2 else error.mean(axis=-1)
+    # all but 0.5 % of them lie below the end of the color scale
+    largest = float(np.quantile(error, 0.995)) if np.all(np.isfinite(error)) else 1.0
+    title = f"{title}\nmean {error.mean():.3g}"
+    return Picture(title, error, max(largest, 1e-30), "magma", bar=True)

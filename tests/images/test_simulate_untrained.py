@@ -11,7 +11,7 @@ from jaxinv import Problem, Status, cli, data, operators
 from jaxinv.images import _untrained
 from jaxinv.images._measured import Noise, measure
 from jaxinv.images._measuring import make_operator
-from jaxinv.images._reconstruct import reconstruct
+from jaxinv.images import simulate
 from jaxinv.operators._pixels import Channelwise, Real
 
 KEY = jax.random.key(0)
@@ -34,7 +34,7 @@ def pull(operator, y):
 
 @pytest.fixture(scope="module")
 def found():
-    return reconstruct("camera", num_seeds=2, **DENOISING)
+    return simulate("camera", num_seeds=2, **DENOISING)
 
 
 def psnr(estimate, truth):
@@ -57,7 +57,7 @@ def test_seeds_are_a_batch_of_fits_and_the_estimate_is_their_average(found):
 
 def test_one_fit_is_the_first_of_the_seeds(found):
     seen = []
-    alone = reconstruct("camera", progress=lambda *entry: seen.append(entry), **DENOISING)
+    alone = simulate("camera", progress=lambda *entry: seen.append(entry), **DENOISING)
     assert len(alone.seed_psnr) == 1
     first, second = (abs(alone.seed_psnr[0] - score) for score in found.seed_psnr)
     assert first < 0.2 < second  # rounding grows along the steps; another seed is 1 dB away
@@ -82,7 +82,7 @@ def test_the_noise_is_what_was_asked_for_and_the_rivals_remove_some(found):
 def test_a_color_scan_is_one_network_that_agrees_with_its_measurements():
     photo = 0.25 + 0.5 * data.image("astronaut", size=(16, 19))  # so that no pixel is clipped
     tiny = {**TINY, "stop": "auto"}
-    found = reconstruct(photo, operator="multicoil", ratio=0.4, num_steps=STEPS, **tiny)
+    found = simulate(photo, operator="multicoil", ratio=0.4, num_steps=STEPS, **tiny)
     assert found.estimate.shape == found.baseline.shape == (16, 19, 3)
     assert found.rivals == ()
     assert found.settings["most_steps"] == STEPS
@@ -200,7 +200,7 @@ def test_noise_of_a_given_size_falls_on_what_is_measured():
     ("operator", "noise_std", "gain"), [("identity", SIGMA, 2.5), ("mri", None, 3.0)]
 )
 def test_classical_priors_take_the_new_operators(operator, noise_std, gain):
-    found = reconstruct("camera", size=32, operator=operator, prior="tv", noise_std=noise_std)
+    found = simulate("camera", size=32, operator=operator, prior="tv", noise_std=noise_std)
     assert found.status == Status.CONVERGED
     assert found.psnr > found.baseline_psnr + gain
     assert found.seed_psnr == found.rivals == ()
@@ -224,7 +224,7 @@ def test_classical_priors_take_the_new_operators(operator, noise_std, gain):
 )
 def test_bad_options_are_refused_in_one_line(options, message):
     with pytest.raises(ValueError, match=message) as caught:
-        reconstruct("camera", size=SIDE, **options)
+        simulate("camera", size=SIDE, **options)
     assert "\n" not in str(caught.value)
 
 
@@ -261,7 +261,7 @@ def test_an_interrupt_leaves_nothing(capsys, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_denoising_a_photo_gains_7_db_with_automatic_stopping():
-    found = reconstruct(
+    found = simulate(
         "camera", size=256, operator="identity", noise_std=25 / 255, prior="deep-decoder"
     )
     assert found.psnr > found.baseline_psnr + 7  # measured: 10
