@@ -122,9 +122,9 @@ def sampling_units(measured: Measurement, key: Array) -> tuple[np.ndarray, str]:
     channels = isinstance(operator, Channelwise) and seen.ndim > len(operator.operator.out_shape)
     last = channels or (len(measured.shape) == 3 and seen.shape == measured.shape)
     last = last and not measured.first
-    plane = seen.any(axis=-1) if last else seen
+    plane: np.ndarray = np.asarray(seen.any(axis=-1)) if last else seen
     if plane.ndim > 2:
-        plane = plane.any(axis=tuple(range(plane.ndim - 2)))
+        plane = np.asarray(plane.reshape(-1, *plane.shape[-2:]).any(axis=0))
     labels, name = _labels(plane, np.iscomplexobj(measured.y))
     labels = _paired(labels, operator, measured)
     labels = np.broadcast_to(labels[..., None] if last else labels, seen.shape)
@@ -146,7 +146,7 @@ def _labels(plane: np.ndarray, of_waves: bool) -> tuple[np.ndarray, str]:
 
 def _paired(labels: np.ndarray, operator: Any, measured: Measurement) -> np.ndarray:
     """Give a frequency and its negative one label, where a real image makes them conjugate."""
-    held = operator.operator if isinstance(operator, Channelwise) else operator
+    held: Any = operator
     while not isinstance(held, MRI | SubsampledFourier) and hasattr(held, "operator"):
         held = held.operator
     real = not jnp.issubdtype(measured.dtype, jnp.complexfloating)

@@ -15,7 +15,6 @@ from jaxinv._core import Status, numerics
 from jaxinv.operators import LinearOperator
 from jaxinv.problems import Problem
 
-
 _CREST = 2.0  # the range of an image over its root mean square
 _SMALL = 1e-6  # gains below, or above its inverse, are divided out: their squares end soon
 

@@ -17,7 +17,7 @@ def estimated_noise(measured: Measurement) -> float:
     pixel counts as noise.
     """
     planes = np.asarray(measured.planes().adjoint(measured.y))
-    parts = [planes] if np.isrealobj(planes) else [planes.real, planes.imag]
+    parts = [planes] if np.isrealobj(planes) else [np.real(planes), np.imag(planes)]
     found = [np.median(np.abs(_second(_second(part, -1), -2))) / _GAUSS for part in parts]
     return float(np.sqrt(np.sum(np.square(found)))) / float(np.sum(_KERNEL**2))
 

@@ -15,7 +15,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Num
 
 from jaxinv import metrics
-from jaxinv._core import Status, checks
+from jaxinv._core import Status, checks, numerics
 from jaxinv.images._judges import make_judge
 from jaxinv.images._measurement import Measurement, measurement
 from jaxinv.images._noise import estimated_noise
@@ -208,7 +208,7 @@ def _outcome(
     started: float,
 ) -> Reconstruction:
     planes = measured.planes()
-    unit = np.asarray(measured.scale)
+    unit = np.asarray(measured.scale, numerics.real_dtype(measured.dtype))
     x = np.asarray(planes.image(best.planes)) * unit
     shown = np.asarray(measured.shown()) * unit
     residual = measured.operator(planes(best.planes[:, : x.shape[0]])) - measured.y

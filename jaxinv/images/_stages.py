@@ -6,7 +6,6 @@ each lane of a judge. Which stage is best the judge tells."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -38,7 +37,7 @@ class PerPlane(Prox):
 
     prox: Prox
 
-    def value(self, w: Array) -> Array:
+    def value(self, w: Any) -> Array:
         return jnp.sum(jax.vmap(self.prox.value)(w))
 
     def start(self, v: Array) -> Any:
@@ -78,7 +77,7 @@ def _start(problem: Problem, held: Any, prox: Prox, u0: Array) -> tuple[Array, A
     def one(y: Array, keep: Array, u0: Array) -> Any:
         return fista(step_size, prox=prox).init(_lane(problem, y, keep), u0)
 
-    return step_size, jax.vmap(one)(*held, u0)
+    return step_size, jax.vmap(one)(held[0], held[1], u0)
 
 
 @jax.jit
@@ -99,4 +98,4 @@ def _steps(solver: Any, problem: Problem, held: Any, state: Any) -> tuple[Any, A
         (state, total), _ = lax.scan(body, first, None, length=STEPS)
         return state, total / STEPS
 
-    return jax.vmap(one)(*held, state)
+    return jax.vmap(one)(held[0], held[1], state)

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from jaxinv import Status, data, operators
-from jaxinv.images import _measured, _shrinking
-from jaxinv.images import simulate
+from jaxinv.images import _measured, _shrinking, simulate
 from jaxinv.viz import plot_reconstruction
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "reconstruct_photo.py"

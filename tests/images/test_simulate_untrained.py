@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from jaxinv import Problem, Status, cli, data, operators
-from jaxinv.images import _untrained
+from jaxinv.images import _untrained, simulate
 from jaxinv.images._measured import Noise, measure
 from jaxinv.images._measuring import make_operator
-from jaxinv.images import simulate
 from jaxinv.operators._pixels import Channelwise, Real
 
 KEY = jax.random.key(0)
