@@ -22,7 +22,8 @@ from jaxinv.solvers import Layers, unfold
 from jaxinv.sweeps import sweep
 from jaxinv.theory import generalization_bound
 from jaxinv.unfolded._orthogonal import orthogonal_network, polar_factor
-from jaxinv.viz._panels import PUBLISHED, Line, Panel, draw
+from jaxinv.viz._colors import PUBLISHED
+from jaxinv.viz._panels import Line, Panel, draw
 
 SOURCE = "Behboodi, Rauhut, Schnoor (2022), theorem 2"
 QUANTITIES = {"gap": "gap after training", "discrepancy": "discrepancy of the class"}

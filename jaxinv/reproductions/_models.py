@@ -11,7 +11,8 @@ import numpy as np
 from jaxinv.problems import Problem
 from jaxinv.reproductions.claims import mean_error
 from jaxinv.solvers import Solution, solve
-from jaxinv.viz._panels import MEASURED, Line, Panel, draw, published
+from jaxinv.viz._colors import MEASURED
+from jaxinv.viz._panels import Line, Panel, draw, published
 
 
 def recovered(

@@ -98,7 +98,7 @@ def _projected(study: ProjectedStudy, settings: Settings) -> Outcome:
 
 def _draw(rows: list[dict[str, Any]], study: ProjectedStudy, path: Path) -> str:
     title = f"over the range of {study.widths}, one start"
-    return draw(path, [panel_of_rates(title, "measurements m", rows, "m", legend="lower right")])
+    return draw(path, [panel_of_rates(title, "measurements m", rows, "m")])
 
 
 ENTRIES = (

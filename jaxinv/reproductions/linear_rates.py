@@ -12,7 +12,8 @@ from jaxinv.reproductions._registry import Outcome, Reproduction, Settings, tria
 from jaxinv.reproductions.claims import Claim, holds
 from jaxinv.theory import RateCheck, check_linear_rate
 from jaxinv.unfolded import analytic_weights
-from jaxinv.viz._panels import MEASURED, Line, Panel, draw
+from jaxinv.viz._colors import MEASURED
+from jaxinv.viz._panels import Line, Panel, draw
 
 _LAYERS = 40
 _AMPLITUDES = (0.2, 1.0)  # of the nonzero entries

@@ -15,7 +15,8 @@ from jaxinv.reproductions._registry import Outcome, Reproduction, Settings, tria
 from jaxinv.reproductions.claims import at_least, compare_mean
 from jaxinv.solvers import subgradient
 from jaxinv.sweeps import success_rate, sweep
-from jaxinv.viz._panels import MEASURED, Line, Panel, draw
+from jaxinv.viz._colors import MEASURED
+from jaxinv.viz._panels import Line, Panel, draw
 
 
 class Network(NamedTuple):

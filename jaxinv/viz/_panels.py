@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -11,14 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxinv._core import checks, files
-
-INK = "#222222"
-PUBLISHED = "#8a8a8a"
-MEASURED = ("#1f6fb4", "#d1602a", "#2e8b57", "#8551a8", "#b5912a")
+from jaxinv.viz._colors import INK, PUBLISHED, looks
+from jaxinv.viz._legends import place_legends
 
 _STYLES = ("-", "--", "-.", ":")
 _MARKERS = ("o", "s", "^")
 _ACROSS = ((0, (5, 2)), (0, (1, 1.5)), (0, (4, 1, 1, 1)))
+_DIGIT, _BETWEEN = 0.09, 0.07  # inches, at the size of ticks
 _FORMATS = (".png", ".pdf", ".svg")
 
 
@@ -28,7 +28,7 @@ class Line(NamedTuple):
     Attributes:
         x, y: places and values.
         label: its name in the legend; lines of one name have one color in all of a figure.
-        color: default the next of the palette.
+        color: default that of the method of this name, or the next of the palette.
         style: of matplotlib, "" for none; default another one where the palette begins again.
         marker: of matplotlib, "" for none.
         hollow: markers are white inside, as those of published numbers.
@@ -71,8 +71,8 @@ class Panel(NamedTuple):
         map: what lies under the lines.
         xscale, yscale: linear, log or symlog.
         ylim: ends of the vertical axis.
-        xticks: the places to be labeled, "integer" for whole numbers only.
-        legend: where it is.
+        xticks: the places to be labeled, "integer" for whole numbers only; of a map, and where
+            they would be too many, those of them that have room.
     """
 
     title: str
@@ -86,7 +86,6 @@ class Panel(NamedTuple):
     yscale: str = "linear"
     ylim: tuple[float, float] | None = None
     xticks: Any = None
-    legend: str = "best"
 
 
 class Picture(NamedTuple):
@@ -179,26 +178,27 @@ def figure(
     drawing = Figure(figsize=(width, height), layout="constrained")
     grid = drawing.subplots(rows, columns, squeeze=False).ravel()
     of_lines = [panel for panel in panels if isinstance(panel, Panel)]
-    own = [line.label for panel in of_lines for line in panel.lines if line.color is None]
-    turns = {name: turn for turn, name in enumerate(dict.fromkeys(own))}
+    names = [line.label for panel in of_lines for line in panel.lines if line.color is None]
+    names += [
+        n for p in panels if isinstance(p, Bars) for group in p.groups.values() for n in group
+    ]
+    look = looks(names)
     handles: dict[str, Any] = {}
+    legends: dict[Any, dict[str, Any]] = {}
     for index, (axis, panel) in enumerate(zip(grid, panels, strict=False)):
         axis.spines[["top", "right"]].set_visible(False)
         if isinstance(panel, Picture):
             _picture(axis, panel)
             continue
         if isinstance(panel, Bars):
-            _bars(axis, panel)
+            _bars(axis, panel, look)
         else:
-            _panel(axis, panel, turns)
+            _panel(axis, panel, look)
         found = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
-        if not one_legend and found.keys() != handles.keys() and found:
-            handles = found
-            where = panel.legend if isinstance(panel, Panel) else "best"
-            mapped = isinstance(panel, Panel) and panel.map is not None
-            axis.legend(loc=where, framealpha=0.5 + 0.35 * mapped, edgecolor="none", fontsize=8)
-        elif one_legend:
+        if one_legend:
             handles = {**found, **handles}
+        elif found and found.keys() != handles.keys():
+            handles = legends[axis] = found
         before = panels[index - 1] if index % columns else None
         if getattr(before, "ylabel", None) != panel.ylabel:
             axis.set_ylabel(panel.ylabel)
@@ -211,39 +211,70 @@ def figure(
             list(handles.values()), list(handles), loc="outside right center", frameon=False,
             fontsize=8.5,
         )  # fmt: skip
+    place_legends(drawing, legends)
     return drawing
 
 
-def _panel(axis: Any, panel: Panel, turns: Mapping[str, int]) -> None:
+def _panel(axis: Any, panel: Panel, look: Mapping[str, tuple[str, int]]) -> None:
     if panel.map is None:
         axis.grid(alpha=0.25, lw=0.6)
     else:
         _map(axis, panel.map)
+    edges = axis.get_xlim(), axis.get_ylim()
     for line in panel.lines:
-        _line(axis, line, turns.get(line.label, 0))
+        _line(axis, line, *look.get(line.label, (INK, 0)))
     straight = ((0, panel.levels, axis.axhline), (1, panel.marks, axis.axvline))
     for first, values, draw_line in straight:
         for index, (name, value) in enumerate(values.items(), first):
             style = _ACROSS[index % len(_ACROSS)]
             draw_line(value, color=PUBLISHED, lw=1.4, ls=style, label=name)
     axis.set(xscale=panel.xscale, yscale=panel.yscale, xlabel=panel.xlabel, ylim=panel.ylim)
+    width = _inches(axis)[0]
     if isinstance(panel.xticks, str):
         axis.xaxis.get_major_locator().set_params(integer=True, steps=[1, 2, 4, 5, 10])
     elif panel.xticks is not None:
-        axis.set_xticks(list(panel.xticks), [f"{value:g}" for value in panel.xticks])
-        axis.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
+        _tick(axis.xaxis, panel.xticks, math.inf if panel.xscale == "log" else width)
+    if panel.map is not None:  # a line may go on beyond what was measured; the axes do not
+        axis.set(xlim=edges[0], ylim=edges[1])
+        _tick(axis.xaxis, panel.map.x, width)
+        _tick(axis.yaxis, panel.map.y, _inches(axis)[1])
     _entitle(axis, panel.title)
+
+
+def _tick(axis: Any, values: Any, inches: float) -> None:
+    """Label the values that were measured, as far as their texts stay apart."""
+    values = sorted(float(value) for value in values)
+    texts = {value: f"{value:g}" for value in values}
+    scale = (values[-1] - values[0]) / inches
+
+    def room(one: float, other: float) -> float:
+        if axis.axis_name == "y":
+            return 2 * _DIGIT * scale
+        return (_DIGIT * (len(texts[one]) + len(texts[other])) / 2 + _BETWEEN) * scale
+
+    kept = values[-1:]
+    for value in values[-2::-1]:
+        if kept[-1] - value >= room(value, kept[-1]):
+            kept.append(value)
+    axis.set_ticks(kept, [texts[value] for value in kept])
+    axis.set_tick_params(which="minor", bottom=False, labelbottom=False, left=False)
+
+
+def _inches(axis: Any) -> tuple[float, float]:
+    """Return the width and height of axes, about."""
+    place, (width, height) = axis.get_position(), axis.figure.get_size_inches()
+    return place.width * width, place.height * height
 
 
 def _entitle(axis: Any, title: str) -> None:
     """Write a title from the left, in as many lines as the width asks."""
-    inches = axis.get_position().width * axis.figure.get_figwidth()
-    axis.set_title(textwrap.fill(title, int(15 * inches)), fontsize=10, color=INK, loc="left")
+    axis.set_title(
+        textwrap.fill(title, int(15 * _inches(axis)[0])), fontsize=10, color=INK, loc="left"
+    )
 
 
-def _line(axis: Any, line: Line, index: int) -> None:
-    turn = index // len(MEASURED)
-    color = line.color or MEASURED[index % len(MEASURED)]
+def _line(axis: Any, line: Line, color: str, turn: int) -> None:
+    color = line.color or color
     style = _STYLES[turn % len(_STYLES)] if line.style is None else line.style
     marker = _MARKERS[turn % len(_MARKERS)] if line.marker == "o" else line.marker
     if line.band is not None:
@@ -265,8 +296,15 @@ def _map(axis: Any, drawn: Map) -> None:
     )
     bar = axis.figure.colorbar(colors, ax=axis, label=drawn.label)
     if min(values.shape) > 1 and values.min() < drawn.level < values.max():
-        bar.ax.axhline(drawn.level, color="white", lw=1.4)
-        axis.contour(drawn.x, drawn.y, values, [drawn.level], colors="white", linewidths=1.4)
+        from matplotlib.patheffects import withStroke
+
+        # white within black: seen on every color
+        edged = [withStroke(linewidth=3.2, foreground="black")]
+        name = f"{drawn.label} {'1/2' if drawn.level == 0.5 else f'{drawn.level:g}'}"
+        bar.ax.axhline(drawn.level, color="white", lw=1.6, path_effects=edged)
+        line = axis.contour(drawn.x, drawn.y, values, [drawn.level], colors="white", linewidths=1.6)
+        line.set(path_effects=edged)
+        axis.plot([], [], color="white", lw=1.6, path_effects=edged, label=name)
 
 
 def _picture(axis: Any, picture: Picture) -> None:
@@ -279,14 +317,14 @@ def _picture(axis: Any, picture: Picture) -> None:
         bar.ax.tick_params(labelsize=8)
 
 
-def _bars(axis: Any, bars: Bars) -> None:
+def _bars(axis: Any, bars: Bars, look: Mapping[str, tuple[str, int]]) -> None:
     axis.grid(alpha=0.25, lw=0.6)
     names = list(dict.fromkeys(name for group in bars.groups.values() for name in group))
     width = 0.8 / len(names)
     for index, name in enumerate(names):
         places = np.arange(len(bars.groups)) + (index - (len(names) - 1) / 2) * width
         heights = [group[name] for group in bars.groups.values()]
-        axis.bar(places, heights, width, color=MEASURED[index % len(MEASURED)], label=name)
+        axis.bar(places, heights, width, color=look[name][0], label=name)
     axis.set_yscale("log")
     axis.set_xticks(range(len(bars.groups)), bars.groups, fontsize=8.5)
     _entitle(axis, bars.title)

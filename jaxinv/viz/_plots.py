@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxinv._core import checks
-from jaxinv.viz._panels import INK, MEASURED, PUBLISHED, Line, Map, Panel, Picture, draw
+from jaxinv.viz._colors import INK, MEASURED, PUBLISHED, looks
+from jaxinv.viz._panels import Line, Map, Panel, Picture, draw
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -46,7 +47,8 @@ def plot_iterations(
         'amp.png'
     """
     lines = []
-    for color, (name, (samples, law)) in zip(MEASURED, series.items(), strict=False):
+    look = looks(series)
+    for name, (samples, law) in series.items():
         samples = np.asarray(samples, float)
         steps = np.arange(1, samples.shape[1] + 1)
         low, high, mean, predicted = (
@@ -54,12 +56,11 @@ def plot_iterations(
             for value in (samples.min(0), samples.max(0), samples.mean(0), np.asarray(law, float))
         )
         runs = f"{name}: range of {samples.shape[0]} draws"
+        color, band = look[name][0], (low, high)
         lines += [
-            Line(
-                steps, mean, f"{name}: mean", color, "", "o", band=(low, high), band_label=runs
-            ),
+            Line(steps, mean, f"{name}: mean", color, "", "o", band=band, band_label=runs),
             Line(steps, predicted, f"{name}: state evolution", INK),
-        ]  # fmt: skip
+        ]
     return draw(path, [Panel(title, "step", ylabel, lines, xticks="integer")], size=(6.4, 4.2))
 
 
@@ -113,11 +114,11 @@ def plot_success_rates(
         x, y = zip(*sorted(published.items()), strict=True)
         lines.append(Line(x, y, published_label, PUBLISHED, "--", "s", hollow=True))
     marks = {} if transition is None else {transition[1]: transition[0]}
+    places = sorted({float(x) for line in lines for x in line.x})
     panel = Panel(
-        title, label, "success rate", lines, marks=marks, ylim=(-0.03, 1.03), legend="lower left"
+        title, label, "success rate", lines, marks=marks, ylim=(-0.03, 1.03), xticks=places
     )
-    # many names would cover the curves
-    return draw(path, [panel], size=(6.4, 4.2), one_legend=len(lines) > 4)
+    return draw(path, [panel], size=(6.4, 4.2))
 
 
 def plot_phase_diagram(
@@ -163,7 +164,6 @@ def plot_phase_diagram(
         labels.get(vertical, vertical),
         [] if curve is None else [Line(*curve, MEASURED[1], "--")],
         map=Map(rate[horizontal].values, rate[vertical].values, rate.values, "success rate", 0.5),
-        legend="upper left",
     )
     return draw(path, [panel], size=(5.4, 4.2))
 

@@ -5,7 +5,8 @@ import pytest
 from matplotlib.colors import to_hex
 
 import jaxinv as ji
-from jaxinv.viz._panels import MEASURED, Bars, Line, Map, Panel, Picture, figure, over_layers
+from jaxinv.viz._colors import MEASURED, looks
+from jaxinv.viz._panels import Bars, Line, Map, Panel, Picture, figure, over_layers
 
 
 def texts(legend):
@@ -27,22 +28,23 @@ def test_a_panel_draws_all_that_it_holds():
     np.testing.assert_array_equal(drawn["mark"].get_xdata(), [2.0, 2.0])
     bars = axis.containers[0].lines[2][0].get_segments()
     np.testing.assert_allclose([s[:, 1] for s in bars], [[1.5, 2.5], [3, 5], [4.5, 7.5]])
-    assert set(texts(axis.get_legend())) == {"a", "range", "b", "level", "mark"}
+    expected = {"a", "range", "b", "level", "mark", "rate 1/2"}
+    assert set(texts(axis.get_legend())) == expected
     assert (axis.get_title("left"), axis.get_xlabel(), axis.get_ylabel()) == ("t", "across", "up")
     assert [c.get_label() for c in axis.figure.axes[1:]] == ["<colorbar>"]
 
 
 def test_a_name_has_one_color_and_is_in_the_one_legend_once():
-    names = [f"network {i}" for i in range(7)]
+    names = [f"network {i}" for i in range(len(MEASURED) + 1)]
     first = over_layers("1", {n: [1.0, 2.0] for n in names}, {"floor": -3.0, "law": [0.0, -1.0]})
     second = over_layers("2", {n: [3.0] for n in reversed(names)}, places=[4])
     drawing = figure([first, second], one_legend=True)
     assert sorted(texts(drawing.legends[0])) == sorted([*names, "floor", "law"])
     for axis in drawing.axes:
         drawn = {line.get_label(): line for line in axis.get_lines()}
-        assert [to_hex(drawn[n].get_color()) for n in names[:5]] == list(MEASURED)
-        assert drawn[names[5]].get_color() == drawn[names[0]].get_color()
-        assert drawn[names[5]].get_linestyle() != drawn[names[0]].get_linestyle()
+        assert [to_hex(drawn[n].get_color()) for n in names[:-1]] == [c.lower() for c in MEASURED]
+        assert drawn[names[-1]].get_color() == drawn[names[0]].get_color()
+        assert drawn[names[-1]].get_linestyle() != drawn[names[0]].get_linestyle()
 
 
 def test_pictures_and_bars_stand_beside_lines():
@@ -54,6 +56,17 @@ def test_pictures_and_bars_stand_beside_lines():
     np.testing.assert_array_equal(shown, [[0, 0.5], [1, 1]])
     assert [patch.get_height() for patch in barred.patches] == [1.0, 10.0]
     assert not drawing.axes[3].axison  # what is left of the grid
+
+
+def test_a_method_has_one_color_in_every_figure():
+    first = looks(["fista", "own", "omp"])
+    second = looks(["another", "omp (95 % interval, 30 trials)", "FISTA, 50 steps", "alista-at"])
+    assert first["fista"][0] == second["FISTA, 50 steps"][0]
+    assert first["omp"][0] == second["omp (95 % interval, 30 trials)"][0]
+    assert second["alista-at"] != looks(["alista"])["alista"]
+    assert first["own"][0] not in (first["fista"][0], first["omp"][0])
+    shared = looks(["fista", "alista"])  # of one color: told apart by the style
+    assert shared["fista"] == (shared["alista"][0], 0) != shared["alista"]
 
 
 @pytest.mark.parametrize("name", ["a.gif", "no/such/folder/a.png"])
