@@ -7,6 +7,8 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+import scipy.sparse
+import scipy.sparse.linalg
 from cases import MISFITS, floats
 from fuzz_values import KEY, Row, row, unit_matrix
 from solver_cases import SOLVERS as SOLVER_CASES
@@ -46,6 +48,21 @@ def sparse_problem() -> Any:
 IMAGE = np.linspace(0, 1, 64).reshape(8, 8)
 MASK = np.arange(64).reshape(8, 8) % 3 == 0
 
+
+def _linear_operator() -> Any:
+    return scipy.sparse.linalg.aslinearoperator(unit_matrix())
+
+
+def _lineax_operator() -> Any:
+    import lineax
+
+    return lineax.MatrixLinearOperator(jnp.asarray(unit_matrix()))
+
+
+def _sparse_matrix() -> Any:
+    return scipy.sparse.csr_array(unit_matrix())
+
+
 OPERATORS = [
     row("operators.block_diag", lambda: {"operators": [A(), A()]}),
     row("operators.coil_maps", lambda: {"shape": (6, 5), "num_coils": 2}),
@@ -66,12 +83,18 @@ OPERATORS = [
         lambda: {"key": KEY, "shape": (8, 8), "acceleration": 2.0, "center_fraction": 0.25},
     ),
     row("operators.from_function", lambda: {"fn": jnp.cumsum, "in_shape": 6, "dtype": floats()}),
+    row(
+        "operators.from_linear_operator",
+        lambda: {"operator": _linear_operator(), "in_shape": (5, 2)},
+    ),
+    row("operators.from_lineax", lambda: {"operator": _lineax_operator()}),
+    row("operators.from_sparse", lambda: {"matrix": _sparse_matrix(), "in_shape": (5, 2)}),
     row("operators.gaussian", lambda: {"key": KEY, "m": 4, "n": 6}),
     row("operators.hstack", lambda: {"operators": [A(), A()]}),
     row("operators.identity", lambda: {"shape": (2, 3)}),
     row("operators.ifft2c", lambda: {"y": ones(4, 4)}, passes=("y",)),
     row("operators.magnitude", lambda: {"operator": A()}),
-    row("operators.mask", lambda: {"mask": MASK}),
+    row("operators.mask", lambda: {"mask": MASK, "shape": (8, 8, 3)}),
     row("operators.measured_scale", lambda: {"operator": A(), "y": ones(6)}),
     row("operators.mri", lambda: {"mask": MASK}),
     row("operators.multicoil_mri", lambda: {"mask": MASK, "maps": ones(2, 8, 8)}),

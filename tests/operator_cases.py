@@ -2,12 +2,16 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.sparse.linalg
 from cases import complexes, floats, normal
 from jax import Array
+from jax.experimental import sparse
 from jax.tree_util import Partial
 
 import jaxinv as ji
@@ -91,6 +95,20 @@ def _two_parts(key: Array) -> O.LinearOperator:
     return O.hstack([O.dense(normal(key, (4, 3))), O.dct(4) @ O.crop(1, 6)])
 
 
+def _sparse(key: Array) -> O.LinearOperator:
+    places = jnp.array([[0, 1], [2, 0], [2, 5], [1, 1], [0, 3]])
+    matrix = sparse.BCOO((_complex(key, (5,)), places), shape=(4, 6))
+    return O.from_sparse(matrix, in_shape=(2, 3))
+
+
+def _lineax() -> Any:
+    return pytest.importorskip("lineax")
+
+
+_MATRIX = np.arange(12.0).reshape(3, 4) / 12 - 0.3
+_HOST = O.from_linear_operator(scipy.sparse.linalg.aslinearoperator(_MATRIX), in_shape=(2, 2))
+
+
 OPERATORS = [
     OperatorCase("dense", lambda key: O.dense(normal(key, (5, 7)))),
     OperatorCase("dense-complex", lambda key: O.dense(_complex(key, (5, 7)))),
@@ -151,6 +169,13 @@ OPERATORS = [
         lambda key: O.block_diag([O.dense(_complex(key, (2, 3))), O.downsample(2, (2, 2))]),
     ),
     OperatorCase("wavelet", lambda key: O.wavelet(16, "db2", 3)),
+    OperatorCase("wavelet-biorthogonal", lambda key: O.wavelet((32, 4), "bior2.2", 1)),
+    OperatorCase("from_sparse", _sparse),
+    OperatorCase(
+        "from_lineax",
+        lambda key: O.from_lineax(_lineax().MatrixLinearOperator(normal(key, (3, 4)))),
+    ),
+    OperatorCase("from_linear_operator", lambda key: _HOST),
     OperatorCase("wavelet-2d", lambda key: O.wavelet((36, 4), "haar", 2)),
     OperatorCase(
         "from_function",

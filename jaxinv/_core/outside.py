@@ -17,10 +17,7 @@ from jax.core import Tracer
 
 _EXPECTED = "be an array of numbers"
 _PLAIN = "?bBhHiIlLqQefdFD"  # all numbers of NumPy's but long doubles, which JAX has not
-_SPARSE = (
-    "Pass {dense}, or keep it sparse: operators.from_function(lambda x: A @ x, in_shape) "
-    "with A of jax.experimental.sparse."
-)
+_SPARSE = "Pass {dense}, or keep it sparse as an operator: operators.from_sparse."
 
 
 def entries(where: str, argument: str, value: Any) -> jax.Array | np.ndarray:
@@ -118,7 +115,7 @@ def _opened(where: str, argument: str, value: Any) -> np.ndarray:
         dense = ".toarray()" if hasattr(value, "toarray") else ".todense()"
         fail_type(where, argument, "be a dense array", value, _SPARSE.format(dense=dense))
     if hasattr(value, "matvec") and hasattr(value, "rmatvec"):
-        hint = "Wrap it with operators.from_function, in functions of jax.numpy."
+        hint = "Wrap it with operators.from_linear_operator."
         fail_type(where, argument, _EXPECTED, value, hint)
     if hasattr(value, "to_numpy") and hasattr(value, "isna"):
         return _from_pandas(where, argument, value)

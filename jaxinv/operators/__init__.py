@@ -1,5 +1,7 @@
 """Measurement operators: pytrees of arrays with static shapes."""
 
+from ._adapters import from_linear_operator as from_linear_operator
+from ._adapters import from_lineax as from_lineax
 from ._algebra import Adjoint as Adjoint
 from ._algebra import Product as Product
 from ._algebra import Scaled as Scaled
@@ -40,6 +42,7 @@ from ._padding import pad as pad
 from ._resampling import downsample as downsample
 from ._sampling import random_mask as random_mask
 from ._sampling import variable_density_mask as variable_density_mask
+from ._sparse import from_sparse as from_sparse
 from ._spectrum import Diagonalization as Diagonalization
 from ._stack import block_diag as block_diag
 from ._stack import hstack as hstack

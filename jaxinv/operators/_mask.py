@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Shaped
 
-from jaxinv._core import pytree, static
+from jaxinv._core import checks, pytree, static
 from jaxinv.operators._base import LinearOperator
 from jaxinv.operators._require import signal_shape, weights
 from jaxinv.operators._spectrum import Diagonalization
@@ -87,7 +88,7 @@ class Mask(LinearOperator):
         return basis is None
 
 
-def mask(mask: Shaped[ArrayLike, "*shape"]) -> Mask:
+def mask(mask: Shaped[ArrayLike, "*axes"], shape: Any = None) -> Mask:
     r"""Multiply every entry of the signal by a weight: inpainting and diagonal operators.
 
     .. math:: y = w \odot x
@@ -100,13 +101,16 @@ def mask(mask: Shaped[ArrayLike, "*shape"]) -> Mask:
     Args:
         mask: w, of the signal's shape: boolean (true = observed), integer (becomes
             floating), real or complex; finite.
+        shape: shape of x, where the mask is that of its first axes, or else of its last: an
+            (h, w) mask of images (h, w, 3) or (3, h, w). None: the mask's.
 
     Returns:
-        An operator from ``mask.shape`` to ``mask.shape``, the mask its one leaf. Its norm is
+        An operator from ``shape`` to ``shape``, the mask its one leaf. Its norm is
         max |w|, exactly.
 
     Raises:
-        ValueError: a mask without entries, or not finite.
+        ValueError: a mask without entries, or not finite; a shape that does not begin or end
+            with the mask's.
 
     Cost: one multiplication per entry.
 
@@ -114,6 +118,19 @@ def mask(mask: Shaped[ArrayLike, "*shape"]) -> Mask:
         >>> import jax.numpy as jnp
         >>> mask(jnp.array([True, False, True])) @ jnp.array([1.0, 2.0, 3.0])
         Array([1., 0., 3.], dtype=float32)
+        >>> mask(jnp.array([[True, False]]), (1, 2, 3)) @ jnp.ones((1, 2, 3))
+        Array([[[1., 1., 1.],
+                [0., 0., 0.]]], dtype=float32)
     """
     mask = weights("mask", "mask", mask)
+    if shape is not None:
+        shape = signal_shape("mask", shape)
+        extra = len(shape) - mask.ndim
+        if extra >= 0 and shape[: mask.ndim] == mask.shape:
+            mask = jnp.broadcast_to(mask.reshape(mask.shape + (1,) * extra), shape)
+        elif extra >= 0 and shape[extra:] == mask.shape:
+            mask = jnp.broadcast_to(mask, shape)
+        else:
+            expected = f"begin or end with the shape {mask.shape} of the mask"
+            checks.fail("mask", "shape", expected, f"{shape}")
     return Mask(mask, mask.ndim)

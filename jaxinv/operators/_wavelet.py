@@ -1,4 +1,4 @@
-"""Orthogonal wavelet transforms."""
+"""Wavelet transforms, orthogonal and biorthogonal."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.lax import slice_in_dim
+from jaxtyping import Inexact
 
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.operators._base import LinearOperator
@@ -20,12 +21,21 @@ Taps = tuple[float, ...]
 
 _LARGEST = {"db": 38, "sym": 20, "coif": 17}
 _SMALLEST = {"db": 1, "sym": 2, "coif": 1}
-_NAMES = ("haar", *(f"{f}{i}" for f in _LARGEST for i in range(_SMALLEST[f], _LARGEST[f] + 1)))
+_ORTHOGONAL = (
+    "haar",
+    *(f"{f}{i}" for f in _LARGEST for i in range(_SMALLEST[f], _LARGEST[f] + 1)),
+)
+_ORDERS = (
+    *("1.1", "1.3", "1.5", "2.2", "2.4", "2.6", "2.8", "3.1", "3.3", "3.5", "3.7", "3.9"),
+    *("4.4", "5.5", "6.8"),
+)
+_BIORTHOGONAL = tuple(f"{family}{order}" for family in ("bior", "rbio") for order in _ORDERS)
+_NAMES = (*_ORTHOGONAL, *_BIORTHOGONAL)
 
 
 @pytree
 class Wavelet(LinearOperator):
-    """A periodized orthogonal wavelet transform; see ``wavelet``."""
+    """A periodized wavelet transform; see ``wavelet``."""
 
     shape: tuple[int, ...] = static()
     name: str = static()
@@ -43,23 +53,35 @@ class Wavelet(LinearOperator):
     def _adjoint(self, y: Array) -> Array:
         return _reconstruct(y, self.levels, self.low, self.high)
 
+    def inverse(self, y: Inexact[Array, "*shape"]) -> Inexact[Array, "*shape"]:
+        """Return the signal of coefficients: the adjoint where the wavelet is orthogonal."""
+        y = checks.array("Wavelet.inverse", "y", y)
+        checks.shape_is("Wavelet.inverse", "y", y, self.shape, "Use jax.vmap for a batch.")
+        return (
+            self._adjoint(y)
+            if self._is_unitary
+            else _reconstruct(y, self.levels, *_dual_filters(self.name))
+        )
+
     def _gram(self, x: Array) -> Array:
-        return x
+        return x if self._is_unitary else super()._gram(x)
 
     @property
     def _is_unitary(self) -> bool:
-        return True
+        return self.name in _ORTHOGONAL
 
 
 def wavelet(shape: Any, name: str, levels: int) -> Wavelet:
-    r"""Build an orthogonal, periodized discrete wavelet transform.
+    r"""Build a periodized discrete wavelet transform, orthogonal or biorthogonal.
 
     .. math:: a_o = \sum_j h_j\, x_{(2 o + L/2 - j) \bmod n}, \qquad
         d_o = \sum_j g_j\, x_{(2 o + L/2 - j) \bmod n}
 
     An analysis transform, W, repeated on the averages a and, for images, along every axis:
-    ``W @ x`` holds the coefficients, and since WᵀW = WWᵀ = I, ``W.H`` synthesizes. Use it as
-    the sparsifying basis of a photo; ``dct`` suits smooth or oscillating signals.
+    ``W @ x`` holds the coefficients. Orthogonal ones have WᵀW = WWᵀ = I, so that ``W.H``
+    synthesizes; of a biorthogonal one (bior4.4 is that of JPEG 2000) the adjoint is not the
+    inverse, and ``W.inverse`` synthesizes. Use it as the sparsifying basis of a photo; ``dct``
+    suits smooth or oscillating signals.
     The tabulated filters bound how exact this is in float64: 4e-16 for dbN, 5e-13 for sym4,
     1.5e-11 for sym20.
 
@@ -69,7 +91,8 @@ def wavelet(shape: Any, name: str, levels: int) -> Wavelet:
 
     Args:
         shape: shape of x; every size a multiple of 2**levels.
-        name: haar, db1 to db38, sym2 to sym20 or coif1 to coif17.
+        name: haar, db1 to db38, sym2 to sym20 or coif1 to coif17, which are orthogonal; bior1.1
+            to bior6.8 and their duals rbio1.1 to rbio6.8, which are not.
         levels: number of times the averages are split again, >= 1.
 
     Returns:
@@ -85,8 +108,12 @@ def wavelet(shape: Any, name: str, levels: int) -> Wavelet:
         >>> W = wavelet(4, "haar", 2)
         >>> jnp.round(jnp.abs(W @ jnp.ones(4)), 4)
         Array([2., 0., 0., 0.], dtype=float32)
+        >>> B = wavelet(8, "bior2.2", 1)
+        >>> jnp.round(B.inverse(B @ jnp.arange(8.0)), 4)
+        Array([0., 1., 2., 3., 4., 5., 6., 7.], dtype=float32)
 
-    Source: Mallat (1989), Daubechies (1988); filters from PyWavelets (Lee et al., 2019).
+    Source: Mallat (1989), Daubechies (1988); Cohen, Daubechies, Feauveau
+        (1992); filters from PyWavelets (Lee et al., 2019).
     """
     shape = signal_shape("wavelet", shape)
     levels = checks.count("wavelet", "levels", levels, maximum=62)
@@ -94,6 +121,7 @@ def wavelet(shape: Any, name: str, levels: int) -> Wavelet:
         close = difflib.get_close_matches(str(name), _NAMES, n=1)
         hint = f"Did you mean {close[0]!r}?" if close else ""
         families = ", ".join(f"{f}{_SMALLEST[f]}..{f}{_LARGEST[f]}" for f in _LARGEST)
+        families += ", bior or rbio 1.1..6.8"
         checks.fail("wavelet", "name", f"be haar, {families}", checks.show(name), hint)
     step = 2**levels
     if any(size % step for size in shape):
@@ -109,6 +137,14 @@ def _filters(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
     filters = pywt.Wavelet(name)  # pyright: ignore[reportAttributeAccessIssue]
     return tuple(map(float, filters.dec_lo)), tuple(map(float, filters.dec_hi))
+
+
+def _dual_filters(name: str) -> tuple[Taps, Taps]:
+    """Return the analysis filters of the dual transform, whose adjoint is the inverse."""
+    import pywt
+
+    filters = pywt.Wavelet(name)  # pyright: ignore[reportAttributeAccessIssue]
+    return tuple(map(float, filters.rec_lo[::-1])), tuple(map(float, filters.rec_hi[::-1]))
 
 
 @partial(jax.jit, static_argnums=(1, 2, 3))

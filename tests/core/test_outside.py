@@ -149,7 +149,7 @@ def test_numbers_that_the_type_cannot_hold_are_named():
         (pd.Series(["1", "2"]), "objects such as str"),
         (xr.Dataset({"a": ("x", [1.0])}), "DataArray"),
         (jax.experimental.sparse.BCOO.fromdense(jnp.eye(2)), r"\.todense\(\)"),
-        (scipy.sparse.linalg.aslinearoperator(np.eye(2)), "operators.from_function"),
+        (scipy.sparse.linalg.aslinearoperator(np.eye(2)), "operators.from_linear_operator"),
         ([2**70], r"objects such as int; numbers pass after \.astype\(float\)"),
     ],
 )
