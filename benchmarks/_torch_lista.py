@@ -1,4 +1,4 @@
-"""LISTA-CP in PyTorch: the peer of ``lista_training.py``."""
+"""LISTA-CP in PyTorch: the peer of ``lista_training.py`` and ``lista_networks.py``."""
 
 from __future__ import annotations
 
@@ -28,25 +28,52 @@ class ListaCp(torch.nn.Module):
         return x
 
 
-def trainers(make: Callable[[], ListaCp], y: Any, x: Any, rate: float) -> dict[str, Any]:
-    """Return ``run(num_steps) -> loss`` for each way to train, with one thread and with all."""
+class ListaCpNetworks(torch.nn.Module):
+    """The same for networks side by side, batched by hand: arrays (networks, ...)."""
+
+    def __init__(self, matrices: Any, weights: Any, thresholds: Any) -> None:
+        super().__init__()
+        adjoints = torch.tensor(np.array(matrices)).transpose(1, 2).contiguous()
+        self.register_buffer("adjoints", adjoints)
+        layers = np.array(weights).swapaxes(0, 1)
+        self.weights = torch.nn.ParameterList([torch.tensor(w.copy()) for w in layers])
+        logs = torch.tensor(np.log(np.array(thresholds)).T.copy())
+        self.log_thresholds = torch.nn.Parameter(logs)
+
+    def forward(self, y: torch.Tensor) -> torch.Tensor:
+        x = torch.zeros(*y.shape[:2], self.adjoints.shape[1])
+        for weights, log_threshold in zip(self.weights, self.log_thresholds, strict=True):
+            v = torch.baddbmm(x, torch.baddbmm(y, x, self.adjoints, alpha=-1), weights)
+            threshold = torch.exp(log_threshold)[:, None, None]
+            x = v - torch.minimum(torch.maximum(v, -threshold), threshold)
+        return x
+
+
+def trainers(
+    make: Callable[[], torch.nn.Module], y: Any, x: Any, rate: float
+) -> dict[str, Callable[[int], Any]]:
+    """Return ``run(num_steps) -> loss`` for each way to train, with one thread and with all.
+
+    Of networks side by side, (networks, batch, ·), the losses of all are returned.
+    """
     y, x = torch.tensor(np.array(y)), torch.tensor(np.array(x))
-    energy = x.square().sum()
+    axes = (-2, -1)
+    energy = x.square().sum(axes)
 
     def trainer(compiled: bool, fused: bool, threads: int) -> Callable[[int], float]:
         model = make()
         apply = torch.compile(model, dynamic=False) if compiled else model
         optimizer = torch.optim.Adam(model.parameters(), rate, fused=fused)
 
-        def run(num_steps: int) -> float:
+        def run(num_steps: int) -> Any:
             torch.set_num_threads(threads)
             loss = torch.zeros(())
             for _ in range(num_steps):
                 optimizer.zero_grad(set_to_none=True)
-                loss = torch.log((apply(y) - x).square().sum() / energy)
-                loss.backward()
+                loss = torch.log((apply(y) - x).square().sum(axes) / energy)
+                loss.sum().backward()
                 optimizer.step()
-            return float(loss.detach())
+            return loss.detach().tolist()
 
         return run
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
 from jaxinv._core import checks, numerics, pytree, replace, static, units
 from jaxinv.problems import Problem
@@ -14,6 +14,7 @@ from jaxinv.solvers._duality import gap_from, require_linear
 from jaxinv.solvers._linear import require_real
 from jaxinv.solvers._proximal import held_matrix
 from jaxinv.solvers._quadratic import minimize_quadratic
+from jaxinv.solvers._sparsity import largest_indices
 
 
 class LassoState(NamedTuple):
@@ -90,8 +91,7 @@ class Lasso(Solver):
     def _solve_block(self, matrix: Array, y: Array, state: LassoState) -> tuple[Array, Array]:
         """Minimize over a working set, every other entry held; return u and its residual."""
         size = self._size(*matrix.shape)
-        # columns in order are gathered in half the time
-        chosen = jnp.sort(lax.top_k(self._score(state, size), size)[1])
+        chosen = largest_indices(self._score(state, size), size)
         columns = None
         if self.gram is None:
             columns = matrix.at[:, chosen].get(mode="promise_in_bounds")
@@ -116,7 +116,7 @@ class Lasso(Solver):
         used_first = jnp.where(used, jnp.inf, pull)
         # where the entries in use leave too little room: those furthest from optimal
         unbalanced = jnp.abs(state.correlation - penalty * jnp.sign(state.u))
-        furthest = jnp.where(used, unbalanced, pull - penalty)
+        furthest = jnp.where(used, unbalanced + penalty, pull)
         return jnp.where(jnp.sum(used) <= size - size // 8, used_first, furthest)
 
     def _size(self, m: int, n: int) -> int:
