@@ -1,8 +1,9 @@
-"""The command line: ``jaxinv sweep``, ``train``, ``reconstruct``, ``reproduce``."""
+"""The command line: ``jaxinv reconstruct``, ``simulate``, ``sweep``, ``train``, ``reproduce``."""
 
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import io
 import os
@@ -14,34 +15,64 @@ from typing import Any, NoReturn
 
 _EXAMPLE = """\
 example:
-  jaxinv sweep nonexpansive-2layer          a phase diagram of generative recovery
-  jaxinv train alista                       a network for sparse recovery, in a minute
-  jaxinv reconstruct camera --ratio 0.25    a photo from a quarter of the measurements
-  jaxinv reproduce --list                   the published results it can check
+  jaxinv reconstruct noisy.png --operator identity --noise-std 0.1 --out clean.png
+                                         your own measurement; also mask, blur, mri
+  jaxinv simulate camera --ratio 0.25    a known photo from a quarter of the measurements
+  jaxinv sweep nonexpansive-2layer       a phase diagram of generative recovery
+  jaxinv train alista                    a network for sparse recovery, in a minute
+  jaxinv reproduce --list                the published results it can check
 """
 
 
-NAMES = ("sweep", "train", "reconstruct", "reproduce", "store")
+NAMES = ("reconstruct", "simulate", "sweep", "train", "reproduce", "store")
 
 # arguments of the library's functions whose options have other names
 _OPTIONS = {
-    "num_devices": "devices",
-    "num_seeds": "seeds",
-    "num_steps": "steps",
-    "num_trials": "trials",
-    "num_workers": "workers",
-    "snr_db": "snr",
+    "name_or_path": "IMAGE",
+    "num_devices": "--devices",
+    "num_seeds": "--seeds",
+    "num_steps": "--steps",
+    "num_trials": "--trials",
+    "num_workers": "--workers",
+    "snr_db": "--snr",
 }
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, and that guesses no option from its first letters."""
+    """A parser whose errors are one line with a guess; it takes no option by its first letters."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}. See {self.prog} --help\n")
+        text = _visible(f"{self.prog}: {message.rstrip('.?')}")
+        end = "?" if message.endswith("?") else "."
+        self.exit(2, f"{text}{end} See {self.prog} --help\n")
+
+    def parse_known_args(self, *given: Any, **named: Any) -> Any:
+        """Refuse here what this command does not know; the commands above would not guess it."""
+        options, unknown = super().parse_known_args(*given, **named)
+        if unknown:
+            guesses = (_guess(word.partition("=")[0], self._known()) for word in unknown)
+            hint = next(filter(None, guesses), "")
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        return options, unknown
+
+    def _known(self) -> list[str]:
+        return [name for action in self._actions for name in action.option_strings]
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            names = [str(name) for name in action.choices]
+            listed = "" if _guess(value, names) else f" (choose from {', '.join(names)})"
+            text = f"invalid choice: {value!r}{listed}{_guess(value, names)}"
+            raise argparse.ArgumentError(action, text)
+
+
+def _guess(word: str, names: Sequence[str]) -> str:
+    """Return the name that was probably meant, as the end of a message."""
+    close = difflib.get_close_matches(word, names, n=1) if word else []
+    return f". Did you mean {close[0]}?" if close else ""
 
 
 def _parser(names: Sequence[str] = NAMES) -> argparse.ArgumentParser:
@@ -50,7 +81,7 @@ def _parser(names: Sequence[str] = NAMES) -> argparse.ArgumentParser:
 
     parser = _Parser(
         prog="jaxinv",
-        description="Inverse problems with deep priors: sweeps, training, reconstructions, "
+        description="Inverse problems with deep priors: reconstructions, sweeps, training, "
         "reproductions.",
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -88,15 +119,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _one_line(error: BaseException) -> str:
     """Return the message with control characters, as of a wrong path, made visible."""
-    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(error))
-    text = text.replace("overwrite=True", "--overwrite")
-    return re.sub(r"^(\w+: )(\w+)(?= must )", lambda m: m[1] + _as_option(m[2]), text)
+    text = _visible(str(error)).replace("overwrite=True", "--overwrite")
+    where, colon, rest = text.partition(": ")
+    named, must, expected = rest.partition(" must ")
+    if not must or not re.fullmatch(r"\w+( and \w+)*", named):
+        return text
+    return f"{where}{colon}{re.sub(r'[^ ]+', lambda m: _as_option(m[0]), named)}{must}{expected}"
+
+
+def _visible(text: str) -> str:
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _as_option(name: str) -> str:
     """Return the option for an argument of the library's, where one goes by its name."""
     if name in _OPTIONS:
-        return f"--{_OPTIONS[name]}"
+        return _OPTIONS[name]
     return f"--{name.replace('_', '-')}" if "_" in name else name
 
 

@@ -34,6 +34,19 @@ def test_one_bit_example(capsys):
     assert abs(float(printed) - float(shown)) < 0.011
 
 
+def test_commands_are_understood():
+    """Every command line on the page of the command line, and in the README, parses."""
+    from jaxinv.cli import _parser
+
+    pages = [DOCS / "command_line.md", DOCS.parent / "README.md"]
+    typed = re.findall(
+        r"^jaxinv (.*)$", "\n".join(page.read_text() for page in pages), re.MULTILINE
+    )
+    assert len(typed) > 15
+    for line in typed:
+        assert callable(_parser().parse_args(line.partition("  #")[0].split()).run), line
+
+
 def test_pages_name_what_there_is():
     """Names of the library in the docs exist, and so do the pages that others point to."""
     import jaxinv as ji

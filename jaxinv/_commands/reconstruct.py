@@ -1,200 +1,312 @@
-"""``jaxinv reconstruct IMAGE``: one photo from few measurements."""
+"""``jaxinv reconstruct MEASURED``: the image behind your own measurement."""
 
 from __future__ import annotations
 
 import argparse
+import json
+import math
 import os
+import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jaxinv import cli
 
+if TYPE_CHECKING:
+    from jaxinv._commands._measured import Given
+
 _EXAMPLE = """\
-example:
-  jaxinv reconstruct camera --operator hadamard --ratio 0.25 --prior wavelet --out camera.png
-  jaxinv reconstruct camera --operator identity --noise-std 0.098 --prior deep-decoder --size 128
+examples:
+  jaxinv reconstruct noisy.png --operator identity --noise-std 0.1 --out clean.png
+  jaxinv reconstruct damaged.png --operator mask --mask mask.png --out whole.png
+  jaxinv reconstruct blurred.png --operator blur --kernel kernel.npy --out sharp.png
+  jaxinv reconstruct small.png --operator downsample --factor 2 --out large.png
+  jaxinv reconstruct kspace.npy --operator mri --mask lines.npy --out image.npy
+  jaxinv reconstruct knee.h5 --operator multicoil --maps maps.npy --plot knee.png
 """
+_WHERE = "reconstruct"
+_INPUTS = ("measured", "mask", "kernel", "maps", "truth")
+_UNLIKE = 2.0  # times the truth: then scores compare different units
 
 
 def add_parser(commands: Any) -> None:
     """Register the subcommand."""
     parser = commands.add_parser(
         "reconstruct",
-        help="measure an image and reconstruct it",
-        description="IMAGE is a path, or the name of an image that comes with the packages, "
-        "such as camera, astronaut, retina.",
+        help="reconstruct the image behind your own measurement",
+        description="MEASURED is a picture (.png, .jpg, .tif), a NumPy array (.npy, .npz) or "
+        "k-space of fastMRI (.h5). Pictures, and unsigned integers, are read as values in [0, 1]. "
+        "An image that is known is measured and reconstructed by jaxinv simulate.",
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("image", metavar="IMAGE", help="path or name")
+    parser.add_argument("measured", metavar="MEASURED", help="file of the measurements")
     parser.add_argument(
         "--operator",
-        default="hadamard",
         metavar="NAME",
-        help="hadamard, fourier, gaussian, mask, blur, downsample, identity (denoising), mri or "
-        "multicoil (8 coils); default hadamard",
+        help="how the image was measured: identity (noise only), mask (some pixels), blur, "
+        "downsample, mri (k-space), multicoil (k-space of several coils)",
     )
-    parser.add_argument(
-        "--ratio",
-        type=float,
-        default=0.25,
-        metavar="R",
-        help="measurements per pixel, in (0, 1], default 0.25; for blur it sets the width, 1/√R",
-    )
+    _add_operator_options(parser)
     parser.add_argument(
         "--prior",
-        default="wavelet",
+        default="auto",
         metavar="NAME",
-        help="dct, wavelet or tv, or an untrained network: deep-decoder, dip, convdecoder, dcgan "
-        "or coordinate; default wavelet",
-    )
-    parser.add_argument(
-        "--snr", type=float, metavar="DB", help="SNR of the measurements; default no noise"
+        help="auto (default: what predicts left out measurements best), tv, wavelet or dct",
     )
     parser.add_argument(
         "--noise-std",
         type=float,
         metavar="S",
-        help="instead: standard deviation of their noise, in units of the image's range",
+        help="standard deviation of the noise, in units of the values: 0.1 is 25 of 255; for "
+        "identity it is estimated by default",
     )
-    _add_network_options(parser)
-    parser.add_argument("--size", type=int, metavar="N", help="shrink the longer side to N")
-    parser.add_argument("--gray", action="store_true", help="reconstruct the luminance only")
+    parser.add_argument("--truth", metavar="FILE", help="the image itself, for PSNR and SSIM only")
     parser.add_argument(
         "--out",
         metavar="FILE",
-        help="write the estimate as an image, and no figure unless --plot is given",
+        help="write the image: .npy as it is (complex too), .png, .jpg, .tif as a picture; no "
+        "other file is written unless --plot is given",
     )
     parser.add_argument(
-        "--plot", metavar="FILE", help="figure to write (png, pdf, svg); default in results/"
+        "--plot",
+        metavar="FILE",
+        help="figure (png, pdf, svg); without --out and --json one is written in results/",
     )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON, only")
     cli.add_seed(parser)
     parser.set_defaults(run=run)
 
 
-def _add_network_options(parser: Any) -> None:
-    group = parser.add_argument_group("for networks")
+def _add_operator_options(parser: Any) -> None:
+    group = parser.add_argument_group("for the operator")
     group.add_argument(
-        "--seeds", type=int, metavar="N", help="fits to average, run as one batch; default 1"
+        "--mask",
+        metavar="FILE",
+        help="picture or array, white or 1 where measured; for mask NaN in MEASURED says it too, "
+        "for mri the points that are not 0",
     )
+    group.add_argument("--kernel", metavar="FILE", help="of the blur; divided by its sum")
     group.add_argument(
-        "--stop",
-        type=_stop,
-        metavar="auto|N",
-        help="auto (default): where left out measurements are predicted best; N: after N steps",
+        "--boundary",
+        metavar="NAME",
+        help="of the blur: reflect (default), wrap, zero, or valid (the image is larger)",
     )
+    group.add_argument("--factor", type=int, metavar="N", help="of downsample: 2 doubles the sides")
+    group.add_argument("--maps", metavar="FILE", help="sensitivities of the coils, (coils, h, w)")
+    group.add_argument("--slice", type=int, metavar="N", help="of an .h5; default the middle one")
+    group.add_argument("--real", action="store_true", help="mri: the image is real")
     group.add_argument(
-        "--steps", type=int, metavar="N", help="most steps, for --stop auto; default 3000"
+        "--kspace",
+        metavar="LAYOUT",
+        help="auto (default: looks where the energy is), centered (scanners, fastMRI), corner "
+        "(np.fft.fft2) or shifted (np.fft.fftshift of that)",
     )
-    group.add_argument(
-        "--channels", type=int, metavar="N", help="width of the layers; fewer are faster"
-    )
-
-
-def _stop(text: str) -> Any:
-    """Return a number of steps, or the text for ``reconstruct`` to judge."""
-    try:
-        return int(text)
-    except ValueError:
-        return text
 
 
 def run(options: argparse.Namespace) -> int:
-    """Reconstruct the image that the options name."""
-    from rich.console import Console
-    from rich.progress import Progress as Bar
+    """Reconstruct the image behind the file that the options name."""
+    key = cli.root_key(_WHERE, options)
+    figure = _check_outputs(options)
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always", UserWarning)
+        from jaxinv._commands._measured import given, truth
 
-    from jaxinv.data import save_image
-    from jaxinv.data._saving import check_image_path
-    from jaxinv.images import simulate
-    from jaxinv.viz import check_path, plot_reconstruction
-
-    name = Path(options.image).stem
-    default = f"reconstruct-{name}-{options.operator}-{options.prior}.png"
-    figure = os.path.join("results", default) if options.plot is None else options.plot
-    drawn = options.out is None or options.plot is not None
-    key = cli.root_key("reconstruct", options)
-    if drawn:
-        check_path("reconstruct", figure)
-    if options.out is not None:
-        check_image_path("reconstruct", "out", options.out)
-    console = Console(stderr=True)
-    with Bar(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("starting", total=1.0)
-        found = simulate(
-            options.image,
-            operator=options.operator,
-            ratio=options.ratio,
-            prior=options.prior,
-            snr_db=options.snr,
-            noise_std=options.noise_std,
-            num_seeds=options.seeds,
-            stop=options.stop,
-            num_steps=options.steps,
-            num_channels=options.channels,
-            key=key,
-            size=options.size,
-            gray=options.gray,
-            progress=lambda text, share: bar.update(task, description=text, completed=share),
-        )
-    _show(name, found)
-    if options.out is not None:
-        print(f"estimate: {save_image(options.out, found.estimate)}")
-    if drawn:
-        print(f"figure: {plot_reconstruction(found, figure)}")
+        held = given(options)
+        _check_noise(options, held)
+        true = None if options.truth is None else truth(options.truth, held.shape)
+        found = _reconstruct(options, held, true, key)
+    held.notes.extend(str(warning.message) for warning in heard)
+    if true is not None:
+        _compare_units(found.x, true, held.notes)
+    files = _write(options, figure, held, found)
+    if options.json:
+        print(json.dumps(_as_json(options, held, found, files), allow_nan=False))
+    else:
+        _show(options, held, found, files)
     return 0
 
 
-def _show(name: str, found: Any) -> None:
+def _check_outputs(options: argparse.Namespace) -> str | None:
+    """Return where a figure goes; refuse places that cannot be written, before any work."""
+    from jaxinv._core.outside import fail
+    from jaxinv.data._saving import check_image_path
+    from jaxinv.viz import check_path
+
+    figure = options.plot
+    if figure is None and options.out is None and not options.json:
+        name = Path(options.measured).stem[:100] or "measured"
+        figure = os.path.join("results", f"reconstruct-{name}-{options.operator}.png")
+    if figure is not None:
+        check_path(_WHERE, figure, "--plot")
+    if options.out is not None:
+        check_image_path(_WHERE, "--out", options.out)
+    for name in ("out", "plot"):
+        path = getattr(options, name)
+        for other in ("out", *_INPUTS) if name == "plot" else _INPUTS:
+            if path is not None and _is_same(path, getattr(options, other)):
+                shown = "MEASURED" if other == "measured" else f"--{other}"
+                fail(_WHERE, f"--{name}", "be another file", f"{path}, which is {shown}")
+    return figure
+
+
+def _is_same(one: str, other: str | None) -> bool:
+    return other is not None and os.path.realpath(one) == os.path.realpath(other)
+
+
+def _check_noise(options: argparse.Namespace, held: Given) -> None:
+    """Say the unit of the noise, where another was surely meant."""
+    from jaxinv._core.outside import fail
+
+    level = options.noise_std
+    if level is not None and held.is_picture and level >= 1 and math.isfinite(level):
+        hint = f"For {level:g} of 255 pass {level / 255:.3g}." if level < 255 else ""
+        expected = "be below 1, in units of a picture's range [0, 1]"
+        fail(_WHERE, "--noise-std", expected, f"{level:g}", hint)
+
+
+def _reconstruct(options: argparse.Namespace, held: Given, true: Any, key: Any) -> Any:
+    """Call the library, with a bar and the time that is left."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from jaxinv.images import reconstruct
+
+    console = Console(stderr=True)
+    text = TextColumn("{task.description}", markup=False)
+    with Progress(
+        text,
+        BarColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as bar:
+        task = bar.add_task("starting", total=1.0)
+        return reconstruct(
+            held.y,
+            held.operator,
+            prior=options.prior,
+            noise_std=options.noise_std,
+            truth=true,
+            key=key,
+            progress=lambda text, share: bar.update(task, description=text, completed=share),
+        )
+
+
+def _compare_units(x: Any, true: Any, notes: list[str]) -> None:
+    """Say that scores mean nothing where the image and the truth have other units."""
+    import numpy as np
+
+    size, true_size = float(np.linalg.norm(x)), float(np.linalg.norm(true))
+    if true_size > 0 and not 1 / _UNLIKE < size / true_size < _UNLIKE:
+        notes.append(
+            f"the image is {size / true_size:.3g} times as large as --truth: PSNR and SSIM compare "
+            "different units. k-space has those of the image with norm='ortho'"
+        )
+
+
+def _write(
+    options: argparse.Namespace, figure: str | None, held: Given, found: Any
+) -> dict[str, str]:
+    from jaxinv.data import save_image
+    from jaxinv.viz import plot_reconstruction
+
+    files = {}
+    if options.out is not None:
+        as_it_is = Path(options.out).suffix.lower() == ".npy"
+        pixels = found.x if as_it_is else _as_picture(found.x, held)
+        files["image"] = str(save_image(options.out, pixels))
+    if figure is not None:
+        files["figure"] = str(plot_reconstruction(found, figure))
+    return files
+
+
+def _as_picture(x: Any, held: Given) -> Any:
+    """Return an image in [0, 1]; notes say how."""
+    import numpy as np
+
+    if np.iscomplexobj(x):
+        held.notes.append("--out shows magnitudes; .npy keeps the phases")
+        x = np.abs(x)
+    if x.ndim == 3 and x.shape[-1] not in (1, 3):  # one image a coil
+        x = np.sqrt(np.sum(np.square(x), axis=0))
+    largest = float(np.max(x))
+    if not held.is_picture and largest > 0 and not 0.25 < largest <= 1.25:
+        held.notes.append(f"--out is divided by the largest value, {largest:.4g}")
+        x = x / largest
+    return np.clip(x, 0, 1)
+
+
+def _as_json(
+    options: argparse.Namespace, held: Given, found: Any, files: dict[str, str]
+) -> dict[str, Any]:
+    import jaxinv
+    from jaxinv._core import Status
+
+    fields = {
+        "measured": options.measured,
+        "operator": options.operator,
+        "measurements": held.text,
+        "shape": list(found.x.shape),
+        "candidates": [one._asdict() for one in found.candidates],
+        "chosen": found.chosen,
+        "reason": found.reason,
+        "scores": found.scores,
+        "status": Status(int(found.status)).name,
+        "settings": found.settings | {"seed": options.seed},
+        "notes": held.notes,
+        "files": files,
+        "seconds": found.seconds,
+        "version": jaxinv.__version__,
+    }
+    return _plain(fields)
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can hold; None for NaN and infinity."""
+    if isinstance(value, dict):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, str | bool | int | None):
+        return value
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return str(value)
+    return number if math.isfinite(number) else None
+
+
+def _show(options: argparse.Namespace, held: Given, found: Any, files: dict[str, str]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from jaxinv._commands._measured import sized
     from jaxinv._core import Status, describe
 
-    settings = found.settings
-    table = Table("", "PSNR", "SSIM", title=f"{name} {found.truth.shape}", title_justify="left")
-    first = "noisy image" if settings["operator"] == "identity" else "without a prior"
-    table.add_row(first, *_scores(found.baseline_psnr, found.baseline_ssim))
-    for rival in found.rivals:
-        table.add_row(rival.name, *_scores(rival.psnr, rival.ssim))
-    prior, num_seeds = f"{settings['prior']} prior", len(found.seed_psnr)
-    if num_seeds > 1:
-        spread = _spread(found.seed_psnr, "{:.2f} ± {:.2f} dB"), _spread(found.seed_ssim)
-        table.add_row(f"{prior}, mean of {num_seeds} seeds", *spread)
-        prior = f"average of the {num_seeds} estimates"
-    table.add_row(prior, *_scores(found.psnr, found.ssim), style="bold")
-    Console().print(table)
-    print(f"measurements: {settings['measurements']} ({settings['ratio']:.3g} per pixel)")
-    print(f"prior: {settings['prior_detail']}")
-    if num_seeds:
-        print(f"stopped: {_ending(settings)}")
-    elif found.status != Status.CONVERGED:
+    for note in held.notes:
+        print(f"note: {note}")
+    print(f"{options.measured}: {held.text}; image {sized(found.x.shape)}")
+    table = Table("prior", "held-out error")
+    for one in found.candidates:
+        style = "bold" if one.name == found.chosen else None
+        error = f"{one.held_out:.4g} ± {one.standard_error:.2g}"
+        table.add_row(one.name, error, style=style)
+    Console().print(table, markup=False)
+    print(f"kept: {found.chosen}{f': {found.reason}' if found.reason else ''}")
+    print(f"judged by {found.settings['judge']}")
+    noise = found.settings["noise_std"]
+    if noise is not None:
+        print(f"noise: {noise:.4g}{' (estimated)' if options.noise_std is None else ''}")
+    scores = found.scores
+    if "psnr" in scores:
+        print(
+            f"against {options.truth}: PSNR {scores['psnr']:.2f} dB, SSIM {scores['ssim']:.3f}; "
+            f"without a prior {scores['input_psnr']:.2f} dB, {scores['input_ssim']:.3f}"
+        )
+    if found.status != Status.CONVERGED:
         print(describe(found.status))
-    print(f"{found.num_steps} steps in {found.seconds:.1f} s")
-
-
-def _scores(psnr: float, ssim: float) -> tuple[str, str]:
-    return f"{psnr:.2f} dB", f"{ssim:.3f}"
-
-
-def _spread(values: Any, form: str = "{:.3f} ± {:.3f}") -> str:
-    """Return the mean and the sample standard deviation."""
-    import numpy as np
-
-    return form.format(np.mean(values), np.std(values, ddof=1))
-
-
-def _ending(settings: Any) -> str:
-    """Say what ended the fits of a network."""
-    by_hand = settings["stop"] != "auto"
-    texts = {
-        "STOPPED": "by the left out measurements",
-        "CONVERGED": "the measurements are met",
-        "MAX_STEPS": "after the steps asked for" if by_hand else "by the most steps (--steps)",
-        "NONFINITE": "NaN or infinity appeared",
-    }
-    names = settings["seed_status"]
-    if len(set(names)) == 1:
-        return texts[names[0]]
-    counts = [(names.count(name), text) for name, text in texts.items() if name in names]
-    return ", ".join(f"{count} of {len(names)} {text}" for count, text in counts)
+    for kind, path in files.items():
+        print(f"{kind}: {path}")
+    print(f"{found.seconds:.1f} s")

@@ -180,7 +180,7 @@ def read(stream: IO[bytes], size: int, max_bytes: int) -> tuple[dict[str, Any], 
     Raises:
         ValueError: anything else; the text says what, in a few words.
     """
-    _check_end(stream, size)
+    check_end(stream, size)
     try:
         with zipfile.ZipFile(stream) as archive:
             members = {info.filename: info for info in archive.infolist()}
@@ -205,7 +205,7 @@ def read(stream: IO[bytes], size: int, max_bytes: int) -> tuple[dict[str, Any], 
     return header, arrays
 
 
-def _check_end(stream: IO[bytes], size: int) -> None:
+def check_end(stream: IO[bytes], size: int) -> None:
     """Refuse what is no npz, and a table of contents too long to be held."""
     stream.seek(max(0, size - 42))
     tail = stream.read(42)

@@ -109,18 +109,18 @@ def test_sweep_with_the_other_solver(capsys, small):
         (("sweep", "lasso", "--plot", "/dev/null/a.png"), "folder that exists"),
         (("sweep", "lasso", "--seed", "-1"), "seed must be in [0, 2**32)"),
         (("sweep", "lasso", "--store", "/dev/null/a.sqlite"), "folder of store"),
-        (("swep", "lasso"), "invalid choice: 'swep'"),
-        (("reconstruct", "kamera"), "camera"),
-        (("reconstruct", "missing.png"), "exist"),
-        (("reconstruct", "camera", "--ratio", "1.5"), "ratio must be in (0, 1], got 1.5"),
-        (("reconstruct", "camera", "--operator", "radon"), "operator must be one of"),
-        (("reconstruct", "camera", "--prior", "dyp"), "Did you mean 'dip'?"),
-        (("reconstruct", "camera", "--seeds", "2"), "--seeds must be left out"),
-        (("reconstruct", "camera", "--stop", "9", "--prior", "tv"), "stop must be left out"),
-        (("reconstruct", "camera", "--stop", "x", "--prior", "dip"), "be 'auto' or a number"),
-        (("reconstruct", "camera", "--operator", "gaussian"), "hadamard"),
-        (("reconstruct", "camera", "--out", "a.xyz"), "end in one of"),
-        (("reconstruct", "camera", "--out", "no/a.png"), "folder that exists"),
+        (("swep", "lasso"), "invalid choice: 'swep'. Did you mean sweep?"),
+        (("simulate", "kamera"), "camera"),
+        (("simulate", "missing.png"), "exist"),
+        (("simulate", "camera", "--ratio", "1.5"), "ratio must be in (0, 1], got 1.5"),
+        (("simulate", "camera", "--operator", "radon"), "operator must be one of"),
+        (("simulate", "camera", "--prior", "dyp"), "Did you mean 'dip'?"),
+        (("simulate", "camera", "--seeds", "2"), "--seeds must be left out"),
+        (("simulate", "camera", "--stop", "9", "--prior", "tv"), "stop must be left out"),
+        (("simulate", "camera", "--stop", "x", "--prior", "dip"), "be 'auto' or a number"),
+        (("simulate", "camera", "--operator", "gaussian"), "hadamard"),
+        (("simulate", "camera", "--out", "a.xyz"), "end in one of"),
+        (("simulate", "camera", "--out", "no/a.png"), "folder that exists"),
         (("reproduce",), "be given, one of them, got none"),
         (("reproduce", "noise-lw"), "Did you mean 'noise-law'?"),
         (("reproduce", "noise-law", "--trials", "1"), "trials must be >= 2"),
@@ -141,10 +141,10 @@ def test_wrong_input_is_one_clear_line(capsys, tmp_path, monkeypatch, arguments,
     assert not list(tmp_path.iterdir())
 
 
-def test_reconstruct_writes_figure_and_estimate(capsys, tmp_path, monkeypatch):
+def test_simulate_writes_the_estimate_and_no_other_file(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, out, err = run(
-        capsys, "reconstruct", "camera", "--size", "64", "--ratio", "0.5", "--out", "e.png"
+        capsys, "simulate", "camera", "--size", "64", "--ratio", "0.5", "--out", "e.png"
     )
     assert (code, err) == (0, "")
     assert "estimate: e.png" in out

@@ -23,7 +23,8 @@ RIGHT = {
     "store export": ["no.sqlite", "all.nc"],
     "sweep": ["lasso", "--trials", "1"],
     "train": ["alista", "--steps", "1"],
-    "reconstruct": ["camera", "--size", "16"],
+    "reconstruct": ["no.png", "--operator", "identity"],
+    "simulate": ["camera", "--size", "16"],
     "reproduce": ["landscape-width", "--trials", "-1"],
 }
 NUMBERS = ("x", "", "-1", "0", "1.5", "nan", "inf", "-inf", "1e30", "1e400", "9" * 40, "1j", "2,3")
