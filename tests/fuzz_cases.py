@@ -101,6 +101,7 @@ OPERATORS = [
     row("operators.outer", lambda: {"n": 6}),
     row("operators.pad", lambda: {"width": 2, "shape": (6, 8), "boundary": "reflect"}),
     row("operators.radial_lines", lambda: {"shape": (8, 8), "num_lines": 4}),
+    row("operators.radon", lambda: {"shape": (8, 8), "angles": ones(3), "num_bins": 8}),
     row("operators.random_mask", lambda: {"key": KEY, "shape": (8,), "ratio": 0.5}),
     row("operators.root_sum_of_squares", lambda: {"x": ones(2, 4, 4)}, passes=("x",)),
     row("operators.sign", lambda: {"operator": A(), "dither": ones(6)}),

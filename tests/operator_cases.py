@@ -172,6 +172,9 @@ OPERATORS = [
     OperatorCase("wavelet-biorthogonal", lambda key: O.wavelet((32, 4), "bior2.2", 1)),
     OperatorCase("from_sparse", _sparse),
     OperatorCase(
+        "radon", lambda key: O.radon((4, 3), 180 * jax.random.uniform(key, (2,), floats()))
+    ),
+    OperatorCase(
         "from_lineax",
         lambda key: O.from_lineax(_lineax().MatrixLinearOperator(normal(key, (3, 4)))),
     ),

@@ -39,6 +39,7 @@ from ._nonlinear import single_index as single_index
 from ._outer import outer as outer
 from ._padding import crop as crop
 from ._padding import pad as pad
+from ._radon import radon as radon
 from ._resampling import downsample as downsample
 from ._sampling import random_mask as random_mask
 from ._sampling import variable_density_mask as variable_density_mask

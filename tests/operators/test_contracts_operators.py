@@ -131,7 +131,7 @@ def _inexact(leaf):
     return jnp.issubdtype(leaf.dtype, jnp.inexact)
 
 
-NOT_BY_LEAVES = ("from_function", "sum-mixed", "vstack-diagonal", "hstack", "block_diag")
+NOT_BY_LEAVES = ("from_function", "radon", "sum-mixed", "vstack-diagonal", "hstack", "block_diag")
 
 
 @linear
@@ -189,7 +189,9 @@ def slopes(op, x, y):
 def test_reverse_mode_equals_differences(case):
     op, other = build(case, 0), build(case, 1)
     x, y = draw(1, op.in_shape, floats()), draw(2, op.out_shape, op.out_dtype)
-    if len(jax.tree.leaves(op)) > 2:  # of too high a degree for the differences below
+    if (
+        len(jax.tree.leaves(op)) > 2 or case.name == "radon"
+    ):  # of too high a degree for the differences below
         other = jax.tree.map(jnp.zeros_like, op)
     moves = (other, draw(3, x.shape, x.dtype), draw(4, y.shape, y.dtype))
     # of degree two at most in all together: a long central step is exact
