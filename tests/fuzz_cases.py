@@ -281,6 +281,7 @@ SOLVERS = [
         overflows=("problem", "u"),
     ),
     row("solvers.largest_penalty", lambda: {"problem": sparse_problem()}),
+    row("solvers.least_squares", lambda: {"problem": sparse_problem(), "damping": 0.1}),
     row(
         "solvers.lasso_path",
         lambda: {"problem": sparse_problem(), "num_penalties": 3, "max_steps": 5},

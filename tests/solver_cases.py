@@ -60,7 +60,7 @@ def _threshold(multiplier: Any, v: Array, noise_std: Array) -> Array:
 _INJECTED = optax.inject_hyperparams(optax.sgd)(learning_rate=0.1)
 
 
-STEP, PENALTY, DATA = (2, -2), (-1, 2), (0, 1)
+STEP, PENALTY, DATA, OPERATOR = (2, -2), (-1, 2), (0, 1), (-1, 1)
 
 
 def _sgd(rate: Any) -> Any:
@@ -214,6 +214,22 @@ SOLVERS = [
         lambda augmentation: ji.solvers.basis_pursuit(augmentation=augmentation),
         (10.0, 5.0),
         _sparse_family,
+        arguments=dict,
+    ),
+    SolverCase(
+        "cgls",
+        lambda damping: ji.solvers.cgls(damping=damping),
+        (0.5, 0.1),
+        _sparse_family,
+        unit=OPERATOR,
+        arguments=dict,
+    ),
+    SolverCase(
+        "lsqr",
+        lambda damping: ji.solvers.lsqr(damping=damping),
+        (0.5, 0.1),
+        _sparse_family,
+        unit=OPERATOR,
         arguments=dict,
     ),
     SolverCase(

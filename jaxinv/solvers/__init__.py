@@ -6,6 +6,7 @@ from ._amp import amp as amp
 from ._base import Info as Info
 from ._base import Solver as Solver
 from ._basis_pursuit import basis_pursuit as basis_pursuit
+from ._cgls import cgls as cgls
 from ._cosamp import cosamp as cosamp
 from ._damp import damp as damp
 from ._duality import DualityGap as DualityGap
@@ -23,11 +24,13 @@ from ._lasso import lasso as lasso
 from ._lasso_path import LassoPath as LassoPath
 from ._lasso_path import lasso_path as lasso_path
 from ._least_squares import debias as debias
+from ._least_squares import least_squares as least_squares
 from ._least_squares import oracle as oracle
 from ._levenberg_marquardt import levenberg_marquardt as levenberg_marquardt
 from ._loop import Solution as Solution
 from ._loop import solve as solve
 from ._loop import trace as trace
+from ._lsqr import lsqr as lsqr
 from ._median_descent import median_descent as median_descent
 from ._omp import omp as omp
 from ._plugin import plugin as plugin

@@ -10,8 +10,8 @@ from jax import Array
 from jaxinv._core import numerics, pytree, units
 from jaxinv.problems import Problem
 from jaxinv.solvers._base import Info, Solver
-from jaxinv.solvers._cgls import cgls
 from jaxinv.solvers._linear import linear_problem
+from jaxinv.solvers._normal_equations import solve_normal
 from jaxinv.solvers._sparsity import (
     keep_largest,
     largest_entries,
@@ -52,7 +52,7 @@ class Cosamp(Solver):
         count = num_entries(self.num_nonzeros, u.size)
         proxy = model.adjoint(residual)
         merged = largest_entries(proxy, jnp.minimum(2 * count, u.size)) | (u != 0)
-        following = keep_largest(cgls(model, y, u, mask=merged).x, count)
+        following = keep_largest(solve_normal(model, y, u, mask=merged).x, count)
         move = numerics.safe_norm(following - u)
         error = numerics.safe_divide(move, numerics.safe_norm(following))
         info = Info(0.5 * numerics.sum_squares(residual), error)

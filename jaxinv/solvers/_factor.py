@@ -11,7 +11,7 @@ from jax import Array, lax
 
 from jaxinv._core import numerics
 from jaxinv.operators import LinearOperator
-from jaxinv.solvers._cgls import cgls, symmetric_solve
+from jaxinv.solvers._normal_equations import solve_normal, symmetric_solve
 from jaxinv.solvers._proximal import held_matrix
 
 _NORM_TOL = 1e-2
@@ -109,7 +109,7 @@ def damped_inverse(
     """
     real = numerics.real_dtype(start.dtype)
     if factor.values is None:
-        found = cgls(model, y, start, damping=shift, tol=tol)
+        found = solve_normal(model, y, start, damping=shift, tol=tol)
         return found.x, found.gradient
     shift = jnp.asarray(shift).astype(real)
     shifted = factor.values + shift

@@ -148,6 +148,8 @@ def test_gradients_of_every_solver(case):
     point, u0 = slopes.point, slopes.u0
     assert_slopes(slopes, point, u0)
     assert_slopes(slopes, point | {"y": 0 * point["y"]}, u0, everywhere=False)
+    if case.name in ("cgls", "lsqr"):
+        return  # at the minimizer a step is 0/0; least_squares is differentiated there
     late = u0
     for _ in range(300):
         u = slopes.call(point, late)[0][1]
