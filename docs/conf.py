@@ -22,7 +22,7 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
     "sphinx.ext.mathjax",
-    # GALLERY "sphinx_gallery.gen_gallery",
+    "sphinx_gallery.gen_gallery",
     "reference",
     "citing",
 ]
