@@ -185,7 +185,7 @@ def plot_reconstruction(reconstruction: Any, path: str | os.PathLike[str]) -> st
 
     Example:
         >>> import tempfile, jaxinv as ji
-        >>> found = ji.reconstruct("camera", size=32, ratio=0.5)
+        >>> found = ji.images.simulate("camera", size=32, ratio=0.5)
         >>> ji.viz.plot_reconstruction(found, tempfile.mkdtemp() + "/camera.png")[-10:]
         'camera.png'
     """

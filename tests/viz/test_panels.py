@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 from matplotlib.colors import to_hex
 
 import jaxinv as ji
@@ -73,3 +74,12 @@ def test_a_method_has_one_color_in_every_figure():
 def test_a_path_that_cannot_be_is_refused_before_the_run(tmp_path, name):
     with pytest.raises(ValueError, match=r"plot must (end in|lie in)"):
         ji.viz.check_path("sweep", tmp_path / name)
+
+
+def test_rates_of_other_dimensions_are_refused(tmp_path):
+    won = xr.DataArray(np.ones((2, 3, 4), bool), {"k": [1, 2], "m": [1, 2, 3]}, ("k", "m", "trial"))
+    rates = ji.sweeps.success_rate(won)
+    with pytest.raises(ValueError, match="rates must have one dimension"):
+        ji.viz.plot_success_rates(tmp_path / "a.png", {"x": rates}, label="k", title="")
+    with pytest.raises(ValueError, match="rates must have two dimensions"):
+        ji.viz.plot_phase_diagram(tmp_path / "a.png", rates.isel(k=0))
