@@ -107,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hint = "Install the extras: python -m pip install 'jaxinv[all]'"
         print(f"jaxinv: {error.name} is needed for this command. {hint}", file=sys.stderr)
     except (ValueError, TypeError, OSError, ArithmeticError, ImportError) as error:
-        print(f"jaxinv: {_one_line(error)}", file=sys.stderr)
+        print(f"jaxinv: {_one_line(error, _options(arguments))}", file=sys.stderr)
     except (MemoryError, RuntimeError, sqlite3.Error) as error:
         text = str(error).partition("\n")[0] or type(error).__name__
         print(f"jaxinv: {type(error).__name__}: {text}", file=sys.stderr)
@@ -117,25 +117,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 2
 
 
-def _one_line(error: BaseException) -> str:
-    """Return the message with control characters, as of a wrong path, made visible."""
+def _options(arguments: Sequence[str] | None) -> set[str]:
+    """Return the options of the command that was asked for."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parsers: list[Any] = [_parser([name for name in NAMES if name in arguments[:1]])]
+    found = set()
+    for parser in parsers:
+        for action in parser._actions:
+            found.update(action.option_strings)
+            if isinstance(action, argparse._SubParsersAction):
+                parsers.extend(action.choices.values())
+    return found
+
+
+def _one_line(error: BaseException, options: set[str]) -> str:
+    """Return the message in the names of options, control characters made visible."""
     text = _visible(str(error)).replace("overwrite=True", "--overwrite")
     where, colon, rest = text.partition(": ")
     named, must, expected = rest.partition(" must ")
-    if not must or not re.fullmatch(r"\w+( and \w+)*", named):
-        return text
-    return f"{where}{colon}{re.sub(r'[^ ]+', lambda m: _as_option(m[0]), named)}{must}{expected}"
+    if "--max-bytes" in options:
+        expected = expected.replace("Pass max_bytes=", "Pass --max-bytes ")
+    if not must or not re.fullmatch(r"[\w-]+( and [\w-]+)*", named):
+        return f"{where}{colon}{named}{must}{expected}"
+    named = " ".join(_as_option(name, options) for name in named.split())
+    return f"{where}{colon}{named}{must}{expected}"
 
 
 def _visible(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-def _as_option(name: str) -> str:
+def _as_option(name: str, options: set[str]) -> str:
     """Return the option for an argument of the library's, where one goes by its name."""
-    if name in _OPTIONS:
-        return _OPTIONS[name]
-    return f"--{name.replace('_', '-')}" if "_" in name else name
+    option = _OPTIONS.get(name, f"--{name.replace('_', '-')}")
+    return option if option in options or not option.startswith("--") else name
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -152,6 +167,11 @@ def _run(arguments: Sequence[str] | None) -> int:
 def add_seed(parser: Any) -> None:
     """Add ``--seed``."""
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the root key")
+
+
+def add_budget(parser: Any, text: str) -> None:
+    """Add ``--max-bytes``."""
+    parser.add_argument("--max-bytes", type=int, default=2**30, metavar="N", help=text)
 
 
 def root_key(where: str, options: argparse.Namespace) -> Any:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import itertools
 import math
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 
-from jaxinv._commands._measured import WHERE, Given, read_mask, sized, turned
+from jaxinv._commands._measured import WHERE, Given, read, read_mask, sized, turned
 from jaxinv._core import checks
 from jaxinv._core.outside import fail
-from jaxinv.data._arrays import Loaded, read_array
+from jaxinv.data._arrays import Loaded
 
 LAYOUTS = ("auto", "centered", "corner", "shifted")
 _CLEARLY = 2.0  # times the energy, before something is taken as it was not said
@@ -36,7 +36,7 @@ def scanned(options: argparse.Namespace, loaded: Loaded, notes: list[str]) -> Gi
         hint = "Nothing was measured: check the file."
         fail(WHERE, "MEASURED", "not be 0 everywhere", str(loaded.path), hint)
     sides = y.shape[-2:]
-    maps = None if options.maps is None else _maps(options.maps, y, notes)
+    maps = None if options.maps is None else _maps(options, y, notes)
     mask = _mask(options, loaded, y, notes)
     y, mask = _centered(y, mask, layout, notes)
     y = np.where(mask, y, 0)
@@ -88,8 +88,8 @@ def _wrong_axes(expected: str, y: np.ndarray, loaded: Loaded, hint: str) -> NoRe
     fail(WHERE, "MEASURED", f"have shape {expected}", got, hint)
 
 
-def _maps(path: Any, y: np.ndarray, notes: list[str]) -> np.ndarray:
-    maps = _complex(read_array(WHERE, "--maps", path, names=("maps",)), "--maps", notes)
+def _maps(options: argparse.Namespace, y: np.ndarray, notes: list[str]) -> np.ndarray:
+    maps = _complex(read(options, "maps", "maps"), "--maps", notes)
     if maps.shape == y.shape:
         return maps
     coils = f"have the shape of k-space, (coils, h, w) = {y.shape}"
@@ -107,7 +107,7 @@ def _mask(
     """Return what was measured, (h, w): by --mask, by the file, or where k-space is not 0."""
     sides = y.shape[-2:]
     if options.mask is not None:
-        mask = read_mask(options.mask, notes)
+        mask = read_mask(options, notes)
         found = mask.reshape([n for n in mask.shape if n > 1]) if mask.ndim > 2 else mask
         if (found.ndim == 1 and len(found) not in sides) or found.ndim not in (1, 2):
             _misfit(found, sides)

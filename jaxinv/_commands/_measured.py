@@ -60,7 +60,7 @@ def given(options: argparse.Namespace) -> Given:
     """Read and check the files that the options name."""
     _check_operator(options)
     _require_measured(options.measured)
-    loaded = read_array(WHERE, "MEASURED", options.measured, names=_NAMES, index=options.slice)
+    loaded = read(options, "measured", *_NAMES)
     notes: list[str] = []
     if options.operator in SCANS:
         from jaxinv._commands._kspace import scanned
@@ -78,10 +78,10 @@ def given(options: argparse.Namespace) -> Given:
     return Given(y, operator, (*shape, *y.shape[2:]), text, notes, is_picture)
 
 
-def truth(path: Any, shape: tuple[int, ...]) -> np.ndarray:
+def truth(options: argparse.Namespace, shape: tuple[int, ...]) -> np.ndarray:
     """Return the true image, which only scores look at."""
     notes: list[str] = []
-    loaded = read_array(WHERE, "--truth", path, names=("truth", "x", "image"))
+    loaded = read(options, "truth", "truth", "x", "image")
     x = _as_image(_pixels(loaded, "--truth", notes)[0], loaded, notes)
     if x.shape != shape:
         hint = turned(x.shape, shape) or "Scores compare pixel by pixel: crop or resize it."
@@ -91,9 +91,21 @@ def truth(path: Any, shape: tuple[int, ...]) -> np.ndarray:
     return x
 
 
-def read_mask(path: Any, notes: list[str]) -> np.ndarray:
+def read(options: argparse.Namespace, option: str, *names: str) -> Loaded:
+    """Return what the file of an option holds; of an .npz the array by one of some names."""
+    return read_array(
+        WHERE,
+        "MEASURED" if option == "measured" else f"--{option}",
+        getattr(options, option),
+        names=names,
+        index=options.slice if option == "measured" else None,
+        max_bytes=options.max_bytes,
+    )
+
+
+def read_mask(options: argparse.Namespace, notes: list[str]) -> np.ndarray:
     """Return a mask as Booleans, of any number of axes; says where others than 0 and 1 were."""
-    loaded = read_array(WHERE, "--mask", path, names=("mask",))
+    loaded = read(options, "mask", "mask")
     values = _gray(loaded, "--mask")
     if not np.all(np.isfinite(values)):
         fail(WHERE, "--mask", "hold 0 and 1", "NaN or infinity")
@@ -102,7 +114,7 @@ def read_mask(path: Any, notes: list[str]) -> np.ndarray:
         fail(WHERE, "--mask", "hold 0 and 1", f"values from {low:g}", "1 is measured.")
     if high == 0:
         hint = "White, or 1, is measured."
-        fail(WHERE, "--mask", "have a measured point", f"0 everywhere in {path}", hint)
+        fail(WHERE, "--mask", "have a measured point", f"0 everywhere in {loaded.path}", hint)
     levels = np.unique(values)
     if not set(levels.tolist()) <= {0.0, high}:
         measured = values > high / 2
@@ -252,7 +264,7 @@ def _kernel(options: Any, notes: list[str]) -> np.ndarray:
     if options.kernel is None:
         hint = "Pass --kernel k.npy, or a gray picture of it."
         fail(WHERE, "--kernel", "be given for --operator blur", "none", hint)
-    kernel = _gray(read_array(WHERE, "--kernel", options.kernel, names=("kernel",)), "--kernel")
+    kernel = _gray(read(options, "kernel", "kernel"), "--kernel")
     if kernel.ndim != 2:
         hint = "np.outer(k, k) makes one of a profile." if kernel.ndim == 1 else ""
         fail(WHERE, "--kernel", "have shape (height, width)", f"{kernel.shape}", hint)
@@ -295,7 +307,7 @@ def _masked(
     from jaxinv import operators
 
     if options.mask is not None:
-        mask = read_mask(options.mask, notes)
+        mask = read_mask(options, notes)
         if mask.ndim != 2:
             fail(WHERE, "--mask", "have shape (height, width)", f"{mask.shape}")
         if mask.all():

@@ -73,6 +73,7 @@ def add_parser(commands: Any) -> None:
         metavar="FILE",
         help="figure (png, pdf, svg); without --out and --json one is written in results/",
     )
+    cli.add_budget(parser, "most memory that a file may ask for (default: 1 GiB)")
     parser.add_argument("--json", action="store_true", help="print the result as JSON, only")
     cli.add_seed(parser)
     parser.set_defaults(run=run)
@@ -114,7 +115,7 @@ def run(options: argparse.Namespace) -> int:
 
         held = given(options)
         _check_noise(options, held)
-        true = None if options.truth is None else truth(options.truth, held.shape)
+        true = None if options.truth is None else truth(options, held.shape)
         found = _reconstruct(options, held, true, key)
     held.notes.extend(str(warning.message) for warning in heard)
     if true is not None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from jaxinv import cli
+
+_BUDGET = "most memory that a store may ask for (default: 1 GiB)"
 _EXAMPLE = """\
 example:
   jaxinv store verify runs/2layer.sqlite --repair
@@ -28,24 +31,19 @@ def add_parser(commands: Any) -> None:
     verify.add_argument(
         "--repair", action="store_true", help="drop what is not sound, and compute it again"
     )
-    _add_budget(verify)
+    cli.add_budget(verify, _BUDGET)
     verify.set_defaults(run=_verify)
     merge = actions.add_parser("merge", help="put parts of one sweep together")
     merge.add_argument("stores", nargs="+", metavar="STORE", help="files of the same sweep")
     merge.add_argument("--into", required=True, metavar="STORE", help="file to write")
-    _add_budget(merge)
+    cli.add_budget(merge, _BUDGET)
     merge.set_defaults(run=_merge)
     export = actions.add_parser("export", help="write netCDF, zarr or CSV")
     export.add_argument("store", metavar="STORE", help="file that a sweep wrote")
     export.add_argument("path", metavar="PATH", help="what to write: .nc, .zarr or .csv")
     export.add_argument("--overwrite", action="store_true", help="replace what is there")
-    _add_budget(export)
+    cli.add_budget(export, _BUDGET)
     export.set_defaults(run=_export)
-
-
-def _add_budget(parser: Any) -> None:
-    text = "most memory that a store may ask for (default: 1 GiB)"
-    parser.add_argument("--max-bytes", type=int, default=2**30, metavar="N", help=text)
 
 
 def _verify(options: argparse.Namespace) -> int:

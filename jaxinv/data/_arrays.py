@@ -61,6 +61,7 @@ def read_array(
         ValueError: no such file, one of another kind, damaged, or over ``max_bytes``.
     """
     path = files.as_path(where, argument, path)
+    max_bytes = checks.count(where, "max_bytes", max_bytes, maximum=2**62)
     suffix = path.suffix.lower()
     with files.reading(where, argument, path) as stream:
         if index is not None and suffix not in HDF5:

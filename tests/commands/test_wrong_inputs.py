@@ -66,7 +66,7 @@ reconstruct photo.png --operator identity --noise-std 0.9 | the root mean square
 reconstruct photo.png --operator identity --noise-std 0 | Leave it out to estimate it
 reconstruct photo.png --operator identity --noise-std -1 | must be finite and >= 0
 reconstruct photo.png --operator identity --noise-std x | invalid float value: 'x'
-reconstruct photo.png --operator identity --prior tvv | Did you mean 'tv'?
+reconstruct photo.png --operator identity --prior tvv | --prior must be one of auto,
 reconstruct photo.png --operator identity --seed -1 | must be in [0, 2**32)
 reconstruct photo.png --operator identity --mask mask.png | It is for mask, mri, multicoil
 reconstruct photo.png --operator identity --out photo.png | be another file
@@ -81,6 +81,8 @@ reconstruct scan.mat --operator identity | Save the array with numpy.save
 reconstruct text.png --operator identity | Accepted: PNG
 reconstruct cut.npy --operator identity | save it again
 reconstruct object.npy --operator identity | Save the array with numpy.save
+reconstruct photo.png --operator identity --max-bytes 99 | Pass --max-bytes
+reconstruct photo.png --operator identity --max-bytes 0 | --max-bytes must be >= 1
 reconstruct two.npz --operator identity | it holds a, b, and must hold one array or one named y
 reconstruct no.h5 --operator mri | be a complete HDF5 file
 reconstruct first.npy --operator identity | np.moveaxis(y, 0, -1)
@@ -126,10 +128,10 @@ simulate camera --snr 3 --noise-std 1 | --snr and --noise-std must not both be g
 reconstrct photo.png | Did you mean reconstruct?
 train alsta | Did you mean 'alista'?
 train alista --layer 3 | Did you mean --layers? See jaxinv train --help
-train alista --snr 0.01 | leave --snr out for no noise
+train alista --snr 0.01 | --snr must be in dB, from 1 to 200, got 0.01. 40
 sweep lassso | Did you mean 'lasso'?
 sweep lasso --trial 3 | Did you mean --trials? See jaxinv sweep --help
-sweep lasso --time-limit soon | as 3600, 90m or 1:30:00
+sweep lasso --time-limit soon | --time-limit must be a time > 0, as 3600, 90m or 1:30:00
 reproduce noise-lw | Did you mean 'noise-law'?
 reproduce noise-law --trails 9 | Did you mean --trials?
 reproduce | jaxinv reproduce --list shows the names
