@@ -98,6 +98,7 @@ OPERATORS = [
     row("operators.measured_scale", lambda: {"operator": A(), "y": ones(6)}),
     row("operators.mri", lambda: {"mask": MASK}),
     row("operators.multicoil_mri", lambda: {"mask": MASK, "maps": ones(2, 8, 8)}),
+    row("operators.nufft", lambda: {"points": ones(4, 2) / 4, "shape": (8, 8)}),
     row("operators.outer", lambda: {"n": 6}),
     row("operators.pad", lambda: {"width": 2, "shape": (6, 8), "boundary": "reflect"}),
     row("operators.radial_lines", lambda: {"shape": (8, 8), "num_lines": 4}),

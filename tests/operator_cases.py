@@ -101,6 +101,12 @@ def _sparse(key: Array) -> O.LinearOperator:
     return O.from_sparse(matrix, in_shape=(2, 3))
 
 
+def _frequencies(key: Array) -> O.LinearOperator:
+    pytest.importorskip("nufftax")
+    points = jax.random.uniform(key, (5, 1), floats(), -0.5, 0.5)
+    return O.nufft(points, 6, tol=1e-6 if floats() == jnp.float32 else 1e-13)
+
+
 def _lineax() -> Any:
     return pytest.importorskip("lineax")
 
@@ -171,6 +177,7 @@ OPERATORS = [
     OperatorCase("wavelet", lambda key: O.wavelet(16, "db2", 3)),
     OperatorCase("wavelet-biorthogonal", lambda key: O.wavelet((32, 4), "bior2.2", 1)),
     OperatorCase("from_sparse", _sparse),
+    OperatorCase("nufft", _frequencies),
     OperatorCase(
         "radon", lambda key: O.radon((4, 3), 180 * jax.random.uniform(key, (2,), floats()))
     ),

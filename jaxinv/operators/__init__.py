@@ -36,6 +36,7 @@ from ._mri import root_sum_of_squares as root_sum_of_squares
 from ._nonlinear import magnitude as magnitude
 from ._nonlinear import sign as sign
 from ._nonlinear import single_index as single_index
+from ._nufft import nufft as nufft
 from ._outer import outer as outer
 from ._padding import crop as crop
 from ._padding import pad as pad
