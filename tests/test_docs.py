@@ -34,6 +34,16 @@ def test_one_bit_example(capsys):
     assert abs(float(printed) - float(shown)) < 0.011
 
 
+def test_examples_of_operators(capsys):
+    text = (DOCS / "operators.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    for code in blocks:
+        exec(compile(code, "operators.md", "exec"), {})
+    error, shapes, *tested = capsys.readouterr().out.split("\n")[:4]
+    assert abs(float(error) - 0.15) < 0.01
+    assert (len(blocks), shapes, tested) == (3, "(32,) True", ["False", "True"])
+
+
 def test_commands_are_understood():
     """Every command line on the page of the command line, and in the README, parses."""
     from jaxinv.cli import _parser
