@@ -210,14 +210,20 @@ def _compare_units(x: Any, true: Any, notes: list[str]) -> None:
 def _write(
     options: argparse.Namespace, figure: str | None, held: Given, found: Any
 ) -> dict[str, str]:
+    import numpy as np
+
+    from jaxinv._core.files import as_path, writing
     from jaxinv.data import save_image
     from jaxinv.viz import plot_reconstruction
 
     files = {}
     if options.out is not None:
-        as_it_is = Path(options.out).suffix.lower() == ".npy"
-        pixels = found.x if as_it_is else _as_picture(found.x, held)
-        files["image"] = str(save_image(options.out, pixels))
+        if Path(options.out).suffix.lower() == ".npy":  # of any number of axes
+            with writing(as_path(_WHERE, "--out", options.out)) as stream:
+                np.save(stream, found.x, allow_pickle=False)
+        else:
+            save_image(options.out, _as_picture(found.x, held))
+        files["image"] = options.out
     if figure is not None:
         files["figure"] = str(plot_reconstruction(found, figure))
     return files

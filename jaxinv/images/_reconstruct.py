@@ -211,7 +211,8 @@ def _outcome(
     unit = np.asarray(measured.scale, numerics.real_dtype(measured.dtype))
     x = np.asarray(planes.image(best.planes)) * unit
     shown = np.asarray(measured.shown()) * unit
-    residual = measured.operator(planes(best.planes[:, : x.shape[0]])) - measured.y
+    signal = planes.image(best.planes).reshape(measured.operator.in_shape)
+    residual = measured.operator(signal) - measured.y
     scores = {
         "held_out": math.sqrt(max(float(np.mean(best.errors)), 0.0)),
         "misfit": float(jnp.linalg.norm(residual) / jnp.linalg.norm(measured.y)),

@@ -194,7 +194,8 @@ def plot_reconstruction(reconstruction: Any, path: str | os.PathLike[str]) -> st
     height, width = panels[0].pixels.shape[:2]
     scale = _PANEL / max(height, width)
     side = max(scale * width, _NARROWEST) + 0.25
-    return draw(path, panels, size=(side, scale * height + 0.62))
+    size = side, scale * height + 0.62
+    return draw(path, panels, size=size, num_columns=len(panels))
 
 
 def _simulated(found: Any) -> list[Picture]:

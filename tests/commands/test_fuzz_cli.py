@@ -10,6 +10,7 @@ import io
 import signal
 
 import jax
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -23,7 +24,7 @@ RIGHT = {
     "store export": ["no.sqlite", "all.nc"],
     "sweep": ["lasso", "--trials", "1"],
     "train": ["alista", "--steps", "1"],
-    "reconstruct": ["no.png", "--operator", "identity"],
+    "reconstruct": ["y.npy", "--operator", "mask"],
     "simulate": ["camera", "--size", "16"],
     "reproduce": ["landscape-width", "--trials", "-1"],
 }
@@ -125,8 +126,9 @@ def fuzz(name, number):
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path, monkeypatch):
-    """Run in an empty folder, and undo what ``--compile-cache`` sets."""
+    """Run in a folder with one measurement, and undo what ``--compile-cache`` sets."""
     monkeypatch.chdir(tmp_path)
+    np.save("y.npy", np.where(np.eye(16) > 0, np.nan, 1.0))
     folder = jax.config.jax_compilation_cache_dir
     yield
     jax.config.update("jax_compilation_cache_dir", folder)
