@@ -192,6 +192,7 @@ def _value(u: Any) -> Any:
 
 PROX = [
     row("prox.box", lambda: {"low": 0.0, "high": 1.0}),
+    row("prox.denoiser", lambda: {"denoise": jnp.tanh}),
     row("prox.from_function", lambda: {"apply": _prox, "value": _value}),
     row("prox.group", lambda: {"penalty": 0.1, "axis": -1}),
     row("prox.hard", lambda: {"penalty": 0.1}),

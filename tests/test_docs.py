@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -55,6 +56,16 @@ def test_commands_are_understood():
     assert len(typed) > 15
     for line in typed:
         assert callable(_parser().parse_args(line.partition("  #")[0].split()).run), line
+
+
+@pytest.mark.parametrize("page", ["own_data.md", "own_phase_diagram.md"])
+def test_pages_on_what_is_your_own_run_as_they_stand(page, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    text = (DOCS / page).read_text()
+    names = {}
+    for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        exec(compile(code, page, "exec"), names)
+    assert capsys.readouterr().out == "".join(re.findall(r"```text\n(.*?)```", text, re.DOTALL))
 
 
 def test_pages_name_what_there_is():

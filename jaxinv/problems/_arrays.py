@@ -7,14 +7,16 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Inexact, Num
 
-from jaxinv._core import checks, pytree
+from jaxinv._core import checks, pytree, replace
 from jaxinv.operators import Operator
 from jaxinv.problems._problem import Family, Problem, Truth, num_starts
 from jaxinv.problems._simulate import checked_noise, measured_entries, simulate
+
+_FEWEST = 8  # signals that can be split
 
 
 @pytree
@@ -35,7 +37,56 @@ class ArraysFamily(Family):
 
     def sample(self, key: Any) -> Problem:
         """Draw one of the signals, with its measurements; each is equally likely."""
-        y, truth = _drawn(self, checks.key("sample", key))
+        index_key, noise_key = jax.random.split(checks.key("sample", key))
+        index = jax.random.randint(index_key, (), 0, len(self.x))
+        y, truth = _measured(self, index, noise_key)
+        return Problem(self.operator, y, None, truth)
+
+    def split(self, key: Any, share: float = 0.2) -> tuple[ArraysFamily, ArraysFamily]:
+        """Return two families of other signals: all but a share of them, and that share.
+
+        Args:
+            key: decides which.
+            share: of the second family, in (0, 1).
+        """
+        key = checks.key("split", key)
+        share = checks.scalar(
+            "split", "share", share, low=0.0, high=1.0, open_low=True, single=True
+        )
+        count = len(self.x)
+        held = max(1, round(count * float(share)))
+        if count < _FEWEST or held >= count:
+            hint = "Give more signals, or others by fit(..., validation=from_arrays(operator, x))."
+            expected = f"hold at least {_FEWEST} signals, to train on some and validate with others"
+            checks.fail("from_arrays", "x", expected, f"{count}", hint)
+        order = jax.random.permutation(key, count)
+        return self._of(order[held:]), self._of(order[:held])
+
+    def _of(self, places: Array) -> ArraysFamily:
+        y = None if self.y is None else self.y[places]
+        return replace(self, x=self.x[places], y=y)
+
+    def training_batch(self, key: Any, step: Any, size: int) -> Problem:
+        """Return the next signals of an epoch: each comes once before any comes again.
+
+        The last signals of an epoch that fill no batch are left out of it; every epoch has an
+        order of its own.
+        """
+        count = len(self.x)
+        size = min(size, count)
+        order_key, noise_key = jax.random.split(key)
+        epoch, place = jnp.divmod(jnp.asarray(step), count // size)
+        order = jax.random.permutation(jax.random.fold_in(order_key, epoch), count)
+        places = lax.dynamic_slice_in_dim(order, place * size, size)
+        return self._measured(places, jax.random.fold_in(noise_key, step))
+
+    def validation(self, key: Any, size: int) -> Problem:
+        """Return the first ``size`` signals, each once."""
+        return self._measured(jnp.arange(min(size, len(self.x))), key)
+
+    def _measured(self, places: Array, key: Array) -> Problem:
+        keys = jax.random.split(key, len(places))
+        y, truth = jax.vmap(_measured, in_axes=(None, 0, 0))(self, places, keys)
         return Problem(self.operator, y, None, truth)
 
     def initial(self, key: Any, num_restarts: int | None = None) -> Inexact[Array, "..."]:
@@ -48,9 +99,7 @@ class ArraysFamily(Family):
 
 
 @partial(jax.jit, inline=True)  # outside jit too, all of it is one program
-def _drawn(family: ArraysFamily, key: Array) -> tuple[Array, Truth]:
-    index_key, noise_key = jax.random.split(key)
-    index = jax.random.randint(index_key, (), 0, len(family.x))
+def _measured(family: ArraysFamily, index: Array, noise_key: Array) -> tuple[Array, Truth]:
     x = family.x[index]
     if family.y is not None:
         return family.y[index], Truth(x, x)
@@ -72,7 +121,9 @@ def from_arrays(
     .. math:: y = A x_i + \eta, \qquad i \text{ uniform}
 
     To train, tune and score on data that no family of this library draws. Trials share the
-    operator; the signals are leaves of the family, held once.
+    operator; the signals are leaves of the family, held once. ``unfolded.fit`` holds a fifth of
+    them out for validation and goes through the others in epochs; ``split(key, share)`` sets
+    signals aside for a test.
 
     Args:
         operator: A, any operator of ``jaxinv.operators``; ``operators.dense`` wraps a matrix.
@@ -82,7 +133,8 @@ def from_arrays(
         snr_db: 10 log₁₀(‖A x‖² / (m σ²)) of each signal, in place of ``noise_std``.
 
     Returns:
-        A family with ``sample(key)``, ``initial(key)`` (zero), ``batch(keys)`` and ``axes``.
+        A family with ``sample(key)``, ``initial(key)`` (zero), ``batch(keys)``, ``axes`` and
+        ``split(key, share)``.
         The truth's ``noise`` is None where y is given.
 
     Raises:
@@ -96,6 +148,9 @@ def from_arrays(
         >>> family = from_arrays(A, jnp.eye(8), noise_std=0.1)
         >>> family.batch(jax.random.split(jax.random.key(1), 20)).y.shape
         (20, 6)
+        >>> train, test = family.split(jax.random.key(2), 0.5)
+        >>> train.x.shape, test.x.shape
+        ((4, 8), (4, 8))
     """
     where = "from_arrays"
     if not isinstance(operator, Operator):

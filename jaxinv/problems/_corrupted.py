@@ -48,6 +48,11 @@ class CorruptedFamily(Family):
         noise = None if truth.noise is None else truth.noise + (spoiled - y)
         return problem._replace(y=spoiled, truth=Truth(truth.u, truth.x, noise))
 
+    def split(self, key: Any, share: float = 0.2) -> tuple[CorruptedFamily, CorruptedFamily]:
+        """Return two families of other signals, as the family has them."""
+        first, second = self.family.split(key, share)
+        return replace(self, family=first), replace(self, family=second)
+
     def initial(self, key: Any, *args: Any, **kwargs: Any) -> Any:
         """Draw a start, as the family does."""
         return self.family.initial(key, *args, **kwargs)

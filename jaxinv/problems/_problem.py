@@ -257,6 +257,21 @@ class Family:
         """Draw one problem per key: ``vmap`` of ``sample`` with the right ``out_axes``."""
         return jax.vmap(self.sample, out_axes=self.axes)(key_batch("batch", keys))
 
+    def split(self, key: Any, share: float = 0.2) -> tuple[Family, Family]:
+        """Return a family to train on and one to validate with, which has none of its signals.
+
+        Both are this one where every problem is drawn afresh.
+        """
+        return self, self
+
+    def training_batch(self, key: Any, step: Any, size: int) -> Problem:
+        """Draw the problems of a step of training: others at every step."""
+        return self.batch(jax.random.split(jax.random.fold_in(key, step), size))
+
+    def validation(self, key: Any, size: int) -> Problem:
+        """Draw the problems that a training is judged by."""
+        return self.batch(jax.random.split(key, size))
+
 
 def require_family(where: str, family: Any) -> Family:
     """Return a family that can draw problems; refuse anything else in one line."""

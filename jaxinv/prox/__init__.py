@@ -12,6 +12,7 @@ differentiated and trained; everything is jittable."""
 from ._adapter import from_function as from_function
 from ._ball import l1_ball as l1_ball
 from ._base import Prox as Prox
+from ._denoiser import denoiser as denoiser
 from ._entrywise import box as box
 from ._entrywise import hard as hard
 from ._entrywise import soft as soft

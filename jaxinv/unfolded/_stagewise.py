@@ -15,15 +15,14 @@ from jax import Array, lax
 from jaxinv._core import checks
 from jaxinv.problems import Family, Problem
 from jaxinv.solvers import Layers, unfold
+from jaxinv.unfolded._free import from_free, to_free
 from jaxinv.unfolded._scoring import batch_loss, check_callable, check_loss
 from jaxinv.unfolded._training import (
     Fit,
     History,
     TrainingProgress,
-    draw,
-    from_free,
+    held_out,
     require_trainable,
-    to_free,
 )
 
 RATES = (5e-4, 1e-4, 1e-5)  # of the three stages of a layer: it alone, then all up to it, twice
@@ -124,7 +123,7 @@ def fit_stagewise(
     setting = _Setting(loss, checks.count(where, "batch_size", batch_size), chunk)
     validation_key, training_key = jax.random.split(key)
     size = checks.count(where, "validation_size", validation_size)
-    problems = draw(family, jax.random.split(validation_key, size))
+    family, problems = held_out(where, validation_key, family, None, size)
     log = _Log(progress, layers.num_layers * len(rates) * max_steps)
     for layer in range(layers.num_layers):
         for index, rate in enumerate(rates):
@@ -224,8 +223,7 @@ def _advance(
     rates = _rates(layers, stage)
 
     def step(carry: _Carry, _: None) -> tuple[_Carry, Array]:
-        keys = jax.random.split(jax.random.fold_in(key, carry.step), setting.batch_size)
-        drawn = family.batch(keys)
+        drawn = family.training_batch(key, carry.step, setting.batch_size)
 
         def objective(free: Any) -> Array:
             return _stage_loss(setting, _merged(layers, free), family, drawn, stage)

@@ -14,15 +14,17 @@ from jax import Array, lax
 
 from jaxinv._core import checks
 from jaxinv.problems import Family
+from jaxinv.problems._problem import require_family
 from jaxinv.solvers import Layers, unfold
+from jaxinv.unfolded._free import from_free, to_free
 from jaxinv.unfolded._scoring import LOGARITHMIC, batch_loss, check_callable, check_loss
 
 _GROWTH = 10.0  # of a logarithmic loss above its start: 43 dB; of any other, this many times
 _SCALAR_RATE, _MATRIX_RATE = 2e-2, 5e-4
 _MEMORY = 0.95  # of the running average of the weights
 _SETBACK = 1.0  # of a logarithmic loss above its best, 4.3 dB, after which training goes back
+_SPLIT = 1  # stream of which signals are held out
 _SETBACKS = 3  # from the start, one after the other, are a divergence
-_FLOOR = 1e-10  # a positive field of 0 starts here
 
 
 class History(NamedTuple):
@@ -102,17 +104,21 @@ def fit(
     supervision: float = 0.0,
     validation_size: int = 1024,
     validate_every: int = 50,
+    validation: Family | None = None,
+    patience: int | None = None,
     progress: Callable[[TrainingProgress], None] | None = None,
 ) -> Fit:
     r"""Train all layers of a network together, on problems that are drawn at every step.
 
     .. math:: \min_\theta \log \frac{\sum_i \|x_T(y_i; \theta) - x_i\|^2}{\sum_i \|x_i\|^2}
 
-    Data are drawn on the device inside the compiled loop, so that no sample is seen twice, and
-    the weights with the best loss on a fixed validation set are kept: those of a step, or their
-    running average, which has less of the noise of the last batches. Where a logarithmic loss
-    has risen by 1 (4.3 dB) above its best, training goes on from the best weights. The logarithm
-    keeps the gradient alive at −60 dB, where the plain square is too small to learn from.
+    Data are drawn on the device inside the compiled loop, so that no sample is seen twice; of
+    your own signals (``problems.from_arrays``) a fifth is held out for validation, and the others
+    are gone through in epochs, each once before any comes again. The weights with the best loss
+    on a fixed validation set are kept: those of a step, or their running average, which has less
+    of the noise of the last batches. Where a logarithmic loss has risen by 1 (4.3 dB) above its
+    best, training goes on from the best weights. The logarithm keeps the gradient alive at
+    −60 dB, where the plain square is too small to learn from.
 
     Args:
         key: a JAX PRNG key; decides the data.
@@ -131,8 +137,11 @@ def fit(
         batch_size: problems a step.
         supervision: weight >= 0 of the mean loss of all layers, added to that of the last: 1
             makes every layer's output usable, and steadies networks with momentum in noise.
-        validation_size: problems of the validation set.
+        validation_size: problems of the validation set; of your own signals at most.
         validate_every: steps between looks at it; also the steps of one compiled chunk.
+        validation: the family of the validation set; default: ``family``, of its own signals
+            those that are held out.
+        patience: training ends after so many steps without a better validation loss; None: never.
         progress: called with a ``TrainingProgress`` between chunks.
 
     Returns:
@@ -140,7 +149,8 @@ def fit(
         keys trains several seeds, over a leaf of ``layers`` or ``family`` a grid.
 
     Raises:
-        ValueError, TypeError: an argument that cannot be; layers without a trainable field.
+        ValueError, TypeError: an argument that cannot be; layers without a trainable field; fewer
+            than 8 signals of your own.
         TrainingDivergedError: no step of a chunk had a finite gradient, or the loss rose far
             above its start, or training had to go back to it three times; ``error.fit`` holds
             the last good weights. Not under ``vmap``, where ``history`` tells.
@@ -179,8 +189,9 @@ def fit(
         supervision=float(checks.nonnegative(where, "supervision", supervision, single=True)),
     )
     size = checks.count(where, "validation_size", validation_size)
+    patience = num_steps if patience is None else checks.count(where, "patience", patience)
     validation_key, training_key = jax.random.split(key)
-    problems = draw(family, jax.random.split(validation_key, size))
+    family, problems = held_out(where, validation_key, family, validation, size)
     carry, start = _begin(setting, layers, family, problems)
     losses, values, steps = [], [start], [0]
     while steps[-1] < num_steps:
@@ -196,6 +207,8 @@ def fit(
             _require_finite(setting, result, steps[-1])
             if progress is not None:
                 progress(_report(result, num_steps))
+            if steps[-1] - int(carry.best_step) >= patience:
+                break
     return _result(layers, carry, losses, values, steps)
 
 
@@ -241,10 +254,17 @@ def network_loss(
     return values[-1] + supervision * jnp.mean(jnp.stack(values))
 
 
-@jax.jit
-def draw(family: Any, keys: Array) -> Any:
-    """Return the validation problems: one program, whatever is trained on them and how."""
-    return family.batch(keys)
+def held_out(where: str, key: Array, family: Any, validation: Any, size: int) -> tuple[Family, Any]:
+    """Return the family to train on, and problems for validation with none of its signals."""
+    require_family(where, family)
+    if validation is None:
+        family, validation = family.split(jax.random.fold_in(key, _SPLIT))
+    return family, _validation(require_family(where, validation), key, size)
+
+
+@partial(jax.jit, static_argnums=2)  # one program, whatever is trained on them and how
+def _validation(family: Family, key: Array, size: int) -> Any:
+    return family.validation(key, size)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -268,8 +288,7 @@ def _advance(
         return frozen.merge(from_free(layers.solver, free))
 
     def step(carry: _Carry, _: None) -> tuple[_Carry, Array]:
-        batch = jax.random.split(jax.random.fold_in(key, carry.step), setting.batch_size)
-        problems = family.batch(batch)
+        problems = family.training_batch(key, carry.step, setting.batch_size)
 
         def objective(free: Any) -> Array:
             return network_loss(setting, network(free), family, problems, setting.supervision)
@@ -358,27 +377,3 @@ def _require_finite(setting: _Setting, result: Fit, step: int) -> None:
     if not np.isfinite(values[0]):
         hint = "The untrained network has no finite loss: look at its output."
     raise TrainingDivergedError(f"fit: training diverged by step {step}: {reason}. {hint}", result)
-
-
-def to_free(solver: Any, trainable: dict[str, Any]) -> dict[str, Any]:
-    """Return the trainable fields without constraint."""
-    return {
-        name: jax.tree.map(_log, value) if name in _positive(solver) else value
-        for name, value in trainable.items()
-    }
-
-
-def from_free(solver: Any, free: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields that unconstrained numbers stand for."""
-    return {
-        name: jax.tree.map(jnp.exp, value) if name in _positive(solver) else value
-        for name, value in free.items()
-    }
-
-
-def _positive(solver: Any) -> tuple[str, ...]:
-    return getattr(solver, "positive", ())
-
-
-def _log(leaf: Any) -> Any:
-    return jnp.log(jnp.maximum(leaf, _FLOOR))
