@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
+import optax
 
 import jaxinv as ji
 
@@ -39,7 +40,8 @@ unseen = ji.problems.images(ji.data.image("camera", gray=True), masks, noise_std
 net, shape = Denoiser(), (SIZE, SIZE, 1)
 prox = ji.prox.denoiser(net, net.init(jax.random.key(0), jnp.zeros(shape)), shape=shape)
 layers = ji.Layers.repeat(ji.solvers.ista(1.0, prox=prox), 3, shared=("prox",))
-options = {"num_steps": 60, "validate_every": 20, "batch_size": 8, "validation_size": 32}
+options = {"num_steps": 100, "validate_every": 25, "batch_size": 8, "validation_size": 32}
+options["optimizer"] = optax.adam(5e-3)
 trained = ji.unfolded.fit(jax.random.key(1), layers, family, validation=unseen, **options)
 
 # %%
