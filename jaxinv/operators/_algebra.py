@@ -43,9 +43,9 @@ class Adjoint(_Swapped):
     """``A.H``.
 
     Example:
-        >>> import jaxinv as ji
-        >>> A, B = ji.operators.dense([[1.0, 2.0]]), ji.operators.dense([[3.0, 4.0]])
-        >>> A.H([1.0]).tolist()
+        >>> import jax.numpy as jnp, jaxinv as ji
+        >>> A, B = (ji.operators.dense(jnp.array([row])) for row in ([1.0, 2.0], [3.0, 4.0]))
+        >>> A.H(jnp.array([1.0])).tolist()
         [1.0, 2.0]
     """
 
@@ -79,9 +79,9 @@ class Transpose(_Swapped):
     """``A.T``: conjugate, adjoint, conjugate.
 
     Example:
-        >>> import jaxinv as ji
-        >>> A, B = ji.operators.dense([[1.0, 2.0]]), ji.operators.dense([[3.0, 4.0]])
-        >>> A.T([1.0]).tolist()
+        >>> import jax.numpy as jnp, jaxinv as ji
+        >>> A, B = (ji.operators.dense(jnp.array([row])) for row in ([1.0, 2.0], [3.0, 4.0]))
+        >>> A.T(jnp.array([1.0])).tolist()
         [1.0, 2.0]
     """
 
@@ -114,9 +114,9 @@ class Product(LinearOperator):
     """``A @ B``: first B, then A.
 
     Example:
-        >>> import jaxinv as ji
-        >>> A, B = ji.operators.dense([[1.0, 2.0]]), ji.operators.dense([[3.0, 4.0]])
-        >>> (A @ B.H)([1.0]).tolist()
+        >>> import jax.numpy as jnp, jaxinv as ji
+        >>> A, B = (ji.operators.dense(jnp.array([row])) for row in ([1.0, 2.0], [3.0, 4.0]))
+        >>> (A @ B.H)(jnp.array([1.0])).tolist()
         [11.0]
     """
 
@@ -170,9 +170,9 @@ class Sum(LinearOperator):
     """``A + B``.
 
     Example:
-        >>> import jaxinv as ji
-        >>> A, B = ji.operators.dense([[1.0, 2.0]]), ji.operators.dense([[3.0, 4.0]])
-        >>> (A + B)([1.0, 1.0]).tolist()
+        >>> import jax.numpy as jnp, jaxinv as ji
+        >>> A, B = (ji.operators.dense(jnp.array([row])) for row in ([1.0, 2.0], [3.0, 4.0]))
+        >>> (A + B)(jnp.array([1.0, 1.0])).tolist()
         [10.0]
     """
 
@@ -204,9 +204,9 @@ class Scaled(LinearOperator):
     """``c * A``.
 
     Example:
-        >>> import jaxinv as ji
-        >>> A, B = ji.operators.dense([[1.0, 2.0]]), ji.operators.dense([[3.0, 4.0]])
-        >>> (2 * A)([1.0, 1.0]).tolist()
+        >>> import jax.numpy as jnp, jaxinv as ji
+        >>> A, B = (ji.operators.dense(jnp.array([row])) for row in ([1.0, 2.0], [3.0, 4.0]))
+        >>> (2 * A)(jnp.array([1.0, 1.0])).tolist()
         [6.0]
     """
 

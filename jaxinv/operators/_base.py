@@ -54,9 +54,9 @@ class Operator:
     follows the input.
 
     Example:
-        >>> import jaxinv as ji
-        >>> magnitude = ji.operators.magnitude(ji.operators.dense([[1.0, -2.0]]))
-        >>> magnitude([0.0, 1.0]).tolist(), magnitude.in_shape, magnitude.out_shape
+        >>> import jax.numpy as jnp, jaxinv as ji
+        >>> magnitude = ji.operators.magnitude(ji.operators.dense(jnp.array([[1.0, -2.0]])))
+        >>> magnitude(jnp.array([0.0, 1.0])).tolist(), magnitude.in_shape, magnitude.out_shape
         ([2.0], (2,), (1,))
     """
 

@@ -107,7 +107,7 @@ def convolution(
         normalize: True divides the kernel by its sum, as a blur that keeps the brightness has
             it. By default the kernel stays as it is, and one with two or more axes and no
             negative entry, whose sum is not 1 (an image of a kernel, read from a file), is
-            warned of; False says that it is meant.
+            warned of, as is one without a positive entry; False says that it is meant.
 
     Returns:
         An operator from ``shape`` to ``shape`` (valid: shape − kernel's + 1). At the boundary wrap
@@ -175,11 +175,12 @@ def _normalized(kernel: Array) -> Array:
 
 
 def _warn_of_gain(kernel: Array) -> None:
-    """Say that a kernel that looks like a blur changes the brightness."""
+    """Say that a kernel that looks like a blur changes the brightness, or its sign."""
     if kernel.ndim < 2 or not checks.is_concrete(kernel) or jnp.iscomplexobj(kernel):
         return
     total = float(jnp.sum(kernel))
-    if bool(jnp.all(kernel >= 0)) and abs(total - 1) > _ROUNDING:
+    one_sign = bool(jnp.all(kernel >= 0) | jnp.all(kernel <= 0))
+    if one_sign and abs(total - 1) > _ROUNDING:
         text = f"convolution: kernel has sum {total:.4g}, by which it multiplies the brightness."
         hint = "Pass normalize=True to divide by it, or normalize=False if it is meant."
         warnings.warn(f"{text} {hint}", stacklevel=3)

@@ -44,7 +44,7 @@ def dot_test(operator: LinearOperator, key: Any) -> float:
 
     Example:
         >>> import jax, jaxinv as ji
-        >>> A = ji.operators.convolution([0.5, 0.3, 0.2], 64)
+        >>> A = ji.operators.convolution(jax.numpy.array([0.5, 0.3, 0.2]), 64)
         >>> ji.operators.dot_test(A, jax.random.key(0)) < 1e-5
         True
 

@@ -120,7 +120,7 @@ def radon(shape: Any, angles: Num[ArrayLike, "angles"], *, num_bins: int | None 
 
     Example:
         >>> import jax.numpy as jnp
-        >>> A = radon((3, 3), [0.0, 90.0], num_bins=3)
+        >>> A = radon((3, 3), jnp.array([0.0, 90.0]), num_bins=3)
         >>> jnp.round(A @ jnp.arange(9.0).reshape(3, 3)).astype(int)
         Array([[ 9, 12, 15],
                [21, 12,  3]], dtype=int32)

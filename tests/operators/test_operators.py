@@ -300,6 +300,8 @@ def test_a_kernel_that_changes_the_brightness_is_said_or_normalized(tmp_path):
     kernel = ji.data.image(tmp_path / "kernel.png")
     with pytest.warns(UserWarning, match=r"convolution: kernel has sum 9, .*normalize=True"):
         O.convolution(kernel, (8, 8))
+    with pytest.warns(UserWarning, match="kernel has sum -1,"):
+        O.convolution(-np.ones((2, 2)) / 4, (8, 8))
     x = jnp.ones((8, 8))
     blur = O.convolution(kernel, (8, 8), normalize=True)
     np.testing.assert_allclose(blur @ x, 1, rtol=1e-5)
