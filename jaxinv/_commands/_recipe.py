@@ -51,6 +51,8 @@ def checked(values: Any) -> Recipe:
     checks.count("sweep", "trials", found.trials)
     if type(found.seed) is not int or not 0 <= found.seed < 2**32:
         checks.fail("sweep", "seed", "be in [0, 2**32)", found.seed)
+    if chosen.across is not None and found.bisect is not None:
+        checks.fail("sweep", "bisect", "be left out for a map", found.bisect)
     precision = _number("precision", found.precision, high=0.5)
     return found._replace(precision=precision, bisect=_number("bisect", found.bisect))
 
@@ -98,19 +100,20 @@ def settings(recipe: Recipe, chosen: Any) -> dict[str, Any]:
     """Return the arguments of ``sweep`` that a recipe stands for."""
     import jax
 
-    values = list(chosen.values)
+    grid = chosen.grid
     found: dict[str, Any] = {
         "key": jax.random.key(recipe.seed),
         "num_trials": recipe.trials,
         "precision": recipe.precision,
-        "traced": (chosen.axis,),
+        "traced": tuple(grid),
         "block_size": chosen.block_size if jax.default_backend() == "cpu" else None,
     }
     if recipe.bisect is not None:
+        values = grid[chosen.axis]
         middle = values[len(values) // 2]
         spacing = recipe.bisect or max(1, round((values[-1] - values[0]) / 30))
         found["bisect"] = {chosen.axis: spacing}
-        values = [values[0], middle, values[-1]]
+        grid[chosen.axis] = [values[0], middle, values[-1]]
     if recipe.precision is not None or recipe.bisect is not None:
         found["success"] = lambda metrics: metrics["error"] < chosen.success
-    return {"grid": {chosen.axis: values}, **found}
+    return {"grid": grid, **found}

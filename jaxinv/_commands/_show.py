@@ -50,6 +50,8 @@ class SweepDisplay:
     def _built(self) -> Table:
         """Return the table, its rows in the order of the axis whatever finished first."""
         title = f"{self.preset.title}\n{self.solver}"
+        if self.preset.across is not None:
+            return Table(title=title, title_justify="left", box=None)
         table = Table(title=title, title_justify="left", box=box.SIMPLE)
         for heading in self._headings():
             width = max(3, len(heading))
@@ -77,12 +79,15 @@ class SweepDisplay:
         """Show one report of the engine."""
         value = None if progress.cell is None else progress.cell[self.preset.axis]
         text = "compiling" if value is None else f"{self.preset.symbol} = {value}"
+        if progress.cell is not None and self.preset.across is not None:
+            name = self.preset.across.name
+            text += f", {name} = {progress.cell[name]}"
         if progress.rate:
             text += f"  {state(progress)}"
         self.bar.update(
             self.task, description=text, completed=progress.num_done, total=progress.num_trials
         )
-        if progress.finished is not None:
+        if progress.finished is not None and self.preset.across is None:
             row = self._row(value, progress.finished)
             self.rows[value] = row
             self.table = self._built()
@@ -123,7 +128,7 @@ class SweepDisplay:
 
     def table_if_not_shown(self) -> None:
         """Print the table where it is not on the screen yet."""
-        if not self.console.is_terminal:
+        if not self.console.is_terminal and self.preset.across is None:
             self.console.print(self.table)
 
     def finish(self, figure: str, seconds: float, store: str | None, report: Report | None) -> None:
@@ -139,7 +144,7 @@ class SweepDisplay:
 
 def print_estimate(preset: Preset, recipe: Any, found: Estimate) -> None:
     """Print what a sweep would take, and a line for each size on how its time grows."""
-    num_cells = len(preset.values)
+    num_cells = math.prod(map(len, preset.grid.values()))
     print(preset.title)
     print(f"sweep: {num_cells} cells x {recipe.trials} trials, {recipe.solver}, {recipe.dtype}")
     spread = f"{duration(found.low)} to {duration(found.high)}"
@@ -153,6 +158,8 @@ def print_estimate(preset: Preset, recipe: Any, found: Estimate) -> None:
     for heading in ("power", "standard error", "points"):
         growth.add_column(heading, justify="right")
     sizes = {"trial": "number of trials", preset.axis: preset.label}
+    if preset.across is not None:
+        sizes[preset.across.name] = preset.across.label
     for row in found.growth:
         numbers = ("-" if math.isnan(x) else f"{x:.2f}" for x in (row.slope, row.error))
         growth.add_row(sizes[row.name], *numbers, str(row.num_points))

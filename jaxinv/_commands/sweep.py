@@ -29,7 +29,7 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "sweep",
         help="run a named Monte-Carlo sweep and draw it",
-        description="Presets: nonexpansive-2layer, nonexpansive-3layer, lasso.",
+        description="Presets: phase-map, nonexpansive-2layer, nonexpansive-3layer, lasso.",
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -284,9 +284,14 @@ def _default_figure(preset: str, solver: str, dtype: str) -> str:
 
 def _draw(chosen: Any, solver: str, results: Any, figure: str) -> str:
     from jaxinv.sweeps import success_rate
-    from jaxinv.viz import plot_success_rates
+    from jaxinv.viz import plot_phase_diagram, plot_success_rates
 
     rates = success_rate(results["error"] < chosen.success)
+    if chosen.across is not None:
+        print(rates["rate"].to_pandas().round(2).to_string())
+        labels = {chosen.axis: chosen.label, chosen.across.name: chosen.across.label}
+        title = f"{chosen.title}, {solver}"
+        return plot_phase_diagram(figure, rates, title=title, labels=labels)
     return plot_success_rates(
         figure,
         {solver: rates},

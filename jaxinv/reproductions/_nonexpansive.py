@@ -29,13 +29,20 @@ PUBLISHED_THREE_LAYERS = {
 
 
 def recover(
-    family: GenerativeFamily, solver: Any, tol: Any, max_steps: Any, key: Any, *, k: Any
+    family: GenerativeFamily,
+    solver: Any,
+    tol: Any,
+    max_steps: Any,
+    key: Any,
+    *,
+    k: Any,
+    m: Any = None,
 ) -> dict[str, Any]:
-    """Draw one problem with ``k`` active latents, solve it, and score it.
+    """Draw one problem with ``k`` latents (and ``m`` measurements) in use, solve it, and score it.
 
     ``error`` is that of the latent, as in the published curve; ``signal_error`` that of G(z).
     """
-    family = family.with_active(latent=k)
+    family = family.with_active(latent=k, measurements=m)
     problem = family.sample(key)
     solution = solve(solver, problem, family.initial(key), tol=tol, max_steps=max_steps)
     return {
@@ -46,28 +53,36 @@ def recover(
     }
 
 
-def family(hidden: tuple[int, ...], largest_k: int, dtype: Any, **noise: Any) -> Any:
+def family(
+    hidden: tuple[int, ...],
+    largest_k: int,
+    dtype: Any,
+    largest_m: int = NUM_MEASUREMENTS,
+    **noise: Any,
+) -> Any:
     """Return the family padded to ``largest_k`` latents."""
-    return generative((largest_k, *hidden), NUM_MEASUREMENTS, dtype=dtype, **noise)
+    return generative((largest_k, *hidden), largest_m, dtype=dtype, **noise)
 
 
-def solvers(hidden: tuple[int, ...], largest_k: int) -> Mapping[str, Callable]:
+def solvers(
+    hidden: tuple[int, ...], largest_k: int, largest_m: int = NUM_MEASUREMENTS
+) -> Mapping[str, Callable]:
     """Return the trials by solver name, each a function of the dtype."""
     return {
-        "levenberg-marquardt": partial(_second_order, hidden, largest_k),
-        "subgradient": partial(_first_order, hidden, largest_k),
+        "levenberg-marquardt": partial(_second_order, hidden, largest_k, largest_m),
+        "subgradient": partial(_first_order, hidden, largest_k, largest_m),
     }
 
 
-def _second_order(hidden: tuple[int, ...], largest_k: int, dtype: Any) -> Any:
+def _second_order(hidden: tuple[int, ...], largest_k: int, largest_m: int, dtype: Any) -> Any:
     tol = 1e-6 if dtype == jnp.float32 else 1e-12
-    draws = family(hidden, largest_k, dtype)
+    draws = family(hidden, largest_k, dtype, largest_m)
     return jax.tree_util.Partial(recover, draws, levenberg_marquardt(), tol, 100)
 
 
-def _first_order(hidden: tuple[int, ...], largest_k: int, dtype: Any) -> Any:
+def _first_order(hidden: tuple[int, ...], largest_k: int, largest_m: int, dtype: Any) -> Any:
     """Return the published algorithm: constant step, sign test at every step."""
     tol = 2e-7 if dtype == jnp.float32 else 1e-12
     solver = subgradient(PUBLISHED_STEP / 2 ** len(hidden))
-    draws = family(hidden, largest_k, dtype)
+    draws = family(hidden, largest_k, dtype, largest_m)
     return jax.tree_util.Partial(recover, draws, solver, tol, 20_000)

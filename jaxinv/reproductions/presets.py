@@ -11,6 +11,20 @@ from jaxinv._core import checks
 from jaxinv.reproductions import _lasso, _nonexpansive
 
 
+class Axis(NamedTuple):
+    """A second axis, which makes a map of a curve.
+
+    Attributes:
+        name: of the grid, and its letter.
+        label: what it means.
+        values: the grid's values.
+    """
+
+    name: str
+    label: str
+    values: Sequence[Any]
+
+
 class Preset(NamedTuple):
     """A sweep with a name.
 
@@ -26,6 +40,7 @@ class Preset(NamedTuple):
         transition: a value where theory has the transition, and what it is called, or None.
         num_trials: trials a cell by default.
         block_size: trials per block on a CPU, None for the engine's choice.
+        across: the horizontal axis of a map, whose vertical one is ``axis``; None: a curve.
     """
 
     name: str
@@ -42,6 +57,13 @@ class Preset(NamedTuple):
     transition: tuple[float, str] | None = None
     num_trials: int = 30
     block_size: int | None = None
+    across: Axis | None = None
+
+    @property
+    def grid(self) -> dict[str, list[Any]]:
+        """The names and values of the sweep."""
+        second = {} if self.across is None else {self.across.name: list(self.across.values)}
+        return {self.axis: list(self.values), **second}
 
     def trial(self, solver: str | None = None, dtype: str = "float32") -> Any:
         """Return the trial for a solver and a dtype, each by name."""
@@ -54,6 +76,21 @@ class Preset(NamedTuple):
 PRESETS: dict[str, Preset] = {
     preset.name: preset
     for preset in (
+        Preset(
+            name="phase-map",
+            title="recovery with a random ReLU prior (k, 200, 150): one compile, one map",
+            source="more measurements than latents: Hand, Voroninski (2019)",
+            axis="k",
+            symbol="k",
+            label="latent dimension k",
+            values=(2, 5, 8, 11, 14, 17, 20, 23, 26, 29),
+            solvers=_nonexpansive.solvers(hidden=(200, 150), largest_k=29, largest_m=80),
+            success=1e-3,
+            published={},
+            published_trials=0,
+            num_trials=20,
+            across=Axis("m", "measurements m", (5, 10, 15, 20, 25, 30, 40, 50, 60, 70, 80)),
+        ),
         Preset(
             name="nonexpansive-2layer",
             title="recovery with a two-layer ReLU prior (k, 700, 600) from m = 300 measurements",

@@ -42,6 +42,27 @@ def test_without_arguments_it_shows_an_example(capsys):
     assert "jaxinv sweep nonexpansive-2layer" in out
 
 
+def test_a_map_is_one_program_with_its_table_and_figure(capsys, monkeypatch, tmp_path):
+    preset = PRESETS["phase-map"]
+    tiny = preset._replace(
+        values=(2, 4),
+        across=preset.across._replace(values=(4, 30)),
+        solvers=_nonexpansive.solvers(hidden=(40, 30), largest_k=4, largest_m=30),
+    )
+    monkeypatch.setitem(PRESETS, preset.name, tiny)
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, "sweep", "phase-map", "--trials", "3", "--plot", "map.png")
+    assert (code, err) == (0, "")
+    rows = [line.split() for line in out.splitlines()]
+    table = {row[0]: [float(value) for value in row[1:]] for row in rows if row[0] in ("2", "4")}
+    assert [len(rates) for rates in table.values()] == [2, 2]
+    few, many = (sum(rates[i] for rates in table.values()) for i in (0, 1))
+    assert few < many  # measurements
+    assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
+    code, _, err = run(capsys, "sweep", "phase-map", "--bisect")
+    assert (code, "bisect must be left out for a map" in err) == (2, True)
+
+
 def test_sweep_writes_a_figure_and_resumes_its_store(capsys, small):
     arguments = ("sweep", "nonexpansive-2layer", "--trials", "3", "--store", "s.sqlite")
     code, out, err = run(capsys, *arguments)
