@@ -25,6 +25,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "reference",
     "citing",
+    "statements",
 ]
 exclude_patterns = ["_extensions", "gallery/*.ipynb", "gallery/*.py", "gallery/*.md5"]
 myst_enable_extensions = ["dollarmath", "colon_fence"]

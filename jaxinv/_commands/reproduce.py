@@ -15,6 +15,7 @@ _EXAMPLE = """\
 example:
   jaxinv reproduce noise-law --out results
   jaxinv reproduce --coverage
+  jaxinv reproduce --all --write-docs
 """
 
 
@@ -36,6 +37,13 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--out", default="results", metavar="DIR", help="folder for JSON, CSV, PNG")
     parser.add_argument("--trials", type=int, metavar="N", help="fewer trials than published")
+    parser.add_argument(
+        "--write-docs",
+        nargs="?",
+        const="docs",
+        metavar="DIR",
+        help="then write results.json and results.md there, of all runs in --out; default docs",
+    )
     cli.add_seed(parser)
     parser.set_defaults(run=run)
 
@@ -51,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
         "--list": options.list, "--coverage": options.coverage,
     }  # fmt: skip
     given = [name for name, is_given in asked.items() if is_given]
-    if len(given) != 1:
+    if len(given) != 1 and (given or options.write_docs is None):
         hint = "jaxinv reproduce --list shows the names."
         expected = "be given, one of them"
         checks.fail("reproduce", ", ".join(asked), expected, " and ".join(given) or "none", hint)
@@ -63,11 +71,25 @@ def run(options: argparse.Namespace) -> int:
         return 0
     if options.trials is not None:
         checks.count("reproduce", "trials", options.trials, minimum=2)
-    chosen = list(REPRODUCTIONS.values()) if options.all else [reproduction(options.name)]
+    named = [] if options.name is None else [reproduction(options.name)]
+    chosen = list(REPRODUCTIONS.values()) if options.all else named
     checks.writable_folder("reproduce", "out", options.out)
+    if options.write_docs is not None:
+        checks.writable_folder("reproduce", "write_docs", options.write_docs)
     key = cli.root_key("reproduce", options)
     verdicts = [_run(item, options, key, overall) for item in chosen]
+    if options.write_docs is not None:
+        _write_docs(Path(options.out), Path(options.write_docs), REPRODUCTIONS.values())
     return 1 if REFUTED in verdicts else 0
+
+
+def _write_docs(out: Path, docs: Path, items: Any) -> None:
+    """Write the page of results: of the runs in a folder, over those that the page has."""
+    from jaxinv.reproductions import _page
+
+    docs.mkdir(parents=True, exist_ok=True)
+    found = _page.records(out, docs / "results.json")
+    print(", ".join(str(path) for path in _page.write(docs, found, items)))
 
 
 def _list(items: Any) -> None:
@@ -130,7 +152,7 @@ def _run(item: Any, options: argparse.Namespace, key: Any, overall: Any) -> str:
         settings = Settings(key, options.trials, report)
         outcome = item.run(settings)
     seconds = time.perf_counter() - started
-    paths = write(Path(options.out), item, outcome, seconds)
+    paths = write(Path(options.out), item, outcome, seconds, num_trials=options.trials)
     table = Table(
         "claim", "published", "measured", "interval", "verdict",
         title=f"{item.name}: {item.title}\n{item.source}", title_justify="left",

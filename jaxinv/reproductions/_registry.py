@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 
+import jaxinv
 from jaxinv._core import checks
 from jaxinv.reproductions.claims import Claim, overall
 from jaxinv.sweeps import Progress
@@ -55,7 +57,14 @@ class Reproduction(NamedTuple):
     cost: str
 
 
-def write(folder: Path, item: Reproduction, outcome: Outcome, seconds: float) -> dict[str, str]:
+def write(
+    folder: Path,
+    item: Reproduction,
+    outcome: Outcome,
+    seconds: float,
+    *,
+    num_trials: int | None = None,
+) -> dict[str, str]:
     """Write JSON, CSV and PNG of an outcome; returns their paths by kind."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = {kind: folder / f"{item.name}.{kind}" for kind in ("json", "csv", "png")}
@@ -66,8 +75,12 @@ def write(folder: Path, item: Reproduction, outcome: Outcome, seconds: float) ->
         "verdict": overall(outcome.claims),
         "claims": [claim._asdict() for claim in outcome.claims],
         "seconds": round(seconds, 1),
+        "num_trials": num_trials,
+        "date": datetime.now(UTC).date().isoformat(),
+        "jaxinv": jaxinv.__version__,
         "jax": jax.__version__,
         "device": jax.devices()[0].device_kind,
+        "dtype": jax.dtypes.canonicalize_dtype(float).name,
     }
     _replace(paths["json"], json.dumps(summary, indent=2) + "\n")
     draft = paths["csv"].with_suffix(".csv.part")

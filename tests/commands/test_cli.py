@@ -178,8 +178,14 @@ def test_reproduce_lists_and_writes(capsys, tmp_path, monkeypatch):
     code, out, _ = run(capsys, "reproduce", "--list")
     assert code == 0
     assert all(name in out for name in REPRODUCTIONS)
-    code, out, _ = run(capsys, "reproduce", "landscape-width", "--trials", "4000", "--out", "r")
+    options = ("--trials", "4000", "--out", "r", "--write-docs", "d")
+    code, out, _ = run(capsys, "reproduce", "landscape-width", *options)
     assert code == 0
+    page = (tmp_path / "d" / "results.md").read_text()
+    assert (
+        run(capsys, "reproduce", "--out", "none", "--write-docs", "d")[0] == 0
+    )  # from its records
+    assert page == (tmp_path / "d" / "results.md").read_text()
     summary = json.loads((tmp_path / "r" / "landscape-width.json").read_text())
     assert summary["verdict"] == "reproduced"
     assert len(summary["claims"]) == 4
