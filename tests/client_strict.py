@@ -1,12 +1,12 @@
 """A program of a user, which pyright checks in strict mode: no part of the public API is unknown.
 
-Run as ``pyright -p tests/client_strict.json``; ``tests/test_client.py`` runs the program itself.
+Run as ``pyright -p tests/client_strict.json``, and as a program; ``.ci/run`` does both.
 """
 
 from __future__ import annotations
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 
 import jaxinv as ji
 
@@ -22,10 +22,10 @@ def recover(key: jax.Array) -> jax.Array:
 
 def own_measurement() -> tuple[jax.Array, str]:
     """Solve a problem of one's own, and say how it ended."""
-    A = ji.operators.dense(jnp.eye(3)[:2])
-    y = A(jnp.array([1.0, 2.0, 0.0]))
+    A = ji.operators.dense(np.eye(3, dtype=np.float32)[:2])
+    y = A(np.array([1.0, 2.0, 0.0], np.float32))
     problem = ji.Problem(A, y)
-    solution = ji.solve(ji.solvers.ista(0.5, 0.01), problem, jnp.zeros(3))
+    solution = ji.solve(ji.solvers.ista(0.5, 0.01), problem, np.zeros(3, np.float32))
     back = A.H(y)
     return back + A.gram(back), ji.describe(solution.status)
 
@@ -47,7 +47,7 @@ def prior(key: jax.Array) -> jax.Array:
     solver = ji.solvers.levenberg_marquardt()
     solution = ji.solve(solver, problem, family.initial(key))
     state, info = ji.trace(solver, problem, family.initial(key), 3)
-    return solution.x + 0 * info.loss[-1] + 0 * jnp.sum(state.u)
+    return solution.x + 0 * info.loss[-1] + 0 * state.u.sum()
 
 
 def main() -> None:

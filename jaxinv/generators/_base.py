@@ -10,10 +10,11 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
-from jaxtyping import Float, Inexact, Num, PRNGKeyArray, PyTree
+from jaxtyping import Float, Inexact, Num, PRNGKeyArray
 
 from jaxinv._core import checks, numerics, pytree, replace
 from jaxinv._core.checks import as_function
+from jaxinv._core.typed import PyTree
 
 
 class Generator:

@@ -9,10 +9,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jaxtyping import Inexact, PRNGKeyArray, PyTree
+from jaxtyping import Inexact, PRNGKeyArray
 
 from jaxinv._core import checks, pytree, replace, static
 from jaxinv._core.checks import as_function
+from jaxinv._core.typed import PyTree
 from jaxinv.generators._base import Generator
 
 _TRAINS = ("train", "training", "is_training")  # arguments of modules that say so

@@ -9,9 +9,10 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jaxtyping import Inexact, PyTree
+from jaxtyping import Inexact
 
 from jaxinv._core import checks, memory, pytree, replace
+from jaxinv._core.typed import PyTree
 from jaxinv.generators._base import Generator
 
 # beartype knows Self only in classes that it decorates as a whole

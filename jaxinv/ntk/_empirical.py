@@ -10,9 +10,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Float, PyTree
+from jaxtyping import Float
 
 from jaxinv._core import checks, numerics
+from jaxinv._core.typed import PyTree
 from jaxinv.generators._two_layer import TwoLayer
 from jaxinv.ntk._linearize import (
     Linearized,

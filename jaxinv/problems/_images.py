@@ -9,10 +9,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jaxtyping import Float, PyTree
+from jaxtyping import Float
 
 from jaxinv._core import checks, numerics, pytree
 from jaxinv._core.checks import as_function
+from jaxinv._core.typed import PyTree
 from jaxinv.operators import LinearOperator, Operator
 from jaxinv.operators._require import fail_function
 from jaxinv.problems._crops import Crops, packed

@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
-from jaxtyping import Float, Inexact, Num, PyTree
+from jaxtyping import Float, Inexact, Num
 
 from jaxinv._core import pytree, replace, static
+from jaxinv._core.typed import PyTree
 from jaxinv.generators import Generator
 from jaxinv.problems._problem import active_mask, active_size
 

@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
-from jaxtyping import Float, Num, PyTree
+from jaxtyping import Float, Num
 
 from jaxinv._core import checks, numerics, pytree, replace, static
+from jaxinv._core.typed import PyTree
 from jaxinv.operators import LinearOperator, dense, identity
 from jaxinv.operators._blocks import block_sides
 from jaxinv.problems._crops import Crops, packed

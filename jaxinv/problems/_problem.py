@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
-from jaxtyping import Float, Inexact, Num, PyTree
+from jaxtyping import Float, Inexact, Num
 
 from jaxinv._core import checks, numerics
+from jaxinv._core.typed import PyTree
 from jaxinv.generators._base import gaussian_energy
 from jaxinv.misfits._outer import Outer as OuterMisfit
 from jaxinv.misfits._squared import Squared

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, ClassVar, NamedTuple
 
 from jax import Array
-from jaxtyping import Float, PRNGKeyArray, PyTree
+from jaxtyping import Float, PRNGKeyArray
 
 from jaxinv._core import checks
+from jaxinv._core.typed import PyTree
 from jaxinv.problems import Problem
 
 

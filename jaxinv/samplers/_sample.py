@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
-from jaxtyping import PRNGKeyArray, PyTree
+from jaxtyping import PRNGKeyArray
 
 from jaxinv._core import Status, checks
+from jaxinv._core.typed import PyTree
 from jaxinv.problems import Problem
 from jaxinv.samplers._base import Sampler
 from jaxinv.samplers._diagnostics import effective_sample_size, rhat

@@ -9,9 +9,10 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
-from jaxtyping import Float, Inexact, PyTree
+from jaxtyping import Float, Inexact
 
 from jaxinv._core import checks, numerics, replace, units
+from jaxinv._core.typed import PyTree
 from jaxinv._core.units import Scale, Unit
 from jaxinv.misfits._outer import Outer, product
 from jaxinv.operators import LinearOperator, identity

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
-from jaxtyping import PyTree
 
 from jaxinv._core import checks, numerics, pytree, static, units
+from jaxinv._core.typed import PyTree
 from jaxinv.problems import Problem, jacobian
 from jaxinv.problems._problem import has_squares, prior_energy
 from jaxinv.solvers._base import Info, Solver

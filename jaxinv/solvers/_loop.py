@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
-from jaxtyping import PyTree
 
 from jaxinv._core import Status, checks
+from jaxinv._core.typed import PyTree
 from jaxinv.operators._require import fail_function
 from jaxinv.problems import Problem
 from jaxinv.problems._problem import has_squares
