@@ -58,7 +58,9 @@ def test_commands_are_understood():
         assert callable(_parser().parse_args(line.partition("  #")[0].split()).run), line
 
 
-@pytest.mark.parametrize("page, expected", [("own_generator.md", 1e-4), ("plug_and_play.md", 25)])
+@pytest.mark.parametrize(
+    ("page", "expected"), [("own_generator.md", 1e-4), ("plug_and_play.md", 25)]
+)
 def test_how_tos(page, expected, capsys):
     printed, _ = run(page, capsys)
     value = float(printed.removesuffix(" dB\n"))
