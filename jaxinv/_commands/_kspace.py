@@ -196,8 +196,8 @@ def _look_at_image(y: np.ndarray, notes: list[str]) -> None:
     middle = power[height // 4 : -(height // 4) or None, width // 4 : -(width // 4) or None]
     if middle.sum() < _MIDDLE * power.sum():
         notes.append(
-            "the image lies at the borders: for k-space of np.fft.fftshift(np.fft.fft2(image)) "
-            "pass --kspace shifted"
+            "most of the image lies at its borders: if its halves are exchanged, pass --kspace "
+            "shifted, for k-space of np.fft.fftshift(np.fft.fft2(image))"
         )
 
 

@@ -26,6 +26,7 @@ examples:
 """
 _WHERE = "reconstruct"
 _INPUTS = ("measured", "mask", "kernel", "maps", "truth")
+_BLACK = 0.05  # below 0 by less, a picture loses nothing that is seen
 _UNLIKE = 2.0  # times the truth: then scores compare different units
 
 
@@ -34,8 +35,8 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "reconstruct",
         help="reconstruct the image behind your own measurement",
-        description="MEASURED is a picture (.png, .jpg, .tif), a NumPy array (.npy, .npz) or "
-        "k-space of fastMRI (.h5). Pictures, and unsigned integers, are read as values in [0, 1]. "
+        description="MEASURED is a picture (.png, .jpg, .tif), a NumPy array (.npy, .npz) or\n"
+        "k-space of fastMRI (.h5). Pictures, and unsigned integers, are read as values in [0, 1].\n"
         "An image that is known is measured and reconstructed by jaxinv simulate.",
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -242,6 +243,8 @@ def _as_picture(x: Any, held: Given) -> Any:
     if not held.is_picture and largest > 0 and not 0.25 < largest <= 1.25:
         held.notes.append(f"--out is divided by the largest value, {largest:.4g}")
         x = x / largest
+    if float(np.min(x)) < -_BLACK:
+        held.notes.append("--out shows negative values as black; .npy keeps them")
     return np.clip(x, 0, 1)
 
 

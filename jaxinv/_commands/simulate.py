@@ -21,7 +21,7 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "simulate",
         help="measure a known image, reconstruct it, and score the reconstruction",
-        description="IMAGE is the truth: a path, or the name of an image that comes with the "
+        description="IMAGE is the truth: a path, or the name of an image that comes with the\n"
         "packages, such as camera, astronaut, retina. Own measurements: jaxinv reconstruct.",
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -104,11 +104,19 @@ def run(options: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.progress import Progress as Bar
 
+    from jaxinv._core.outside import fail
     from jaxinv.data import save_image
     from jaxinv.data._saving import check_image_path
     from jaxinv.images import simulate
     from jaxinv.viz import check_path, plot_reconstruction
 
+    if options.operator == "identity" and options.snr is None and not options.noise_std:
+        hint = (
+            f"IMAGE is the truth here. To denoise it: jaxinv reconstruct {options.image} "
+            "--operator identity."
+        )
+        expected = "be given for --operator identity"
+        fail("simulate", "--noise-std or --snr", expected, "no noise", hint)
     name = Path(options.image).stem
     default = f"simulate-{name}-{options.operator}-{options.prior}.png"
     figure = os.path.join("results", default) if options.plot is None else options.plot

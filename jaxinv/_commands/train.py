@@ -246,13 +246,13 @@ class _Display:
 
     def __init__(self, chosen: Any, options: argparse.Namespace) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         self.console = Console()
         self.in_decibels = options.protocol == "joint"
         self.test_size = options.test_size
         text = TextColumn("{task.description}", markup=False)
-        columns = (text, BarColumn(), TimeElapsedColumn())
+        columns = (text, BarColumn(), TimeRemainingColumn(elapsed_when_finished=True))
         self.bar = Progress(*columns, console=self.console, transient=True)
         verb = "compiling" if chosen.num_steps else "tuning"
         self.task = self.bar.add_task(verb, total=None)

@@ -122,6 +122,7 @@ reconstruct coils.npy --operator multicoil --maps last.npy | np.moveaxis(maps, -
 reconstruct coils.npy --operator multicoil --real | left out without --maps
 simulate kamera | got 'kamera'. Did you mean camera
 simulate camera --ratio 1.5 | It is the number of measurements per pixel
+simulate photo.png --operator identity | jaxinv reconstruct photo.png --operator identity
 simulate camera --operator blr | Did you mean 'blur'?
 simulate camera --sise 64 | Did you mean --size? See jaxinv simulate --help
 simulate camera --snr 3 --noise-std 1 | --snr and --noise-std must not both be given
