@@ -37,7 +37,7 @@ class Truth(NamedTuple):
     Example:
         >>> import jax.numpy as jnp, jaxinv as ji
         >>> x = jnp.array([1.0, 2.0])
-        >>> A = ji.operators.dense([[1.0, 1.0]])
+        >>> A = ji.operators.dense(jnp.array([[1.0, 1.0]]))
         >>> ji.Problem(A, A(x), truth=ji.problems.Truth(x, x)).truth.x.tolist()
         [1.0, 2.0]
     """
