@@ -41,6 +41,8 @@ class Folds(NamedTuple):
     keep: Array
     unit: str
 
+    patience = 30  # stages without a better one: errors may rise first
+
     @property
     def text(self) -> str:
         """How it judges, in words."""
@@ -74,6 +76,8 @@ class Stein(NamedTuple):
     keep: Array
     probe: Array
     noise_std: float
+
+    patience = 4  # stages without a better one
 
     @property
     def text(self) -> str:

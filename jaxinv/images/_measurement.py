@@ -44,7 +44,11 @@ class Planes(LinearOperator):
         return self.image(x).reshape(self.signal_shape)
 
     def _adjoint(self, y: Array) -> Array:
-        planes = y.reshape(self.shape)
+        return self.split(y)
+
+    def split(self, x: Array) -> Array:
+        """Return an image, of its own shape or the operator's, as planes."""
+        planes = x.reshape(self.shape)
         if not self.first:
             planes = jnp.moveaxis(planes.reshape(*self.sides, -1), -1, 0)
         widths = [(0, size - n) for size, n in zip(self.canvas, planes.shape, strict=True)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -16,16 +16,15 @@ from jaxtyping import Num
 
 from jaxinv import metrics
 from jaxinv._core import Status, checks, numerics
+from jaxinv.images._choice import Estimate, choose
 from jaxinv.images._judges import make_judge
 from jaxinv.images._measurement import Measurement, measurement
 from jaxinv.images._noise import estimated_noise
 from jaxinv.images._path import Progress, silent
-from jaxinv.images._shrinking import PRIORS
-from jaxinv.images._stages import Stage, penalized
+from jaxinv.images._priors import Method, Options, candidates, check_prior
 from jaxinv.operators import LinearOperator
 
 _WHERE = "reconstruct"
-_PATIENCE = 5  # stages without a better one
 
 
 class Candidate(NamedTuple):
@@ -69,15 +68,6 @@ class Reconstruction(NamedTuple):
     settings: dict[str, Any]
 
 
-class _Estimate(NamedTuple):
-    name: str
-    errors: np.ndarray
-    planes: Array
-    spread: Array
-    text: str
-    status: Status
-
-
 def reconstruct(
     y: Num[ArrayLike, "*out"],
     operator: LinearOperator,
@@ -88,6 +78,7 @@ def reconstruct(
     shape: Any = None,
     num_starts: int = 3,
     num_steps: int | None = None,
+    fallback: bool = True,
     key: Any = None,
     progress: Progress | None = None,
 ) -> Reconstruction:
@@ -126,10 +117,10 @@ def reconstruct(
     Source: cross-validation: Stone (1974).
     """
     started = time.perf_counter()
-    names = _names(prior)
-    checks.count(_WHERE, "num_starts", num_starts)
-    if num_steps is not None:
-        checks.count(_WHERE, "num_steps", num_steps)
+    priors = check_prior(_WHERE, prior)
+    num_starts = checks.count(_WHERE, "num_starts", num_starts)
+    num_steps = None if num_steps is None else checks.count(_WHERE, "num_steps", num_steps)
+    fallback = checks.boolean(_WHERE, "fallback", fallback)
     key = jax.random.key(0) if key is None else checks.key(_WHERE, key)
     report = silent if progress is None else progress
     report("looking at the measurements", 0.0)
@@ -138,19 +129,21 @@ def reconstruct(
     judge_key, prior_key = jax.random.split(key)
     noise = _noise_of(measured)
     judge = make_judge(measured, noise, judge_key, _WHERE)
-    found = []
-    for index, name in enumerate(names):
-        stages = penalized(measured, judge, name, prior_key)
-        found.append(_judged(name, stages, measured, judge, report, (index, len(names))))
-    best = min(found, key=lambda one: float(np.mean(one.errors)))
-    settings = {"judge": judge.text, "setting": best.text, "noise_std": _in_y(noise, measured)}
+    options = Options(num_starts, num_steps)
+    methods = candidates(priors, measured, options, prior_key, fallback)
+    found = [
+        _judged(method, measured, judge, partial(_share, report, index, len(methods)))
+        for index, method in enumerate(methods)
+    ]
+    best, reason = choose(found)
+    settings = {
+        "judge": judge.text,
+        "setting": best.text,
+        "noise_std": None if noise is None else noise * measured.scale * measured.gain,
+        "noise_std_is": "given" if noise_std is not None else "estimated" if noise else "not used",
+    }
     report("done", 1.0)
-    return _outcome(found, best, measured, truth, settings, started)
-
-
-def _names(prior: Any) -> tuple[str, ...]:
-    checks.choice(_WHERE, "prior", prior, ("auto", *PRIORS))
-    return ("tv", "wavelet") if prior == "auto" else (prior,)
+    return _outcome(found, best, measured, truth, settings, started)._replace(reason=reason)
 
 
 def _noise_of(measured: Measurement) -> float | None:
@@ -159,39 +152,31 @@ def _noise_of(measured: Measurement) -> float | None:
     return measured.noise_std
 
 
-def _in_y(noise: float | None, measured: Measurement) -> float | None:
-    return None if noise is None else noise * measured.scale * measured.gain
+def _share(report: Progress, index: int, count: int, text: str, fraction: float) -> None:
+    """Report the progress of one candidate as a part of the whole."""
+    report(text, (index + fraction) / count)
 
 
-def _judged(
-    name: str,
-    stages: Iterator[Stage],
-    measured: Measurement,
-    judge: Any,
-    report: Progress,
-    place: tuple[int, int],
-) -> _Estimate:
+def _judged(method: Method, measured: Measurement, judge: Any, report: Progress) -> Estimate:
     """Return the stage that the judge prefers."""
-    index, count = place
     best, least, since = None, math.inf, 0
-    for stage in stages:
-        report(stage.text, (index + stage.fraction) / count)
-        signals = _signals(measured.planes(), stage.planes)
-        errors = judge.errors(measured.operator, signals)
+    for stage in method.stages(measured, judge):
+        report(stage.text, stage.fraction)
+        errors = judge.errors(measured.operator, _signals(measured.planes(), stage.planes))
         score = float(np.mean(errors))
-        if not math.isfinite(score):
-            break
         since += 1
         if score < least:
             best, least, since = (stage, errors), score, 0
-        if since >= _PATIENCE:
+        if not math.isfinite(score) or since >= judge.patience:
             break
+    name, is_network = method.name, method.is_network
     if best is None:
         x = jnp.zeros(measured.planes().canvas, measured.dtype)
-        return _Estimate(name, np.full(1, np.inf), x, jnp.abs(x), "", Status.NONFINITE)
+        return Estimate(name, is_network, np.full(2, np.inf), x, jnp.abs(x), "", Status.NONFINITE)
     stage, errors = best
-    spread = judge.spread(stage.planes)
-    return _Estimate(name, errors, stage.planes[0], spread, stage.text, Status.CONVERGED)
+    spread = jnp.hypot(judge.spread(stage.planes), stage.spread)
+    planes = stage.planes[0]
+    return Estimate(name, is_network, errors, planes, spread, stage.text, Status.CONVERGED)
 
 
 @jax.jit
@@ -200,8 +185,8 @@ def _signals(planes: Any, x: Array) -> Array:
 
 
 def _outcome(
-    found: list[_Estimate],
-    best: _Estimate,
+    found: list[Estimate],
+    best: Estimate,
     measured: Measurement,
     truth: np.ndarray | None,
     settings: dict[str, Any],
@@ -234,7 +219,7 @@ def _outcome(
     )
 
 
-def _candidate(one: _Estimate) -> Candidate:
+def _candidate(one: Estimate) -> Candidate:
     parts = np.sqrt(np.maximum(one.errors, 0))
     return Candidate(one.name, float(parts.mean()), float(parts.std() / math.sqrt(len(parts))))
 

@@ -6,13 +6,15 @@ each lane of a judge. Which stage is best the judge tells."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from jaxinv._core import pytree, replace
+from jaxinv import prox as proximal
+from jaxinv._core import pytree, replace, static
 from jaxinv.images._measurement import Measurement
 from jaxinv.images._path import MARGIN, STEPS, THRESHOLDS
 from jaxinv.images._shrinking import make_prior
@@ -22,46 +24,126 @@ from jaxinv.problems import Problem
 from jaxinv.prox import Prox
 from jaxinv.solvers import fista
 
+_NUM_STEPS = 300  # of a penalty that is taken as it is
+_STRENGTHS = [1.6 * 0.85**i for i in range(12)]  # of a denoiser, in units of the noise
+_LEVELS = [0.25 * 0.7**i for i in range(12)]  # of plug-and-play, in units of the image's range
+
 
 class Stage(NamedTuple):
-    """Estimates of all lanes, as planes (L, c, H, W) in the measurement's units."""
+    """Estimates of all lanes, as planes (L, c, H, W) in the measurement's units.
+
+    ``spread`` is that of several starts for the first lane, where there are some.
+    """
 
     planes: Array
     text: str
     fraction: float
+    spread: Any = 0.0
 
 
 @pytree
-class PerPlane(Prox):
-    """A penalty of each plane of an image (c, h, w)."""
+class OnPlanes(Prox):
+    """A penalty of an image, or of each of its planes alone, as one of planes (c, h, w).
+
+    It is called in the user's units: the image times ``scale``, the step times ``factor``.
+    """
 
     prox: Prox
+    planes: Any
+    scale: Any = 1.0
+    factor: Any = 1.0
+    whole: bool = static(default=False)
 
     def value(self, w: Any) -> Array:
-        return jnp.sum(jax.vmap(self.prox.value)(w))
+        if self.whole:
+            return self.prox.value(self.planes.image(w * self.scale))
+        return jnp.sum(jax.vmap(self.prox.value)(w * self.scale))
 
     def start(self, v: Array) -> Any:
-        return jax.vmap(self.prox.start)(v)
+        return self.prox.start(self.planes.image(v)) if self.whole else jax.vmap(self.prox.start)(v)
 
     def warm(self, v: Array, step_size: Any, memory: Any) -> tuple[Array, Any]:
-        return jax.vmap(lambda part, held: self.prox.warm(part, step_size, held))(v, memory)
+        inner, step_size = (v * self.scale).astype(v.dtype), step_size * self.factor
+        if self.whole:
+            image, memory = self.prox.warm(self.planes.image(inner), step_size, memory)
+            found = self.planes.split(image)
+        else:
+
+            def one(part: Array, held: Any) -> tuple[Array, Any]:
+                return self.prox.warm(part, step_size, held)
+
+            found, memory = jax.vmap(one)(inner, memory)
+        return (found / self.scale).astype(v.dtype), memory
 
 
-def penalized(measured: Measurement, lanes: Any, name: str, key: Array) -> Iterator[Stage]:
+def penalized(measured: Measurement, judge: Any, name: str, key: Array) -> Iterator[Stage]:
     """Lower the penalty of a classical prior stage by stage."""
     shrinking = make_prior(name, measured.sides, key)
     planes = measured.planes(shrinking.canvas)
-    problem = Problem(measured.operator, None, planes)
-    held, prox = (lanes.y, lanes.keep), PerPlane(shrinking.prox)
-    u0 = jnp.zeros((len(lanes.y), *planes.canvas), measured.dtype)
-    step_size, state = _start(problem, held, prox, u0)
+    problem, held = Problem(measured.operator, None, planes), (judge.y, judge.keep)
+    step_size, state = _start(problem, held, OnPlanes(shrinking.prox, planes), measured.dtype)
     for index, threshold in enumerate(THRESHOLDS, start=1):
-        solver = fista(
-            step_size, prox=PerPlane(replace(shrinking.prox, penalty=threshold / step_size))
-        )
+        prox = OnPlanes(replace(shrinking.prox, penalty=threshold / step_size), planes)
+        state, mean = _steps(fista(step_size, prox=prox), problem, held, state)
+        yield Stage(mean, f"{name}, threshold {threshold:.3g}", index / len(THRESHOLDS))
+
+
+def with_prox(
+    measured: Measurement, judge: Any, prox: Prox, num_steps: int | None
+) -> Iterator[Stage]:
+    """Solve with a penalty of the user's, in the user's units, as it is."""
+    planes = measured.planes()
+    problem, held = Problem(measured.operator, None, planes), (judge.y, judge.keep)
+    # with y = s g y', x = s x', A = g A': a step of η on A' is one of η / g² on A
+    scale, factor = (jnp.asarray(v, jnp.float32) for v in (measured.scale, measured.gain**-2))
+    own = OnPlanes(prox, planes, scale, factor, whole=_takes_images(prox, measured))
+    step_size, state = _start(problem, held, own, measured.dtype)
+    count = max(1, (_NUM_STEPS if num_steps is None else num_steps) // STEPS)
+    solver, mean = fista(step_size, prox=own), jnp.zeros(0)
+    for _ in range(count):
         state, mean = _steps(solver, problem, held, state)
-        text = f"{name}, threshold {threshold:.3g}"
-        yield Stage(mean, text, index / len(THRESHOLDS))
+    yield Stage(mean, f"{type(prox).__name__}, {count * STEPS} steps", 1.0)
+
+
+def plugged(measured: Measurement, judge: Any, denoiser: Any, name: str) -> Iterator[Stage]:
+    """Plug a denoiser in; where the image itself was measured, denoise it once."""
+    planes = measured.planes()
+    whole = _takes_images(proximal.denoiser(denoiser, 0.1), measured)
+    if measured.denoises:
+        for index, strength in enumerate(_STRENGTHS, start=1):
+            own = proximal.denoiser(denoiser, strength * judge.noise_std)
+            found = _denoised(OnPlanes(own, planes, whole=whole), planes, judge.y)
+            text = f"{name} at {strength:.2f} of the noise"
+            yield Stage(found, text, index / len(_STRENGTHS))
+        return
+    problem, held = Problem(measured.operator, None, planes), (judge.y, judge.keep)
+    first = OnPlanes(proximal.denoiser(denoiser, _LEVELS[0]), planes, whole=whole)
+    step_size, state = _start(problem, held, first, measured.dtype)
+    for index, level in enumerate(_LEVELS, start=1):
+        own = OnPlanes(proximal.denoiser(denoiser, level), planes, whole=whole)
+        state, mean = _steps(fista(step_size, prox=own), problem, held, state)
+        yield Stage(mean, f"{name} for noise of {level:.3g}", index / len(_LEVELS))
+
+
+def _takes_images(prox: Prox, measured: Measurement) -> bool:
+    """Whether a penalty takes an image with channels; else it gets one plane at a time."""
+    if len(measured.shape) == 2 or measured.first:
+        return False
+    image = jnp.zeros(measured.shape, measured.dtype)
+    try:
+        found = jax.eval_shape(lambda v: prox.warm(v, 1.0, prox.start(v))[0], image)
+    except (ValueError, TypeError):
+        return False
+    return found.shape == measured.shape
+
+
+@jax.jit
+def _denoised(prox: Prox, planes: Any, y: Array) -> Array:
+    def one(y: Array) -> Array:
+        v = planes.split(y)
+        return prox.warm(v, 1.0, prox.start(v))[0]
+
+    return lax.map(one, y)
 
 
 def _lane(problem: Problem, y: Array, keep: Array) -> Problem:
@@ -70,14 +152,15 @@ def _lane(problem: Problem, y: Array, keep: Array) -> Problem:
     return problem._replace(operator=operator, y=y)
 
 
-@jax.jit
-def _start(problem: Problem, held: Any, prox: Prox, u0: Array) -> tuple[Array, Any]:
+@partial(jax.jit, static_argnames="dtype")
+def _start(problem: Problem, held: Any, prox: Prox, dtype: Any) -> tuple[Array, Any]:
     step_size = 1 / (MARGIN * jnp.square(problem.operator.norm()))
+    u0 = jnp.zeros(problem.prior.canvas, dtype)
 
-    def one(y: Array, keep: Array, u0: Array) -> Any:
+    def one(y: Array, keep: Array) -> Any:
         return fista(step_size, prox=prox).init(_lane(problem, y, keep), u0)
 
-    return step_size, jax.vmap(one)(held[0], held[1], u0)
+    return step_size, jax.vmap(one)(held[0], held[1])
 
 
 @jax.jit

@@ -45,7 +45,7 @@ class Recipe(NamedTuple):
     input_noise: float
 
 
-_RECIPES = {
+RECIPES = {
     "deep-decoder": Recipe(0.01, 0.0),
     "dip": Recipe(0.01, 1 / 30),
     "convdecoder": Recipe(0.008, 0.0),
@@ -136,7 +136,7 @@ def restore(
         num_steps=plan.num_steps,
         stop="auto" if plan.stop == "auto" else None,
         penalty=_penalty(prior),
-        input_noise=_RECIPES[prior].input_noise,
+        input_noise=RECIPES[prior].input_noise,
         look_every=_look_every(plan.num_steps),
         progress=partial(_tell, report),
     )
@@ -166,21 +166,29 @@ def restore(
     )
 
 
-def make_network(name: str, shape: tuple[int, ...], num_channels: int | None) -> UntrainedPrior:
-    """Return the named network for images of one shape; its output is bounded."""
-    num_layers = math.ceil(math.log2(min(shape[:2]) / 4))  # from about 4 pixels a side
+def make_network(
+    name: str, shape: tuple[int, ...], num_channels: int | None, **options: Any
+) -> UntrainedPrior:
+    """Return the named network for images of one shape; the output of a real one is bounded.
+
+    The options are ``channels_first`` and ``dtype``, as those of the constructors.
+    """
     size: dict[str, Any] = {} if num_channels is None else {"num_channels": num_channels}
+    size |= options
+    sides = shape[1:] if options.get("channels_first") else shape[:2]
+    num_layers = math.ceil(math.log2(min(sides) / 4))  # from about 4 pixels a side
     if name == "deep-decoder":
         size = {"num_channels": 64} | size
         return generators.deep_decoder(shape, num_layers=min(num_layers, 6), **size)
     if name == "dip":
         return generators.unet(shape, **size)
     if name == "convdecoder":
-        return generators.convdecoder(shape, num_layers=min(num_layers, 7), squash=True, **size)
+        real = not jnp.issubdtype(options.get("dtype", jnp.float32), jnp.complexfloating)
+        return generators.convdecoder(shape, num_layers=min(num_layers, 7), squash=real, **size)
     if name == "coordinate":
-        bandwidth = min(shape[:2]) / _FINEST
-        return generators.coordinate(shape, bandwidth=bandwidth, **size)
-    return generators.dcgan("retino" if len(shape) == 3 else "xray", shape)
+        return generators.coordinate(shape, bandwidth=min(sides) / _FINEST, **size)
+    published = "retino" if len(shape) == 3 else "xray"
+    return generators.dcgan(published, shape, **options)
 
 
 @lru_cache
@@ -188,7 +196,7 @@ def _optimizer(prior: str) -> optax.GradientTransformation:
     """Return the published update rule; one object each, so that it traces once."""
     import optax
 
-    rate = _RECIPES[prior].rate
+    rate = RECIPES[prior].rate
     if prior == "dcgan":
         return optax.rmsprop(
             rate, decay=0.99, eps=1e-8, eps_in_sqrt=False, momentum=0.9, initial_scale=0.0

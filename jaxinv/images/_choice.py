@@ -1,0 +1,73 @@
+"""Which candidate is taken: a network only where it is better beyond doubt."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from jax import Array
+
+from jaxinv._core import Status
+
+_T = 2.0  # standard errors by which a network must win
+
+
+class Estimate(NamedTuple):
+    """What a method made of the measurements.
+
+    ``errors`` has one relative squared error for each part that the judge looks at.
+    """
+
+    name: str
+    is_network: bool
+    errors: np.ndarray
+    planes: Array
+    spread: Array
+    text: str
+    status: Status
+
+
+def choose(found: list[Estimate]) -> tuple[Estimate, str]:
+    """Return the estimate to keep, and why.
+
+    Among classical methods it is that of the least error. A network replaces it where its
+    errors, part by part, are smaller by more than twice the standard error of the difference.
+    """
+    classical = [one for one in found if not one.is_network]
+    best = min(classical or found, key=_mean)
+    if len(found) == 1:
+        return best, f"{best.name} is the only candidate."
+    others = sorted((one for one in found if one is not best), key=_mean)
+    notes = []
+    for one in others:
+        if not (one.is_network and classical):
+            continue
+        t = _t_value(best, one)
+        if t > _T:
+            notes.append(f"It beats {best.name} by {t:.1f} standard errors.")
+            best = one
+        else:
+            notes.append(f"{one.name} is not better beyond doubt (t = {t:.1f}, {_T:g} needed).")
+    rest = ", ".join(f"{_root(one):.3g} of {one.name}" for one in found if one is not best)
+    first = f"{best.name} has a held-out error of {_root(best):.3g}, against {rest}."
+    return best, " ".join([first, *notes])
+
+
+def _mean(one: Estimate) -> float:
+    return float(np.mean(one.errors))
+
+
+def _root(one: Estimate) -> float:
+    return math.sqrt(max(_mean(one), 0.0))
+
+
+def _t_value(best: Estimate, other: Estimate) -> float:
+    """Return by how many standard errors the other one is better."""
+    if not np.all(np.isfinite(other.errors)):
+        return -math.inf
+    if not np.all(np.isfinite(best.errors)):
+        return math.inf
+    gain = best.errors - other.errors
+    error = float(np.std(gain, ddof=1)) / math.sqrt(len(gain))
+    return float(np.mean(gain)) / error if error > 0 else math.copysign(math.inf, np.mean(gain))
