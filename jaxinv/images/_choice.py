@@ -11,21 +11,43 @@ from jax import Array
 from jaxinv._core import Status
 
 _T = 2.0  # standard errors by which a network must win
+_TIE = 0.03  # of the squared error: stages further from the best one are worse
 
 
-class Estimate(NamedTuple):
-    """What a method made of the measurements.
+class Tried(NamedTuple):
+    """One stage of a method: ``errors`` has a relative squared error for each part of a judge."""
 
-    ``errors`` has one relative squared error for each part that the judge looks at.
-    """
-
-    name: str
-    is_network: bool
     errors: np.ndarray
     planes: Array
     spread: Array
     text: str
+
+
+class Estimate(NamedTuple):
+    """What a method made of the measurements: its preferred stage."""
+
+    name: str
+    is_network: bool
     status: Status
+    errors: np.ndarray
+    planes: Array
+    spread: Array
+    text: str
+
+
+def near(one: Tried, least: float) -> bool:
+    """Whether a stage may still be preferred."""
+    return _mean(one) <= least + _TIE * abs(least)
+
+
+def preferred(tried: list[Tried], ties: bool) -> Tried:
+    """Return the stage of least error; with ``ties`` the first, of the strongest prior, as good.
+
+    Entries that were left out are predicted without their own noise, those that were not are
+    fitted with it: of stages that predict alike the smoother one is closer to the image.
+    """
+    best = min(tried, key=_mean)
+    return next((one for one in tried if ties and -_t_value(best, one) <= 1), best)
 
 
 def choose(found: list[Estimate]) -> tuple[Estimate, str]:
@@ -54,7 +76,7 @@ def choose(found: list[Estimate]) -> tuple[Estimate, str]:
     return best, " ".join([first, *notes])
 
 
-def _mean(one: Estimate) -> float:
+def _mean(one: Estimate | Tried) -> float:
     return float(np.mean(one.errors))
 
 
@@ -62,7 +84,7 @@ def _root(one: Estimate) -> float:
     return math.sqrt(max(_mean(one), 0.0))
 
 
-def _t_value(best: Estimate, other: Estimate) -> float:
+def _t_value(best: Estimate | Tried, other: Estimate | Tried) -> float:
     """Return by how many standard errors the other one is better."""
     if not np.all(np.isfinite(other.errors)):
         return -math.inf
@@ -70,4 +92,5 @@ def _t_value(best: Estimate, other: Estimate) -> float:
         return math.inf
     gain = best.errors - other.errors
     error = float(np.std(gain, ddof=1)) / math.sqrt(len(gain))
-    return float(np.mean(gain)) / error if error > 0 else math.copysign(math.inf, np.mean(gain))
+    mean = float(np.mean(gain))
+    return mean / error if error > 0 else math.copysign(math.inf, mean) if mean else 0.0

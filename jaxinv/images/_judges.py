@@ -25,7 +25,8 @@ _LEAST_UNITS = 4
 _LARGE = 5.0  # root mean squares: Gaussian measurements are smaller, all but one in a million
 _ALWAYS_FITTED = 0.1  # share of the units of complex measurements
 _BANDS = 36  # of neighboring pixels
-_PROBE = 0.1  # size of the probe, in units of the noise
+_PROBE = 0.02  # size of the probes, in units of the noise
+_NUM_PROBES = 2
 
 
 class Folds(NamedTuple):
@@ -42,6 +43,8 @@ class Folds(NamedTuple):
     unit: str
 
     patience = 30  # stages without a better one: errors may rise first
+    ties = True
+    one_start = True  # of a network in the other lanes
 
     @property
     def text(self) -> str:
@@ -66,18 +69,20 @@ class Stein(NamedTuple):
     It is the expected squared distance to the same pixels measured again, in fresh noise.
 
     Attributes:
-        y: lanes of measurements, (2, *y.shape): the second has the probe ε b.
+        y: lanes of measurements, (3, *y.shape): all but the first have a probe ε b.
         keep: all of them.
-        probe: b, of signs.
+        probes: b, of signs.
         noise_std: σ.
     """
 
     y: Array
     keep: Array
-    probe: Array
+    probes: Array
     noise_std: float
 
     patience = 4  # stages without a better one
+    ties = False
+    one_start = False
 
     @property
     def text(self) -> str:
@@ -86,12 +91,12 @@ class Stein(NamedTuple):
 
     def errors(self, operator: LinearOperator, x: Array) -> np.ndarray:
         """Return the estimated squared error of each part over the mean square of a part."""
-        return np.asarray(_stein_errors(self.y[0], x, self.probe, self.noise_std))
+        return np.asarray(_stein_errors(self.y[0], x, self.probes, self.noise_std))
 
     def spread(self, x: Array) -> Array:
         """Return the standard deviation that the noise of y gives the estimate."""
-        moved = numerics.magnitude(x[1] - x[0]) / _PROBE
-        return jnp.sqrt(_local_mean(jnp.square(moved)))
+        moved = numerics.magnitude(x[1:] - x[0]) / _PROBE
+        return jnp.sqrt(_local_mean(jnp.mean(jnp.square(moved), axis=0)))
 
 
 def make_judge(measured: Measurement, noise_std: float | None, key: Array, where: str) -> Any:
@@ -99,9 +104,10 @@ def make_judge(measured: Measurement, noise_std: float | None, key: Array, where
     y = measured.y
     if measured.denoises:
         assert noise_std is not None
-        probe = jax.random.rademacher(key, y.shape, numerics.real_dtype(y.dtype))
-        lanes = jnp.stack([y, y + _PROBE * noise_std * probe])
-        return Stein(lanes, jnp.ones(lanes.shape, bool), probe, noise_std)
+        shape = (_NUM_PROBES, *y.shape)
+        probes = jax.random.rademacher(key, shape, numerics.real_dtype(y.dtype))
+        lanes = jnp.concatenate([y[None], y + _PROBE * noise_std * probes])
+        return Stein(lanes, jnp.ones(lanes.shape, bool), probes, noise_std)
     units, name = sampling_units(measured, key)
     folds = _assigned(units, np.asarray(y), key)
     count = int(folds.max()) + 1
@@ -203,8 +209,9 @@ def _fold_errors(operator: LinearOperator, y: Array, keep: Array, x: Array) -> A
 
 
 @jax.jit
-def _stein_errors(y: Array, x: Array, probe: Array, noise_std: Any) -> Array:
-    slope = jnp.real(probe * (x[1] - x[0])) / _PROBE  # times σ; of complex ones half the parts
+def _stein_errors(y: Array, x: Array, probes: Array, noise_std: Any) -> Array:
+    # σ times the slope; complex noise has σ²/2 in each part, and two parts
+    slope = jnp.mean(jnp.real(probes * (x[1:] - x[0])), axis=0) / _PROBE
     local = numerics.magnitude(x[0] - y) ** 2 + 2 * noise_std * slope
     bands = jnp.arange(y.size) * _BANDS // y.size
     sums = jnp.zeros(_BANDS, local.dtype).at[bands].add(local.ravel())

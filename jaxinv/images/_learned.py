@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
 from jaxinv import misfits
@@ -23,7 +24,7 @@ from jaxinv.solvers import gradient, levenberg_marquardt, solve
 from jaxinv.untrained import fit, total_variation
 
 _HEADROOM = 1.5  # of a bounded network above what the measurements show
-_NUM_STEPS = 1000
+_NUM_STEPS = 600
 _LOOKS = 10
 _VARIATION = 0.01  # of network + TV
 _LARGEST_JACOBIAN = 2**24  # entries, of Levenberg-Marquardt
@@ -78,14 +79,16 @@ def fitted(
     *,
     variation: bool = False,
 ) -> Iterator[Stage]:
-    """Fit an untrained network from several starts in every lane; a stage is their mean."""
+    """Fit an untrained network; of the first lane a stage is the mean of several starts."""
     num_lanes, num_steps = len(judge.y), _NUM_STEPS if num_steps is None else num_steps
     unit = 1.0
     if not jnp.issubdtype(measured.dtype, jnp.complexfloating):
         unit = _HEADROOM * max(1.0, float(jnp.max(jnp.abs(measured.shown()))))
-    keys = jax.random.split(key, num_starts)  # the same starts in every lane
-    keys = jnp.tile(keys, num_lanes)
-    y, keep = (jnp.repeat(part, num_starts, axis=0) for part in (judge.y, judge.keep))
+    starts = np.arange(num_starts)
+    others = starts[:1] if judge.one_start else starts
+    start = np.concatenate([starts, *[others] * (num_lanes - 1)])
+    lane = np.concatenate([0 * starts, *[np.full(len(others), i) for i in range(1, num_lanes)]])
+    keys, y, keep = jax.random.split(key, num_starts)[start], judge.y[lane], judge.keep[lane]
     misfit = misfits.weighted(keep.astype(jnp.float32))
     problem = Problem(_of_images(measured, unit), y, misfit=misfit)
     chunk = max(1, num_steps // _LOOKS)
@@ -105,10 +108,11 @@ def fitted(
             look_every=chunk,
             resume=found,
         )
-        x = unit * found.x.reshape(num_lanes, num_starts, *measured.shape)
-        planes = _planes(measured.planes(), jnp.mean(x, axis=1))
+        x = unit * found.x
+        means = jnp.stack([jnp.mean(x[lane == i], axis=0) for i in range(num_lanes)])
+        planes = _planes(measured.planes(), means)
         text = f"{name}{' + tv' if variation else ''}, {index * chunk} steps, {num_starts} starts"
-        yield Stage(planes, text, index * chunk / num_steps, _starts_spread(measured, x[0]))
+        yield Stage(planes, text, index * chunk / num_steps, _starts_spread(measured, x[lane == 0]))
 
 
 def searched(

@@ -18,6 +18,7 @@ from jaxinv.operators._mask import Identity
 from jaxinv.operators._pixels import Channelwise
 
 SMALLEST_SIDE = 16
+_LEVEL = "Without noise, or where it is not known, leave it out."
 _MOST_CHANNELS = 4  # of a last axis; a longer one is the width of an image
 _ADJOINT_TOL = 1e-3  # of the dot test: float32 leaves 1e-5
 
@@ -126,7 +127,7 @@ def measurement(
     if not size > 0:
         checks.fail(where, "y", "not be zero", "all zeros")
     if noise_std is not None:
-        noise_std = float(checks.nonnegative(where, "noise_std", noise_std, single=True))
+        noise_std = float(checks.positive(where, "noise_std", noise_std, _LEVEL, single=True))
         _level(where, y, size, noise_std)
     check_adjoint(where, operator)
     y, scale, gain = in_units(operator, y)

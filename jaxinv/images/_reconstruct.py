@@ -16,7 +16,7 @@ from jaxtyping import Num
 
 from jaxinv import metrics
 from jaxinv._core import Status, checks, numerics
-from jaxinv.images._choice import Estimate, choose
+from jaxinv.images._choice import Estimate, Tried, choose, near, preferred
 from jaxinv.images._judges import make_judge
 from jaxinv.images._measurement import Measurement, measurement
 from jaxinv.images._noise import estimated_noise
@@ -82,29 +82,59 @@ def reconstruct(
     key: Any = None,
     progress: Progress | None = None,
 ) -> Reconstruction:
-    r"""Reconstruct an image from your own measurements of it.
+    r"""Reconstruct an image from your own measurements of it, never worse than a classical answer.
 
     .. math:: \hat x = \arg\min_x \tfrac12 \|A x - y\|^2 + \lambda R(x)
 
+    by ``solvers.fista`` along a path of falling λ. Nothing is chosen with the truth: λ, the steps
+    of a network, the strength of a denoiser and the prior are those that predict best what was
+    left out, six folds over what is sampled as one: lines of k-space, for all coils; pixels of a
+    mask, in all channels; rows of a matrix. Of stages that predict alike the smoothest is taken.
+    Where A is ``operators.identity`` (denoising) nothing need be left out: Stein's unbiased
+    estimate of the error judges, for white noise of level ``noise_std`` or, without one, of a
+    level that is estimated from second differences.
+
     Args:
-        y: measurements, of ``operator.out_shape``; with a last axis more for channels.
-        operator: A, linear, of images (h, w) or (h, w, c), or of flat ones.
-        prior: auto, tv, wavelet or dct.
-        noise_std: σ of the noise of each entry of y, in its units; None: not known.
+        y: measurements in any unit, of ``operator.out_shape``; with one axis more, of at most 4
+            channels, for an operator of one channel.
+        operator: A, linear, of images (h, w), (h, w, c) or (c, h, w), of at least 16 pixels a
+            side, real or complex (then x has a phase), or of flat images (``shape`` tells).
+        prior: what is known of images:
+
+            - "auto": tv and wavelet, for denoising also nlm; no network, which takes minutes;
+            - "tv", "wavelet", "dct" (cycle-spun), "nlm" (non-local means);
+            - a ``Prox``: its penalty as it is, in the units of x;
+            - a denoiser ``D(x_noisy, noise_std)``: plug-and-play (``prox.denoiser``) with a
+              falling level; it is called on images whose range is about 1;
+            - an untrained network, by name (deep-decoder, dip, convdecoder, dcgan, coordinate)
+              or one of ``generators``: the mean of several fits, alone and with TV;
+            - a trained generator z -> x: latent search from several starts;
+            - a tuple of these, to compare.
+        noise_std: σ > 0 of an entry of y, in its units (E|η|² = σ² for complex ones); read for
+            denoising, and checked.
         truth: the image, for scores only.
         shape: (h, w) or (h, w, c), where the operator takes flat images.
-        num_starts: starts of a network.
-        num_steps: steps of a network.
-        key: a JAX PRNG key; default ``jax.random.key(0)``.
+        num_starts: fits of a network, or latent searches; parts of the measurements get one.
+        num_steps: steps of a network, a latent search or a ``Prox``; default 600, 60 (1500
+            where the Jacobian is large or complex), 300.
+        fallback: compare networks and generators with tv and wavelet, and return them only
+            where they win by more than two standard errors of the folds.
+        key: a JAX PRNG key, of the folds and of the starts; default ``jax.random.key(0)``.
         progress: ``progress(text, fraction)``, called on the host between compiled stages.
 
     Returns:
-        A ``Reconstruction``.
+        A ``Reconstruction``; ``viz.plot_reconstruction`` draws it.
 
     Raises:
-        TypeError: an operator that is not linear.
-        ValueError: shapes that do not fit, NaN, y that is zero or of 8 bits, a noise level that
-            cannot be, an adjoint that is none.
+        TypeError: an operator that is not linear, a prior of another kind.
+        ValueError: shapes that do not fit, NaN, y that is zero or of 8 or 16 bits, a noise level
+            that cannot be, an adjoint that fails ``operators.dot_test``, an unknown name.
+
+    Cost: 300 products with A and A* for each of 7 lanes and each classical prior: seconds at
+        64 x 64, half a minute at 256 x 256 on a CPU. A network takes 600 steps of 6 + K fits.
+
+    Notes: a fold fits five sixths of what was measured, so a held-out error is a little too
+        large. Networks get one start in the folds and K in the end, against them as well.
 
     Example:
         >>> import jax, jaxinv as ji
@@ -114,7 +144,8 @@ def reconstruct(
         >>> found.x.shape, found.scores["psnr"] > found.scores["input_psnr"] + 5
         ((32, 32), True)
 
-    Source: cross-validation: Stone (1974).
+    Source: cross-validation: Stone (1974); for inverse problems: Ward (2009), "Compressed
+        sensing with cross validation"; Monte Carlo SURE: Ramani, Blu, Unser (2008).
     """
     started = time.perf_counter()
     priors = check_prior(_WHERE, prior)
@@ -159,24 +190,23 @@ def _share(report: Progress, index: int, count: int, text: str, fraction: float)
 
 def _judged(method: Method, measured: Measurement, judge: Any, report: Progress) -> Estimate:
     """Return the stage that the judge prefers."""
-    best, least, since = None, math.inf, 0
+    tried: list[Tried] = []
+    least, since = math.inf, 0
     for stage in method.stages(measured, judge):
         report(stage.text, stage.fraction)
         errors = judge.errors(measured.operator, _signals(measured.planes(), stage.planes))
         score = float(np.mean(errors))
-        since += 1
-        if score < least:
-            best, least, since = (stage, errors), score, 0
+        least, since = (score, 0) if score < least else (least, since + 1)
         if not math.isfinite(score) or since >= judge.patience:
             break
-    name, is_network = method.name, method.is_network
-    if best is None:
+        spread = jnp.hypot(judge.spread(stage.planes), stage.spread)
+        tried.append(Tried(errors, stage.planes[0], spread, stage.text))
+        tried = [one for one in tried if near(one, least)]
+    if not tried:
         x = jnp.zeros(measured.planes().canvas, measured.dtype)
-        return Estimate(name, is_network, np.full(2, np.inf), x, jnp.abs(x), "", Status.NONFINITE)
-    stage, errors = best
-    spread = jnp.hypot(judge.spread(stage.planes), stage.spread)
-    planes = stage.planes[0]
-    return Estimate(name, is_network, errors, planes, spread, stage.text, Status.CONVERGED)
+        failed = Tried(np.full(2, np.inf), x, jnp.abs(x), "no finite estimate")
+        return Estimate(method.name, method.is_network, Status.NONFINITE, *failed)
+    return Estimate(method.name, method.is_network, Status.CONVERGED, *preferred(tried, judge.ties))
 
 
 @jax.jit
@@ -200,7 +230,7 @@ def _outcome(
     residual = measured.operator(signal) - measured.y
     scores = {
         "held_out": math.sqrt(max(float(np.mean(best.errors)), 0.0)),
-        "misfit": float(jnp.linalg.norm(residual) / jnp.linalg.norm(measured.y)),
+        "misfit": float(numerics.safe_norm(residual) / numerics.safe_norm(measured.y)),
     }
     if truth is not None:
         scores |= _scores(x, truth, "") | _scores(shown, truth, "input_")

@@ -25,7 +25,7 @@ from jaxinv.prox import Prox
 from jaxinv.solvers import fista
 
 _NUM_STEPS = 300  # of a penalty that is taken as it is
-_STRENGTHS = [1.6 * 0.85**i for i in range(12)]  # of a denoiser, in units of the noise
+_STRENGTHS = [1.5 * 0.9**i for i in range(14)]  # of a denoiser, in units of the noise
 _LEVELS = [0.25 * 0.7**i for i in range(12)]  # of plug-and-play, in units of the image's range
 
 
@@ -108,21 +108,40 @@ def with_prox(
 def plugged(measured: Measurement, judge: Any, denoiser: Any, name: str) -> Iterator[Stage]:
     """Plug a denoiser in; where the image itself was measured, denoise it once."""
     planes = measured.planes()
-    whole = _takes_images(proximal.denoiser(denoiser, 0.1), measured)
+    whole = _takes_images(_denoiser(measured, denoiser, 0.1), measured)
     if measured.denoises:
         for index, strength in enumerate(_STRENGTHS, start=1):
-            own = proximal.denoiser(denoiser, strength * judge.noise_std)
+            own = _denoiser(measured, denoiser, strength * judge.noise_std)
             found = _denoised(OnPlanes(own, planes, whole=whole), planes, judge.y)
             text = f"{name} at {strength:.2f} of the noise"
             yield Stage(found, text, index / len(_STRENGTHS))
         return
     problem, held = Problem(measured.operator, None, planes), (judge.y, judge.keep)
-    first = OnPlanes(proximal.denoiser(denoiser, _LEVELS[0]), planes, whole=whole)
+    first = OnPlanes(_denoiser(measured, denoiser, _LEVELS[0]), planes, whole=whole)
     step_size, state = _start(problem, held, first, measured.dtype)
     for index, level in enumerate(_LEVELS, start=1):
-        own = OnPlanes(proximal.denoiser(denoiser, level), planes, whole=whole)
+        own = OnPlanes(_denoiser(measured, denoiser, level), planes, whole=whole)
         state, mean = _steps(fista(step_size, prox=own), problem, held, state)
         yield Stage(mean, f"{name} for noise of {level:.3g}", index / len(_LEVELS))
+
+
+@pytree
+class Parts(Prox):
+    """A penalty of real images, of the parts of a complex one each by itself."""
+
+    prox: Prox
+
+    def value(self, w: Any) -> Array:
+        return self.prox.value(jnp.real(w)) + self.prox.value(jnp.imag(w))
+
+    def _apply(self, v: Array, step_size: Any) -> Array:
+        parts = (self.prox._apply(part, step_size) for part in (jnp.real(v), jnp.imag(v)))
+        return jax.lax.complex(*parts)
+
+
+def _denoiser(measured: Measurement, denoise: Any, level: Any) -> Prox:
+    found = proximal.denoiser(denoise, noise_std=level)
+    return Parts(found) if jnp.issubdtype(measured.dtype, jnp.complexfloating) else found
 
 
 def _takes_images(prox: Prox, measured: Measurement) -> bool:
