@@ -64,7 +64,7 @@ reconstruct photo.png --operator identity --noise 0.1 | Did you mean --noise-std
 reconstruct photo.png --operator identity --noise-std 25 | For 25 of 255 pass 0.098
 reconstruct photo.png --operator identity --noise-std 0.9 | the root mean square
 reconstruct photo.png --operator identity --noise-std 0 | Leave it out to estimate it
-reconstruct photo.png --operator identity --noise-std -1 | must be finite and >= 0
+reconstruct photo.png --operator identity --noise-std -1 | must be finite and > 0
 reconstruct photo.png --operator identity --noise-std x | invalid float value: 'x'
 reconstruct photo.png --operator identity --prior tvv | --prior must be one of auto,
 reconstruct photo.png --operator identity --seed -1 | must be in [0, 2**32)
