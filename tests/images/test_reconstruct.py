@@ -89,7 +89,7 @@ def test_networks_are_compared_with_classical_priors_unless_told_otherwise(mask,
     held, options = measurement("reconstruct", y, mask), _priors.Options(3, None)
 
     def names(*priors, fallback=True):
-        asked = _priors.check_prior("reconstruct", priors)
+        asked = _priors.check_prior("reconstruct", priors if len(priors) > 1 else priors[0])
         return [one.name for one in _priors.candidates(asked, held, options, KEY, fallback)]
 
     network = ji.generators.deep_decoder(X.shape, 4, 2)
