@@ -32,6 +32,7 @@ from ._loop import solve as solve
 from ._loop import trace as trace
 from ._lsqr import lsqr as lsqr
 from ._median_descent import median_descent as median_descent
+from ._ml_vamp import ml_vamp as ml_vamp
 from ._omp import omp as omp
 from ._plugin import plugin as plugin
 from ._primal_dual import primal_dual as primal_dual
