@@ -312,6 +312,11 @@ SOLVERS = [
         overflows=("problem", "u0"),
     ),
     row(
+        "solvers.then",
+        lambda: {"first": ji.solvers.fista(0.1, 0.1), "second": ji.solvers.fista(0.1, 0.1),
+                 "num_steps": 2},
+    ),
+    row(
         "solvers.trace",
         lambda: {"solver": ji.solvers.fista(0.1, 0.1), "problem": sparse_problem(),
                  "u0": ones(10), "num_steps": 3},

@@ -316,6 +316,10 @@ THEORY = [
         slow=True,
     ),
     row(
+        "theory.network_state_evolution",
+        lambda: {"network": (4, 6), "measurements": 5, "noise_std": 0.1, "num_steps": 2},
+    ),
+    row(
         "theory.state_evolution",
         lambda: {"shrinkage": ji.shrinkage.soft(), **_LIMITS, "snr_db": 20.0, "num_steps": 2},
     ),

@@ -309,6 +309,10 @@ REFUSALS: dict[str, Callable[[], Refusals]] = {
         ({"noise_std": -1.0}, "vamp: noise_std must be finite and >= 0"),
         *each("damping", r"vamp: damping must be (in \[0, 1\)|a finite number)", 2, -0.1, nan),
     ],
+    "solvers.ml_vamp": lambda: [
+        ({"noise_std": -1.0}, "ml_vamp: noise_std must be finite and >= 0"),
+        ({"latent_std": 0.0}, "ml_vamp: latent_std must be finite and > 0"),
+    ],
     "solvers.iht": level(
         ({"normalized": True}, "step_size must be None with normalized=True"),
         ({"step_size": -0.1}, "step_size must be finite and > 0"),

@@ -45,6 +45,10 @@ def _relu_family() -> Any:
     return ji.problems.generative((3, 20, 24), 18, dtype=floats())
 
 
+def _one_layer_family() -> Any:
+    return ji.problems.generative((3, 24), 18, dtype=floats())
+
+
 def _wide_relu_family() -> Any:
     return ji.problems.generative((2, 20, 24), 18, dtype=floats())
 
@@ -270,5 +274,13 @@ SOLVERS = [
         _sparse_family,
         unit=PENALTY,
         arguments=lambda: {"penalty": 0.1},
+    ),
+    SolverCase(
+        "ml_vamp",
+        lambda noise_std: ji.solvers.ml_vamp(noise_std),
+        (0.1, 0.2),
+        _one_layer_family,
+        unit=DATA,
+        arguments=lambda: {"noise_std": 0.1, "latent_std": 1.0},
     ),
 ]

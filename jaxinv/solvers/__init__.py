@@ -39,6 +39,7 @@ from ._primal_dual import primal_dual as primal_dual
 from ._restarts import with_restarts as with_restarts
 from ._spectral_start import spectral_start as spectral_start
 from ._subgradient import subgradient as subgradient
+from ._then import then as then
 from ._unfold import Layers as Layers
 from ._unfold import unfold as unfold
 from ._vamp import vamp as vamp

@@ -152,9 +152,7 @@ class MlVamp(Solver):
                 below.append(reply(Moments(mean, jnp.mean(variance)), h))
         return below, inputs
 
-    def _measured(
-        self, problem: Problem, z: Message, state: MlVampState
-    ) -> tuple[Message, Array]:
+    def _measured(self, problem: Problem, z: Message, state: MlVampState) -> tuple[Message, Array]:
         """Return what the measurements say about A G(z), and the variance of the noise."""
         y, dither, used = self.prepared[2:]
         noise, output = state.noise_variance, output_of(problem.operator)

@@ -1,4 +1,4 @@
-"""Messages of a layered network: moments of its units, linear estimates, one sweep there and back."""
+"""Messages of a layered network: moments of its units, linear estimates, one sweep."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import jax.numpy as jnp
 from jax import Array
 from jax.scipy.special import log_ndtr
 
-from jaxinv._core import numerics
 from jaxinv.operators import LinearOperator
 from jaxinv.solvers._factor import Factor, damped_inverse
 
@@ -158,11 +157,25 @@ def linear_moments(stage: Stage, h: Message, z: Message) -> tuple[Moments, Momen
     move, _ = damped_inverse(model, stage.factor, target - model(mean), shift, mean, 0.0)
     found = mean + move
     image = model(found) if stage.bias is None else model(found) + stage.bias
-    precisions = h.precision + z.precision * values
-    free = stage.num_columns - values.size  # without the directions that W sees none of
-    variance = (jnp.sum(1 / precisions) + free / h.precision) / stage.num_columns
-    image_variance = jnp.sum(values / precisions) / stage.num_rows
-    return Moments(found, variance), Moments(image, image_variance)
+    counts = (stage.num_rows, stage.num_columns)
+    spectrum = (values, jnp.ones_like(values))
+    variances = linear_variances(spectrum, counts, h.precision, z.precision)
+    return Moments(found, variances[0]), Moments(image, variances[1])
+
+
+def linear_variances(
+    spectrum: tuple[Array, Array], counts: tuple[Any, Any], below: Array, above: Array
+) -> tuple[Array, Array]:
+    """Return the mean variances of h and of W h, given precisions of both.
+
+    ``spectrum`` is the squares of singular values, and how often each is there.
+    """
+    values, weights = spectrum
+    rows, columns = counts
+    precisions = below + above * values
+    unseen = columns - jnp.sum(weights)
+    variance = (jnp.sum(weights / precisions) + unseen / below) / columns
+    return variance, jnp.sum(weights * values / precisions) / rows
 
 
 def mean_of(values: Array, used: Array | None) -> Array:

@@ -108,9 +108,9 @@ def prepared(problem: Problem, latent_std: Any) -> Prepared:
     counts = [_in_use(model) for model in models]
     # of N(0, 1) a unit keeps this second moment, which the next gain makes good for
     share = jnp.sqrt(jnp.asarray(0.5 * (1 + slope_of(prior) ** 2), dtype))
-    gains = []
+    gains: list[Array] = []
     for index, (factor, (rows, _)) in enumerate(zip(factors, counts, strict=True)):
-        gain = jnp.sqrt(jnp.sum(factor.values) / rows.astype(dtype))
+        gain = jnp.sqrt(jnp.sum(jnp.asarray(factor.values)) / rows.astype(dtype))
         gains.append(jnp.where(gain > 0, gain, 1) * (share if index else 1))
     scale = jnp.asarray(1.0 if latent_std is None else latent_std).astype(dtype)
     y, used = problem.y.astype(dtype), _rows(models[-1])
@@ -129,15 +129,10 @@ def prepared(problem: Problem, latent_std: Any) -> Prepared:
         rows, columns = (count.astype(dtype) for count in counts[index])
         stages.append(Stage((1 / gain) * model, _divided(factor, gain), rows, columns, bias))
     dither = None
-    if signs and operator_dither(operator) is not None:
-        dither = operator_dither(operator).astype(dtype) / scales[-1]
-    target = y if signs else y / scales[-1]
+    if signs and operator.dither is not None:
+        dither = operator.dither.astype(dtype) / scales[-1]
+    target = y if signs else jnp.where(jnp.any(y != 0), y / scales[-1], 0)
     return Prepared(tuple(stages), tuple(scales), target, dither, used)
-
-
-def operator_dither(operator: Any) -> Any:
-    """Return the dither of signs; None for none."""
-    return operator.dither
 
 
 def _divided(factor: Any, gain: Array) -> Any:

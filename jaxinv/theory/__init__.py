@@ -30,6 +30,8 @@ from .generative._measurements import contractive_widths as contractive_widths
 from .generative._measurements import necessary_measurements as necessary_measurements
 from .generative._measurements import sufficient_measurements as sufficient_measurements
 from .generative._measurements import width_conditions as width_conditions
+from .generative._network_evolution import NetworkEvolution as NetworkEvolution
+from .generative._network_evolution import network_state_evolution as network_state_evolution
 from .generative._random_conditions import NoiseGain as NoiseGain
 from .generative._random_conditions import RandomCondition as RandomCondition
 from .generative._random_conditions import check_expansive_conditions as check_expansive_conditions
