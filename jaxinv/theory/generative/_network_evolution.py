@@ -102,7 +102,7 @@ def network_state_evolution(
 
     Example:
         >>> found = network_state_evolution((100, 300, 400), 200, noise_std=0.01, num_steps=10)
-        >>> bool(found.nmse[0] > 0.3), bool(found.nmse[-1] < 0.002)
+        >>> bool(found.nmse[0] > 0.2), bool(found.nmse[-1] < 0.002)
         (True, True)
 
     Source: Fletcher, Rangan, Schniter (2018), "Inference in deep networks in high dimensions";
