@@ -328,7 +328,7 @@ def changing(key, *, a):
         ({"num_trials": 0}, ValueError, "num_trials must be >= 1"),
         ({"block_size": -1}, ValueError, "block_size must be >= 1"),
         ({"trial": 3}, TypeError, "trial must be a function"),
-        ({"progress": 3}, TypeError, "progress must be a function"),
+        ({"progress": 3}, TypeError, "progress must be True or a function"),
         ({"store": 3}, TypeError, "store must be the path"),
         ({"store": ""}, TypeError, "store must be the path"),
         ({"grid": {"a": [2**40]}, "traced": ("a",)}, ValueError, "fit into int32"),
