@@ -78,12 +78,17 @@ class VerticalStack(_Several):
     def _diagonalization(self) -> Diagonalization | None:
         found = [op._diagonalization() for op in self.operators]
         kept = [each for each in found if each is not None]
-        kinds = {jax.tree.structure(each.basis) for each in kept}
-        if len(kept) < len(found) or len(kinds) > 1 or jax.tree.leaves(kept[0].basis):
+        if len(kept) < len(found):
+            return None
+        # a multiple of the identity is diagonal in every basis
+        based = [each for each in kept if each.basis is not None or each.singular_values.ndim]
+        basis = based[0].basis if based else None
+        kinds = {jax.tree.structure(each.basis) for each in based}
+        if len(kinds) > 1 or jax.tree.leaves(basis):
             return None
         # in one basis the squares of the singular values add up
         values = functools.reduce(jnp.hypot, [each.singular_values for each in kept])
-        return Diagonalization(kept[0].basis, values)
+        return Diagonalization(basis, values)
 
 
 @pytree

@@ -93,6 +93,18 @@ def test_stacks_are_block_matrices():
     assert_close(parts[1], x.mean(0, keepdims=True))
 
 
+def test_a_stack_of_operators_with_one_basis_is_diagonal_in_it():
+    D = O.finite_difference((4, 5))
+    A = O.vstack([2 * O.identity((4, 5)), D])
+    matrix = np.vstack([2 * np.eye(20), D.todense()])
+    assert_close(A.norm(), np.linalg.norm(matrix, 2))
+    y = normal(A.out_shape[0])
+    u = ji.solvers.least_squares(ji.Problem(A, y))
+    assert_close(np.ravel(u), np.linalg.lstsq(matrix, y, rcond=None)[0], 256)
+    other = O.vstack([O.mask(normal(4, 5)), D])
+    assert other.diagonalization() is None
+
+
 def test_a_stack_is_as_precise_as_its_widest_operator_and_real_where_it_can_be():
     narrow, wide = O.dense(normal(2, 3).astype(np.float16)), O.dense(normal(2, 3) * 1j)
     x = normal(3)
