@@ -31,6 +31,7 @@ _OPTIONS = {
     "name_or_path": "IMAGE",
     "num_devices": "--devices",
     "num_seeds": "--seeds",
+    "num_starts": "--starts",
     "num_steps": "--steps",
     "num_trials": "--trials",
     "num_workers": "--workers",

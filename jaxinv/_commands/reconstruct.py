@@ -53,15 +53,19 @@ def add_parser(commands: Any) -> None:
         "--prior",
         default="auto",
         metavar="NAME",
-        help="auto (default: what predicts left out measurements best), tv, wavelet or dct",
+        help="auto (default: tv and wavelet, for identity nlm too; the one that predicts left out "
+        "measurements best), tv, wavelet, dct, nlm (non-local means), or an untrained network, for "
+        "minutes: deep-decoder, dip, convdecoder, dcgan, coordinate. Commas between several",
     )
     parser.add_argument(
         "--noise-std",
         type=float,
         metavar="S",
-        help="standard deviation of the noise, in units of the values: 0.1 is 25 of 255; for "
-        "identity it is estimated by default",
+        help="standard deviation of the noise, in units of the values: 0.1 is 25 of 255; used "
+        "for identity, where it is estimated by default",
     )
+    parser.add_argument("--starts", type=int, metavar="N", help="fits of a network; default 3")
+    parser.add_argument("--steps", type=int, metavar="N", help="steps of each; default 600")
     parser.add_argument("--truth", metavar="FILE", help="the image itself, for PSNR and SSIM only")
     parser.add_argument(
         "--out",
@@ -174,6 +178,7 @@ def _reconstruct(options: argparse.Namespace, held: Given, true: Any, key: Any) 
 
     from jaxinv.images import reconstruct
 
+    names = options.prior.split(",")
     console = Console(stderr=True)
     text = TextColumn("{task.description}", markup=False)
     with Progress(
@@ -188,7 +193,9 @@ def _reconstruct(options: argparse.Namespace, held: Given, true: Any, key: Any) 
         return reconstruct(
             held.y,
             held.operator,
-            prior=options.prior,
+            prior=tuple(names) if len(names) > 1 else options.prior,
+            num_starts=3 if options.starts is None else options.starts,
+            num_steps=options.steps,
             noise_std=options.noise_std,
             truth=true,
             key=key,
@@ -306,9 +313,9 @@ def _show(options: argparse.Namespace, held: Given, found: Any, files: dict[str,
     Console().print(table, markup=False)
     print(f"kept: {found.chosen}{f': {found.reason}' if found.reason else ''}")
     print(f"judged by {found.settings['judge']}")
-    noise = found.settings["noise_std"]
+    noise, origin = found.settings["noise_std"], found.settings["noise_std_is"]
     if noise is not None:
-        print(f"noise: {noise:.4g}{' (estimated)' if options.noise_std is None else ''}")
+        print(f"noise: {noise:.4g} ({origin})")
     scores = found.scores
     if "psnr" in scores:
         print(

@@ -67,6 +67,8 @@ reconstruct photo.png --operator identity --noise-std 0 | Leave it out to estima
 reconstruct photo.png --operator identity --noise-std -1 | must be finite and > 0
 reconstruct photo.png --operator identity --noise-std x | invalid float value: 'x'
 reconstruct photo.png --operator identity --prior tvv | --prior must be one of auto,
+reconstruct photo.png --operator identity --prior tv,dyp | Did you mean 'dip'?
+reconstruct photo.png --operator identity --prior dip --starts 0 | --starts must be >= 1
 reconstruct photo.png --operator identity --seed -1 | must be in [0, 2**32)
 reconstruct photo.png --operator identity --mask mask.png | It is for mask, mri, multicoil
 reconstruct photo.png --operator identity --out photo.png | be another file
