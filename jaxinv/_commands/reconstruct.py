@@ -311,7 +311,7 @@ def _show(options: argparse.Namespace, held: Given, found: Any, files: dict[str,
         error = f"{one.held_out:.4g} ± {one.standard_error:.2g}"
         table.add_row(one.name, error, style=style)
     Console().print(table, markup=False)
-    print(f"kept: {found.chosen}{f': {found.reason}' if found.reason else ''}")
+    print(f"kept: {found.reason or found.chosen}")  # the reason begins with the name
     print(f"judged by {found.settings['judge']}")
     noise, origin = found.settings["noise_std"], found.settings["noise_std_is"]
     if noise is not None:
