@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from . import solvers as solvers
     from . import sweeps as sweeps
     from . import theory as theory
+    from . import trained as trained
     from . import unfolded as unfolded
     from . import untrained as untrained
     from . import viz as viz
@@ -44,8 +45,8 @@ __version__ = "0.1.0"
 
 _NAMESPACES = (
     "data", "denoisers", "generators", "images", "metrics", "misfits", "ntk", "operators",
-    "problems", "prox", "samplers", "shrinkage", "solvers", "sweeps", "theory", "unfolded",
-    "untrained", "viz",
+    "problems", "prox", "samplers", "shrinkage", "solvers", "sweeps", "theory", "trained",
+    "unfolded", "untrained", "viz",
 )  # fmt: skip
 _NAMES = {
     "Layers": "solvers",

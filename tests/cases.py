@@ -105,6 +105,16 @@ GENERATORS = [
         (3,),
     ),
     GeneratorCase("from_flax-linen", _linen, (3,)),
+    GeneratorCase(
+        "vae",
+        lambda key: ji.generators.vae(key, (3, 2), 3, hidden=(4,), dtype=floats()),
+        (3,),
+    ),
+    GeneratorCase(
+        "flow",
+        lambda key: ji.generators.flow(key, 3, num_layers=2, hidden=(4,), dtype=floats()),
+        (3,),
+    ),
     GeneratorCase("circle", lambda key: ji.generators.circle(), (1,)),
     GeneratorCase("sparse_tents", lambda key: ji.generators.sparse_tents(6, 2, radius=3.0), (2,)),
     GeneratorCase("from_flax-nnx", _nnx, (3,)),

@@ -17,7 +17,7 @@ import jaxinv as ji
 
 MODULES = (
     "operators", "generators", "misfits", "prox", "shrinkage", "problems", "solvers", "samplers",
-    "unfolded", "untrained", "ntk", "theory", "metrics",
+    "unfolded", "untrained", "trained", "ntk", "theory", "metrics",
 )  # fmt: skip
 
 
@@ -138,6 +138,12 @@ GENERATORS = [
         "generators.deep_decoder",
         lambda: {"shape": (8, 8), "num_channels": 3, "num_layers": 2, "key": KEY},
     ),
+    row("generators.flow", lambda: {"key": KEY, "signal_shape": 4, "hidden": (3,),
+                                    "num_layers": 2}, slow=True),
+    row("generators.gan", lambda: {"key": KEY, "signal_shape": (4, 4), "latent_size": 2,
+                                   "hidden": (3,)}, slow=True),
+    row("generators.vae", lambda: {"key": KEY, "signal_shape": (4, 4), "latent_size": 2,
+                                   "hidden": (3,)}, slow=True),
     row("generators.from_flax", lambda: {"module": _linear_module(), "in_shape": 3}),
     row(
         "generators.from_function",

@@ -99,6 +99,34 @@ def _fits() -> ji.untrained.Fit:
     return ji.untrained.fit(keys, decoder(), image_problem(), num_steps=2, stop=None)
 
 
+@functools.cache
+def _small_vae() -> Any:
+    return ji.generators.vae(KEY, 4, 2, hidden=(3,), likelihood="gaussian", dtype=floats())
+
+
+def _signals() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(6, 4)).astype(floats())
+
+
+TRAINED = [
+    row(
+        "trained.diagnose",
+        lambda: {"key": KEY, "model": _small_vae(), "signals": _signals(), "num_samples": 10},
+        slow=True,
+    ),
+    row(
+        "trained.fit",
+        lambda: {"key": KEY, "model": _small_vae(), "signals": _signals(), "num_steps": 2},
+        slow=True,
+    ),
+    row("trained.load", lambda: {"path": "no-such-file.npz"}),
+    row("trained.load_notes", lambda: {"path": "no-such-file.npz"}, says=("load",)),
+    row("trained.pretrained", lambda: {"name": "mnist"}),
+    row("trained.pretrained_path", lambda: {"name": "mnist"}, says=("pretrained",)),
+    row("trained.save", lambda: {"path": "/dev/null/a.npz", "model": _small_vae()}),
+]  # fmt: skip
+
+
 UNTRAINED = [
     row("untrained.least_misfit", lambda: {"fits": _fits(), "num_restarts": 2}),
     row("untrained.load", lambda: {"path": "no-such-file.npz", "prior": decoder()}),
@@ -364,4 +392,13 @@ METRICS = [
     row("metrics.ssim", lambda: _estimates((8, 8)), passes=_BOTH, overflows=_BOTH),
 ]
 
-CONSTRUCTORS: list[Row] = [*CORE, *UNFOLDED, *UNTRAINED, *NTK, *THEORY, *GENERATIVE, *METRICS]
+CONSTRUCTORS: list[Row] = [
+    *CORE,
+    *UNFOLDED,
+    *UNTRAINED,
+    *TRAINED,
+    *NTK,
+    *THEORY,
+    *GENERATIVE,
+    *METRICS,
+]

@@ -31,6 +31,7 @@ FLOORS = {
     "samplers": 3,
     "unfolded": 4,
     "untrained": 4,
+    "trained": 4,
     "theory": 4,
     "sweeps": 5,
     "images": 5,
@@ -60,6 +61,7 @@ NAMESPACES = (
     "ntk",
     "unfolded",
     "untrained",
+    "trained",
     "viz",
 )
 WITHOUT_EXAMPLES = ("viz",)  # they write files

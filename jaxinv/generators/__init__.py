@@ -10,7 +10,11 @@ from ._dcgan import dcgan as dcgan
 from ._deep_decoder import deep_decoder as deep_decoder
 from ._flax import FromFlax as FromFlax
 from ._flax import from_flax as from_flax
+from ._flow import Flow as Flow
+from ._flow import flow as flow
 from ._from_weights import from_weights as from_weights
+from ._gan import Gan as Gan
+from ._gan import gan as gan
 from ._piecewise_linear import piecewise_linear as piecewise_linear
 from ._plus_sparse import plus_sparse as plus_sparse
 from ._product import product as product
@@ -23,3 +27,5 @@ from ._two_layer_decoder import two_layer_decoder as two_layer_decoder
 from ._unet import Unet as Unet
 from ._unet import unet as unet
 from ._untrained import UntrainedPrior as UntrainedPrior
+from ._vae import Vae as Vae
+from ._vae import vae as vae
