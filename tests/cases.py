@@ -107,7 +107,7 @@ GENERATORS = [
     GeneratorCase("from_flax-linen", _linen, (3,)),
     GeneratorCase(
         "vae",
-        lambda key: ji.generators.vae(key, (3, 2), 3, hidden=(4,), dtype=floats()),
+        lambda key: ji.generators.vae(key, 6, 3, hidden=(4,), dtype=floats()),
         (3,),
     ),
     GeneratorCase(
