@@ -31,9 +31,13 @@ def masks(key):
     return ji.operators.mask(ji.operators.random_mask(key, (SIZE, SIZE), 0.5))
 
 
-photos = [ji.data.image(name, gray=True) for name in ("coins", "moon", "brick")]
-family = ji.problems.images(photos, masks, noise_std=0.05)
-unseen = ji.problems.images(ji.data.image("camera", gray=True), masks, noise_std=0.05)
+def crops(*names):
+    """Return problems of crops of photos."""
+    photos = [ji.data.image(name, gray=True) for name in names]
+    return ji.problems.images(photos, masks, noise_std=0.05)
+
+
+family, held_out, unseen = crops("coins", "brick"), crops("moon"), crops("camera")
 
 # %%
 # One network for all three steps; without ``shared`` each step would have its own.
@@ -42,10 +46,10 @@ prox = ji.prox.denoiser(net, net.init(jax.random.key(0), jnp.zeros(shape)), shap
 layers = ji.Layers.repeat(ji.solvers.ista(1.0, prox=prox), 3, shared=("prox",))
 options = {"num_steps": 100, "validate_every": 25, "batch_size": 8, "validation_size": 32}
 options["optimizer"] = optax.adam(5e-3)
-trained = ji.unfolded.fit(jax.random.key(1), layers, family, validation=unseen, **options)
+trained = ji.unfolded.fit(jax.random.key(1), layers, family, validation=held_out, **options)
 
 # %%
-# Scored on crops of a photo that was not trained on, each with a new mask.
+# Scored on crops of a photo that training and the choice of the best step never met.
 problems = unseen.batch(jax.random.split(jax.random.key(2), 16))
 found = jax.vmap(ji.unfold, in_axes=(None, unseen.axes))(trained.layers, problems)
 psnr = jax.vmap(ji.metrics.psnr)

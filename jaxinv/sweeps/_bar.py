@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any, Self
+from typing import Any
 
 from jaxinv.sweeps._progress import Progress
 
@@ -19,7 +19,7 @@ class ProgressBar:
         self._task = None if self._bar is None else self._bar.add_task("compiling", total=None)
         self._last_line = time.perf_counter()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> ProgressBar:
         if self._bar is not None:
             self._bar.start()
         return self
