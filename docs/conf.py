@@ -27,7 +27,7 @@ extensions = [
     "citing",
     "statements",
 ]
-exclude_patterns = ["_extensions", "gallery/*.ipynb", "gallery/*.py", "gallery/*.md5"]
+exclude_patterns = ["_extensions", "_templates", "gallery/*.ipynb", "gallery/*.py", "gallery/*.md5"]
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
 autosummary_generate = True
@@ -35,6 +35,8 @@ autodoc_typehints = "none"  # shapes and ranges are in the text; signatures keep
 autodoc_member_order = "bysource"
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
+napoleon_attr_annotations = False
+templates_path = ["_templates"]
 suppress_warnings = ["config.cache"]  # the gallery's settings hold functions
 
 html_theme = "pydata_sphinx_theme"
