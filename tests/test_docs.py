@@ -67,6 +67,15 @@ def test_how_tos(page, expected, capsys):
     assert value < expected if expected < 1 else value > expected
 
 
+@pytest.mark.slow
+def test_an_image_from_own_measurements(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = "\n".join(
+        re.findall(r"```python\n(.*?)```", (DOCS / "images.md").read_text(), re.DOTALL)
+    )
+    exec(compile(code, "images.md", "exec"), {})
+
+
 def test_pages_name_what_there_is():
     """Names of the library in the docs exist, and so do the pages that others point to."""
     import jaxinv as ji

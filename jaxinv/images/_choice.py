@@ -1,4 +1,4 @@
-"""Which candidate is taken: a network only where it is better beyond doubt."""
+"""Which candidate is taken: another than the first only where it is better beyond doubt."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from jax import Array
 
 from jaxinv._core import Status
 
-_T = 2.0  # standard errors by which a network must win
+_T = 2.0  # standard errors by which another method must win
+_SHARE = 0.7  # of the squared error, that it must fall below
 _TIE = 0.03  # of the squared error: stages further from the best one are worse
 
 
@@ -50,27 +51,30 @@ def preferred(tried: list[Tried], ties: bool) -> Tried:
     return next((one for one in tried if ties and -_t_value(best, one) <= 1), best)
 
 
-def choose(found: list[Estimate]) -> tuple[Estimate, str]:
+def choose(found: list[Estimate], *, exact: bool) -> tuple[Estimate, str]:
     """Return the estimate to keep, and why.
 
-    Among classical methods it is that of the least error. A network replaces it where its
-    errors, part by part, are smaller by more than twice the standard error of the difference.
+    ``exact`` says that the judge estimates the error of the image itself: the least one of the
+    classical methods then wins. Folds only see what the operator sees, which of a blurred or
+    averaged image are no edges: they keep the first classical method unless another is better
+    by far. A network is always held to that.
     """
     classical = [one for one in found if not one.is_network]
-    best = min(classical or found, key=_mean)
+    best = min(classical, key=_mean) if exact and classical else (classical or found)[0]
     if len(found) == 1:
         return best, f"{best.name} is the only candidate."
-    others = sorted((one for one in found if one is not best), key=_mean)
     notes = []
-    for one in others:
-        if not (one.is_network and classical):
+    for one in sorted((one for one in found if one is not best), key=_mean):
+        if exact and not one.is_network:
             continue
-        t = _t_value(best, one)
-        if t > _T:
+        t, share = _t_value(best, one), _mean(one) / _mean(best) if _mean(best) > 0 else 1.0
+        if t > _T and share < _SHARE:
             notes.append(f"It beats {best.name} by {t:.1f} standard errors.")
             best = one
-        else:
-            notes.append(f"{one.name} is not better beyond doubt (t = {t:.1f}, {_T:g} needed).")
+        elif _mean(one) < _mean(best):
+            notes.append(
+                f"{one.name} is not better beyond doubt (t = {t:.1f}, {share:.2f} of the square)."
+            )
     rest = ", ".join(f"{_root(one):.3g} of {one.name}" for one in found if one is not best)
     first = f"{best.name} has a held-out error of {_root(best):.3g}, against {rest}."
     return best, " ".join([first, *notes])

@@ -43,7 +43,7 @@ class Folds(NamedTuple):
     unit: str
 
     patience = 30  # stages without a better one: errors may rise first
-    ties = True
+    exact = False  # it judges measurements, not the image
     one_start = True  # of a network in the other lanes
 
     @property
@@ -81,7 +81,7 @@ class Stein(NamedTuple):
     noise_std: float
 
     patience = 4  # stages without a better one
-    ties = False
+    exact = True
     one_start = False
 
     @property

@@ -101,7 +101,8 @@ def reconstruct(
             side, real or complex (then x has a phase), or of flat images (``shape`` tells).
         prior: what is known of images:
 
-            - "auto": tv and wavelet, for denoising also nlm; no network, which takes minutes;
+            - "auto": tv, unless wavelet is far better on what was left out; for denoising the best
+              of tv, wavelet and nlm; no network, which takes minutes;
             - "tv", "wavelet", "dct" (cycle-spun), "nlm" (non-local means);
             - a ``Prox``: its penalty as it is, in the units of x;
             - a denoiser ``D(x_noisy, noise_std)``: plug-and-play (``prox.denoiser``) with a
@@ -118,7 +119,8 @@ def reconstruct(
         num_steps: steps of a network, a latent search or a ``Prox``; default 600, 60 (1500
             where the Jacobian is large or complex), 300.
         fallback: compare networks and generators with tv and wavelet, and return them only
-            where they win by more than two standard errors of the folds.
+            where they win by two standard errors of the folds, and their squared error is below
+            0.7 of the other.
         key: a JAX PRNG key, of the folds and of the starts; default ``jax.random.key(0)``.
         progress: ``progress(text, fraction)``, called on the host between compiled stages.
 
@@ -166,7 +168,7 @@ def reconstruct(
         _judged(method, measured, judge, partial(_share, report, index, len(methods)))
         for index, method in enumerate(methods)
     ]
-    best, reason = choose(found)
+    best, reason = choose(found, exact=judge.exact)
     settings = {
         "judge": judge.text,
         "setting": best.text,
@@ -206,7 +208,9 @@ def _judged(method: Method, measured: Measurement, judge: Any, report: Progress)
         x = jnp.zeros(measured.planes().canvas, measured.dtype)
         failed = Tried(np.full(2, np.inf), x, jnp.abs(x), "no finite estimate")
         return Estimate(method.name, method.is_network, Status.NONFINITE, *failed)
-    return Estimate(method.name, method.is_network, Status.CONVERGED, *preferred(tried, judge.ties))
+    return Estimate(
+        method.name, method.is_network, Status.CONVERGED, *preferred(tried, not judge.exact)
+    )
 
 
 @jax.jit

@@ -80,16 +80,22 @@ def estimate(name, errors, is_network=False):
     return _choice.Estimate(name, is_network, Status.CONVERGED, np.asarray(errors, float), x, x, "")
 
 
-def test_a_network_must_win_beyond_doubt():
-    tv, wavelet = estimate("tv", [4, 5, 6, 5]), estimate("wavelet", [6, 5, 7, 6])
-    lucky = estimate("lucky", [1, 6, 6, 5.5], True)  # better on average, by one fold
-    sure = estimate("sure", [3, 4.2, 5, 4], True)  # better in each
-    assert _choice.choose([tv, wavelet, lucky])[0].name == "tv"
-    best, reason = _choice.choose([tv, wavelet, lucky, sure])
+def test_another_method_must_win_beyond_doubt():
+    tv, wavelet = estimate("tv", [4, 5, 6, 5]), estimate("wavelet", [3.9, 4.9, 5.9, 4.9])
+    lucky = estimate("lucky", [0.5, 4.5, 6.5, 2], True)  # better on average, by two folds
+    sure = estimate("sure", [2, 2.2, 3, 2.5], True)  # better in each
+
+    def chosen(*found, exact=False):
+        return _choice.choose(list(found), exact=exact)
+
+    assert chosen(tv, wavelet, lucky)[0].name == "tv"
+    assert chosen(tv, wavelet, lucky, exact=True)[0].name == "wavelet"
+    best, reason = chosen(tv, wavelet, lucky, sure)
     assert best.name == "sure"
     assert "It beats tv by" in reason
-    assert _choice.choose([tv, estimate("broken", [np.inf] * 2, True)])[0].name == "tv"
-    assert _choice.choose([lucky])[0].name == "lucky"
+    assert chosen(tv, estimate("broken", [np.inf] * 2, True))[0].name == "tv"
+    assert chosen(estimate("broken", [np.inf] * 2), sure)[0].name == "sure"
+    assert chosen(lucky)[0].name == "lucky"
 
 
 def test_of_stages_that_predict_alike_the_first_is_taken():
