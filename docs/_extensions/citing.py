@@ -80,7 +80,7 @@ def entry(key: str, paper: Paper) -> str:
     return "\n".join([f"@misc{{{key},", *lines, "}"])
 
 
-def write_page(app: Any) -> None:
+def write_page(app: Any, config: Any) -> None:
     """Write ``citing.rst``: the library, then each paper with what is made of it."""
     lines = ["How to cite", "===========", "", "The library: the file ``CITATION.cff``. A method:"]
     lines += [
@@ -96,5 +96,5 @@ def write_page(app: Any) -> None:
 
 def setup(app: Any) -> dict[str, Any]:
     """Register the hook."""
-    app.connect("builder-inited", write_page, priority=100)
+    app.connect("config-inited", write_page)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -76,7 +76,7 @@ def example(value: Any) -> list[str]:
     return [line[4:] for line in section.rstrip().splitlines()]
 
 
-def write_pages(app: Any) -> None:
+def write_pages(app: Any, config: Any) -> None:
     """Write the pages that list the names; autosummary writes the one of each name."""
     folder = Path(app.srcdir) / "reference"
     folder.mkdir(exist_ok=True)
@@ -161,7 +161,8 @@ def process(app: Any, what: str, name: str, value: Any, options: Any, lines: lis
 
 def setup(app: Any) -> dict[str, Any]:
     """Register the hooks."""
-    app.connect("builder-inited", write_pages, priority=100)
+    # before the first look for pages, so that autosummary finds what to write
+    app.connect("config-inited", write_pages)
     app.connect("builder-inited", lambda app: setattr(app.env, "jaxinv_makers", makers()))
     app.connect("autodoc-process-docstring", process, priority=100)  # before napoleon's
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

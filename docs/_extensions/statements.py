@@ -11,7 +11,7 @@ from reference import escape, update
 from jaxinv.theory import PAPERS, catalog
 
 
-def write_page(app: Any) -> None:
+def write_page(app: Any, config: Any) -> None:
     """Write ``statements.rst`` from the library's catalog and the kept records of runs."""
     kept = json.loads((Path(app.srcdir) / "results.json").read_text())
     title = "Theorem by theorem"
@@ -42,5 +42,5 @@ def write_page(app: Any) -> None:
 
 def setup(app: Any) -> dict[str, Any]:
     """Register the hook."""
-    app.connect("builder-inited", write_page, priority=100)
+    app.connect("config-inited", write_page)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
