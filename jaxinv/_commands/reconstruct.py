@@ -53,8 +53,8 @@ def add_parser(commands: Any) -> None:
         "--prior",
         default="auto",
         metavar="NAME",
-        help="auto (default: tv and wavelet, for identity nlm too; the one that predicts left out "
-        "measurements best), tv, wavelet, dct, nlm (non-local means), or an untrained network, for "
+        help="auto (default: tv, unless wavelet predicts left out measurements far better; for "
+        "identity the best of tv, wavelet and nlm), tv, wavelet, dct, nlm (non-local means), or an untrained network, for "
         "minutes: deep-decoder, dip, convdecoder, dcgan, coordinate. Commas between several",
     )
     parser.add_argument(
