@@ -55,7 +55,8 @@ def add_parser(commands: Any) -> None:
         metavar="NAME",
         help="auto (default: tv, unless wavelet predicts left out measurements far better; for "
         "identity the best of tv, wavelet and nlm), tv, wavelet, dct, nlm (non-local means), or an "
-        "untrained network, for minutes: deep-decoder, dip, convdecoder, dcgan, coordinate. Commas between several",
+        "untrained network, for minutes: deep-decoder, dip, convdecoder, dcgan, coordinate. Commas "
+        "between several",
     )
     parser.add_argument(
         "--noise-std",
