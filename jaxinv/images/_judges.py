@@ -113,7 +113,7 @@ def make_judge(measured: Measurement, noise_std: float | None, key: Array, where
     count = int(folds.max()) + 1
     if count < 2:
         expected = f"have at least {_LEAST_UNITS} {name} to leave some out"
-        checks.fail(where, "y", expected, f"{int(units.max()) + 1}")
+        checks.fail(where, "y", expected, f"{len(np.unique(units[units >= 0]))}")
     keep = np.stack([np.ones(folds.shape, bool), *(folds != fold for fold in range(count))])
     seen = units >= 0
     keep = jnp.asarray(keep & seen)

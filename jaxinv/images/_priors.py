@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jax import Array
 
 from jaxinv import denoisers
@@ -18,6 +20,7 @@ from jaxinv.images._measurement import Measurement
 from jaxinv.images._shrinking import PRIORS
 from jaxinv.images._stages import Stage, penalized, plugged, with_prox
 from jaxinv.images._untrained import NETWORKS
+from jaxinv.operators import Operator
 from jaxinv.prox import Prox
 
 NAMES = ("auto", "tv", "wavelet", "dct", "nlm", *NETWORKS)
@@ -51,7 +54,9 @@ def check_prior(where: str, prior: Any) -> tuple[Any, ...]:
             if one.in_shape is None:
                 hint = "Give generators.from_function its in_shape."
                 checks.fail(where, "prior", "know the shape of its latent", "None", hint)
-        elif not (isinstance(one, Prox) or _is_untrained(one) or callable(one)):
+        elif isinstance(one, Operator) or not (
+            isinstance(one, Prox) or _is_untrained(one) or callable(one)
+        ):
             expected = "be a name, a Prox, a denoiser(x_noisy, noise_std) or a generator"
             checks.fail_type(where, "prior", expected, one, f"Names are {', '.join(NAMES)}.")
         if one == "nlm" and not _has_skimage():
@@ -91,6 +96,10 @@ def _methods(
         stages = partial(with_prox, prox=prior, num_steps=options.num_steps)
         return [Method(_name(prior), False, stages)]
     if isinstance(prior, Generator):
+        latent: Any = prior.in_shape  # check_prior has seen it
+        made = jax.eval_shape(prior, jax.ShapeDtypeStruct(tuple(latent), jnp.float32))
+        if math.prod(made.shape) != math.prod(measured.shape):
+            _refuse_shape(measured, made.shape)
         stages = partial(searched, generator=prior, **options._asdict(), key=key)
         return [Method(_name(prior), True, stages)]
     if not _is_learned(prior):
@@ -99,8 +108,7 @@ def _methods(
     name = prior if isinstance(prior, str) else _name(prior)
     network = network_of(prior, measured) if isinstance(prior, str) else prior
     if tuple(network.out_shape) != measured.shape:
-        expected = f"make images of shape {measured.shape}"
-        checks.fail("reconstruct", "prior", expected, f"{tuple(network.out_shape)}")
+        _refuse_shape(measured, network.out_shape)
     stages = partial(fitted, network=network, name=name, **options._asdict(), key=key)
     alone = Method(name, True, stages)
     return (
@@ -108,6 +116,11 @@ def _methods(
         if fallback
         else [alone]
     )
+
+
+def _refuse_shape(measured: Measurement, got: Any) -> None:
+    expected = f"make images of shape {measured.shape}, as the operator takes"
+    checks.fail("reconstruct", "prior", expected, f"{tuple(got)}")
 
 
 def _name(prior: Any) -> str:

@@ -173,7 +173,11 @@ def reconstruct(
         "judge": judge.text,
         "setting": best.text,
         "noise_std": None if noise is None else noise * measured.scale * measured.gain,
-        "noise_std_is": "given" if noise_std is not None else "estimated" if noise else "not used",
+        "noise_std_is": "given"
+        if noise_std is not None
+        else "not used"
+        if noise is None
+        else "estimated",
     }
     report("done", 1.0)
     return _outcome(found, best, measured, truth, settings, started)._replace(reason=reason)
@@ -183,6 +187,12 @@ def _noise_of(measured: Measurement) -> float | None:
     if measured.noise_std is None and measured.denoises:
         return estimated_noise(measured)
     return measured.noise_std
+
+
+def _source(given: Any, noise: float | None) -> str:
+    if given is not None:
+        return "given"
+    return "not used" if noise is None else "estimated"
 
 
 def _share(report: Progress, index: int, count: int, text: str, fraction: float) -> None:

@@ -101,6 +101,8 @@ def test_networks_are_compared_with_classical_priors_unless_told_otherwise(mask,
     assert names(ji.prox.soft(1.0), ji.denoisers.total_variation()) == ["Soft", "TotalVariation"]
     with pytest.raises(ValueError, match=r"make images of shape \(32, 32\)"):
         names(ji.generators.deep_decoder((16, 16), 4, 2))
+    with pytest.raises(ValueError, match=r"make images of shape \(32, 32\).*got \(100,\)"):
+        names(ji.generators.relu(KEY, (3, 20, 100)))
 
 
 @pytest.mark.slow
@@ -191,6 +193,7 @@ def test_bad_input_is_refused_in_one_line(mask, y):
         assert "\n" not in str(caught.value)
     for message, wrong in {
         "prior must be a name, a Prox": {"prior": 3},
+        "prior must be a name, a Prox.*generator, got Mask": {"prior": mask},
         "operator must be a linear operator": {"operator": np.eye(3)},
     }.items():
         with pytest.raises(TypeError, match=message):
