@@ -149,7 +149,7 @@ def _run(item: Any, options: argparse.Namespace, key: Any, overall: Any) -> str:
         def report(progress: Any) -> None:
             bar.update(task, completed=progress.num_done, total=progress.num_trials)
 
-        settings = Settings(key, options.trials, report)
+        settings = Settings(key, options.trials, report, Path(options.out))
         outcome = item.run(settings)
     seconds = time.perf_counter() - started
     paths = write(Path(options.out), item, outcome, seconds, num_trials=options.trials)

@@ -32,11 +32,12 @@ class Outcome(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """How to run: ``num_trials`` None means as published."""
+    """How to run: ``num_trials`` None means as published; ``folder`` is where results go."""
 
     key: jax.Array
     num_trials: int | None = None
     progress: Callable[[Progress], None] | None = None
+    folder: Path | None = None
 
 
 class Reproduction(NamedTuple):

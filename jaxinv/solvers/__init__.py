@@ -38,6 +38,9 @@ from ._plugin import plugin as plugin
 from ._primal_dual import primal_dual as primal_dual
 from ._restarts import with_restarts as with_restarts
 from ._spectral_start import spectral_start as spectral_start
+from ._spiked import SpikedEstimate as SpikedEstimate
+from ._spiked import spiked_amp as spiked_amp
+from ._spiked import spiked_spectral as spiked_spectral
 from ._subgradient import subgradient as subgradient
 from ._then import then as then
 from ._unfold import Layers as Layers
