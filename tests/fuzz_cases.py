@@ -318,6 +318,18 @@ SOLVERS = [
         overflows=("problem", "u0"),
     ),
     row(
+        "solvers.spiked_amp",
+        lambda: {"problem": _spike(), "u0": ones(2), "noise_std": 0.5, "num_steps": 2},
+        passes=("problem", "u0"),
+        overflows=("problem", "u0"),
+    ),
+    row(
+        "solvers.spiked_spectral",
+        lambda: {"problem": _spike(), "root": ones(4, 2)},
+        passes=("problem",),
+        overflows=("problem", "root"),
+    ),
+    row(
         "solvers.then",
         lambda: {"first": ji.solvers.fista(0.1, 0.1), "second": ji.solvers.fista(0.1, 0.1),
                  "num_steps": 2},
@@ -338,6 +350,11 @@ SOLVERS = [
     ),
     row("solvers.with_restarts", lambda: {"solver": ji.solvers.fista(0.1, 0.1), "num_restarts": 2}),
 ]  # fmt: skip
+
+
+def _spike() -> Any:
+    G = ji.generators.relu(KEY, (2, 4), dtype=floats())
+    return ji.Problem(ji.operators.outer(4), np.eye(4, dtype=floats()), G)
 
 
 def _solution() -> Any:

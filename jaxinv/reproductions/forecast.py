@@ -96,24 +96,24 @@ def _vamp_evolution(study: ForecastStudy) -> list[float]:
     return errors
 
 
-def _picture(size: int) -> jax.Array:
+def _picture(size: int) -> np.ndarray:
     """Return an image of flat regions."""
     rows, columns = np.mgrid[:size, :size] / size
     image = 0.2 + 0.5 * ((rows - 0.5) ** 2 + (columns - 0.4) ** 2 < 0.09)
     image = image + 0.3 * ((rows > 0.55) & (columns > 0.6))
-    return jnp.asarray(image, jnp.float32)
+    return image.astype(np.float32)
 
 
 def _image_noise(study: ForecastStudy) -> float:
     """Return σ of measurements by rows N(0, 1/m), in dB below their own size."""
-    energy = float(jnp.sum(jnp.square(_picture(study.image))))
-    return math.sqrt(2 * energy / study.image**2 * 10 ** (-study.snr_db / 10))
+    power = float(np.mean(np.square(_picture(study.image))))
+    return math.sqrt(2 * power * 10 ** (-study.snr_db / 10))
 
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _denoising_error(size: int, num_draws: int, noise_std: Any, key: Any) -> Any:
     """Return the mean squared error of the denoiser on the picture plus noise."""
-    image, denoise = _picture(size), total_variation()
+    image, denoise = jnp.asarray(_picture(size)), total_variation()
 
     def one(key: Any) -> Any:
         noisy = image + noise_std * jax.random.normal(key, image.shape, image.dtype)
@@ -124,7 +124,7 @@ def _denoising_error(size: int, num_draws: int, noise_std: Any, key: Any) -> Any
 
 def _damp_evolution(study: ForecastStudy, key: Any) -> list[float]:
     """Return the law of ``damp``: that of ``amp`` with the denoiser's error on the picture."""
-    power = float(jnp.mean(jnp.square(_picture(study.image))))
+    power = float(np.mean(np.square(_picture(study.image))))
     noise, error, errors = _image_noise(study) ** 2, power, []
     for step in range(study.num_steps):
         level = jnp.asarray(math.sqrt(noise + 2 * error), jnp.float32)
@@ -162,7 +162,7 @@ def _network_trial(study: ForecastStudy, key: Any) -> dict[str, Any]:
 
 
 def _image_trial(study: ForecastStudy, key: Any) -> dict[str, Any]:
-    image = _picture(study.image)
+    image = jnp.asarray(_picture(study.image))
     operator_key, noise_key = jax.random.split(key)
     m = image.size // 2
     A = gaussian(operator_key, m, image.shape)
