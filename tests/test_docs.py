@@ -76,6 +76,11 @@ def test_an_image_from_own_measurements(tmp_path, monkeypatch):
     exec(compile(code, "images.md", "exec"), {})
 
 
+def test_a_trained_prior(capsys):
+    printed, _ = run("trained.md", capsys)
+    assert printed.strip() == "True"
+
+
 def test_pages_name_what_there_is():
     """Names of the library in the docs exist, and so do the pages that others point to."""
     import jaxinv as ji

@@ -1,4 +1,4 @@
-"""``jaxinv train NETWORK``: train an unfolded network and score it on fresh signals."""
+"""``jaxinv train NETWORK``: an unfolded network, scored on fresh signals; or a prior, on data."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from jaxinv import cli
+from jaxinv._commands import _train_prior
+from jaxinv._commands._display import Display
 
 _WHERE = "train"
 _SNR_LOW, _SNR_HIGH = 1.0, 200.0  # outside, a ratio is meant
@@ -20,6 +22,8 @@ examples:
   jaxinv train alista
   jaxinv train hyperlista --sparsity 0.05
   jaxinv train alamp --snr 30 --layers 12 --out alamp.npz
+  jaxinv train vae mnist
+  jaxinv train flow photos/ --image-size 16 16
 """
 
 
@@ -27,16 +31,18 @@ def add_parser(commands: Any) -> None:
     """Register the subcommand."""
     parser = commands.add_parser(
         "train",
-        help="train an unfolded network for sparse recovery and score it",
+        help="train an unfolded network for sparse recovery, or a prior on data, and score it",
         description="NETWORK is one of lista, lista-ss, lista-cp, lista-cpss, tilista, "
         "gated-lista, iht-network, step-lista, alista, alista-published, alista-momentum, "
         "alista-at, aglista, na-alista, hyperlista, lamp, alamp. Signals have entries N(0, 1) at "
-        "random places; "
-        "the matrix is Gaussian with columns of norm 1.",
+        "random places; the matrix is Gaussian with columns of norm 1. Or a prior, vae, flow or "
+        "gan, from DATA: digits, mnist, faces, patches, a folder of images, an .npy array or an "
+        "idx file.",
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("network", metavar="NETWORK", help="which network")
+    parser.add_argument("network", metavar="NETWORK", help="which network or prior")
+    parser.add_argument("data", metavar="DATA", nargs="?", help="signals of a prior")
     problem = parser.add_argument_group("the problem")
     problem.add_argument(
         "--measurements", type=int, default=250, metavar="M", help="measurements m (250)"
@@ -76,12 +82,20 @@ def add_parser(commands: Any) -> None:
         "--test-size", type=int, default=10_000, metavar="N", help="fresh signals (10000)"
     )
     test.add_argument("--by-layer", action="store_true", help="show the error after every layer")
+    own = {
+        action.dest: action.default for action in (*problem._group_actions, *test._group_actions)
+    }
+    given = _train_prior.add_options(parser)
     cli.add_seed(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, of_networks=own, of_priors=given)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train, save and score the network that the options name."""
+    """Train, save and score the network or the prior that the options name."""
+    is_prior = options.network in _train_prior.KINDS
+    _left_out(options, options.of_networks if is_prior else options.of_priors)
+    if is_prior:
+        return _train_prior.run(options)
     import jax
 
     from jaxinv.unfolded import TrainingDivergedError, evaluate, failure_threshold, save
@@ -97,7 +111,9 @@ def run(options: argparse.Namespace) -> int:
     signals = Signals(options.sparsity, options.snr)
     layers = chosen.make(make_key, family.operator, options.layers, signals)
     out.parent.mkdir(exist_ok=True)
-    with _Display(chosen, options) as display:
+    verb = "compiling" if chosen.num_steps else "tuning"
+    shows = {"in_decibels": options.protocol == "joint", "test_size": options.test_size}
+    with Display(verb, **shows) as display:
         try:
             result = train(train_key, chosen, layers, family, **_training(options, chosen, display))
         except TrainingDivergedError as error:
@@ -121,6 +137,16 @@ def run(options: argparse.Namespace) -> int:
     print(f"network: {saved}")
     print(f"trained in {seconds:.1f} s, {time.perf_counter() - started:.1f} s in all", flush=True)
     return 0
+
+
+def _left_out(options: argparse.Namespace, others: dict[str, Any]) -> None:
+    """Refuse options that are not for what is trained."""
+    from jaxinv._core import checks
+
+    for name, default in others.items():
+        if getattr(options, name) != default:
+            expected = f"be left out for {options.network}"
+            checks.fail(_WHERE, name.replace("_", "-"), expected, f"{getattr(options, name)}")
 
 
 def _check(options: argparse.Namespace, chosen: Any) -> None:
@@ -239,48 +265,6 @@ def _diverged(error: Any, out: Path, notes: dict[str, Any]) -> NoReturn:
         f"{float(history.validation[-1]):.4g}, at the start {float(history.validation[0]):.4g}. "
         f"The weights of step {int(history.best_step)} are in {saved}. Lower --rate."
     ) from None
-
-
-class _Display:
-    """A progress bar; where the output is not a terminal, one line a chunk."""
-
-    def __init__(self, chosen: Any, options: argparse.Namespace) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self.console = Console()
-        self.in_decibels = options.protocol == "joint"
-        self.test_size = options.test_size
-        text = TextColumn("{task.description}", markup=False)
-        columns = (text, BarColumn(), TimeRemainingColumn(elapsed_when_finished=True))
-        self.bar = Progress(*columns, console=self.console, transient=True)
-        verb = "compiling" if chosen.num_steps else "tuning"
-        self.task = self.bar.add_task(verb, total=None)
-
-    def __enter__(self) -> _Display:
-        if self.console.is_terminal:
-            self.bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.console.is_terminal:
-            self.bar.stop()
-
-    def trained(self, report: Any) -> None:
-        """Show a report of training."""
-        losses = f"loss {self._loss(report.loss)}, validation {self._loss(report.validation)}"
-        text = f"step {report.step}: {losses}"
-        self.bar.update(self.task, description=text, completed=report.step, total=report.num_steps)
-        if not self.console.is_terminal:
-            print(text, flush=True)
-
-    def tested(self, count: int) -> None:
-        """Show how many signals the test has seen."""
-        self.bar.update(self.task, description="testing", completed=count, total=self.test_size)
-
-    def _loss(self, value: float) -> str:
-        """Return a loss as text; the logarithm of an NMSE in dB."""
-        return f"{10 / math.log(10) * value:.2f} dB" if self.in_decibels else f"{value:.4g}"
 
 
 def _show_scores(options: argparse.Namespace, chosen: Any, found: dict[str, Any]) -> None:

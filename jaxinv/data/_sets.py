@@ -264,3 +264,9 @@ def _scaled(values: np.ndarray, path: Path) -> np.ndarray:
     if values.dtype.kind == "u":
         return values.astype(np.float32) / np.float32(np.iinfo(values.dtype).max)
     return values.astype(np.float32)
+
+
+def held_back(images: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return ``count`` signals to test on and the others; the same ones every time."""
+    order = np.random.default_rng(0).permutation(len(images))
+    return images[order[:count]], images[order[count:]]

@@ -20,7 +20,7 @@ _SILENT = 0.05  # of the largest reach of a latent; one with less has collapsed
 _STARTS = 4
 _MAX_STEPS, _TOL = 60, 1e-4
 _NEIGHBOR = 5
-_LARGEST_LATENT = 2000  # whose Jacobian is formed
+LARGEST_LATENT = 2000  # whose Jacobian is formed
 
 
 class Diagnosis(NamedTuple):
@@ -95,8 +95,8 @@ def diagnose(
     if len(x) < 2:
         checks.fail(where, "signals", "be at least 2", f"{len(x)}")
     num_samples = checks.count(where, "num_samples", num_samples)
-    if model.latent_size > _LARGEST_LATENT:
-        expected = f"have a latent of at most {_LARGEST_LATENT} numbers"
+    if model.latent_size > LARGEST_LATENT:
+        expected = f"have a latent of at most {LARGEST_LATENT} numbers"
         checks.fail(where, "model", expected, f"{model.latent_size}")
     start_key, sample_key = jax.random.split(key)
     errors = _projection_errors(model, x, jax.random.split(start_key, len(x)))

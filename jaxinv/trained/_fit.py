@@ -135,7 +135,7 @@ def fit(
     Example:
         >>> import jax, jaxinv as ji
         >>> images, _ = ji.data.digits()
-        >>> G = ji.generators.vae(jax.random.key(0), (8, 8), 4, hidden=(32, 32))
+        >>> G = ji.generators.vae(jax.random.key(0), (8, 8), 4, divergence_weight=0.1)
         >>> result = fit(jax.random.key(1), G, images, num_steps=200, validate_every=100)
         >>> result.model(jax.numpy.zeros(4)).shape, result.history.validation.shape
         ((8, 8), (3,))
