@@ -60,6 +60,6 @@ def trainer(params: Any, signals: Any, batch: int, *, compiled: bool) -> Callabl
             loss = run(x)
             loss.backward()
             optimizer.step()
-        return float(loss)
+        return float(loss.detach())
 
     return steps

@@ -10,9 +10,7 @@ from jaxinv.reproductions.presets import PRESETS
 EXPECTED = dict.fromkeys(REPRODUCTIONS, "reproduced")
 EXPECTED["nonexpansive-2layer-levenberg-marquardt"] = "beaten"
 EXPECTED["nonexpansive-3layer-levenberg-marquardt"] = "beaten"
-EXPECTED["csgm-mnist"] = (
-    "refuted"  # the Lasso in wavelets at m = 400, and Sparse-Gen on turned digits
-)
+EXPECTED["csgm-mnist"] = "refuted"  # against the Lasso in wavelets at m = 400
 EXPECTED["unfolded-noise"] = "beaten"
 EXPECTED["untrained-digits"] = "undecided"  # four digits
 EXPECTED["untrained-mri"] = "undecided"  # the orderings at 8x, with five masks

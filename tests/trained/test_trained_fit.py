@@ -223,3 +223,19 @@ def test_the_diagnosis_of_a_linear_model_is_known():
     reach = np.sort(np.linalg.norm(kernel, axis=1))[::-1]
     np.testing.assert_allclose(found.reach, reach, rtol=1e-4)
     assert found.num_collapsed == 0
+
+
+def test_the_prior_that_comes_with_the_library_holds_digits():
+    """Three held-out digits, with the split of the command that made it."""
+    from jaxinv.data._sets import held_back
+
+    x = held_back(ji.data.mnist()[0], 500)[0][:3]
+    G = ji.trained.pretrained("mnist")
+    solver = ji.solvers.levenberg_marquardt(num_restarts=4)
+    A = ji.operators.identity((28, 28))
+    starts = jax.random.normal(KEY, (4, 20))
+    problem = ji.Problem(A, None, G)
+    found = [ji.solve(solver, problem._replace(y=y), starts, max_steps=30).x for y in x]
+    assert float(np.mean((np.stack(found) - x) ** 2)) < 0.01  # of the mean digit, 0.067
+    notes = ji.trained.load_notes(ji.trained.pretrained_path("mnist"))
+    assert (notes["seed"], notes["steps"], notes["data"]) == (0, 6000, "mnist")
