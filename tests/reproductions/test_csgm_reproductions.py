@@ -28,7 +28,7 @@ def test_mnist(tmp_path, monkeypatch):
     monkeypatch.setattr(data, "mnist", lambda: (images[::50], labels[::50]))
     study = csgm_mnist.STUDY._replace(
         measurements=(50, 400), repeated=(50,), hidden=(16,), num_steps=60, num_seeds=2,
-        num_held_back=20, num_restarts=1, max_steps=3,
+        num_held_back=20, num_restarts=2, max_steps=3,
     )  # fmt: skip
     outcome = check("csgm-mnist", csgm_mnist._mnist(study, SETTINGS, {50: 1.0}), tmp_path)
     assert outcome.claims[0].verdict == REPRODUCED
