@@ -8,10 +8,10 @@ from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
-from jaxtyping import PyTree
 
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv._core.checks import as_function
+from jaxinv._core.typed import PyTree
 from jaxinv.generators import Generator, from_flax
 from jaxinv.prox._base import Prox
 

@@ -63,7 +63,7 @@ TAKERS = {
         lambda s: s.objective(ji.Problem(ji.operators.identity(3), V), V),
     ),
     "damp": (ji.solvers.damp, scaled_by, lambda s: s.denoiser(V, 2.0)),
-    "sweep": (_split, drawn, apply_trial),
+    "sweep": (lambda f: _split("sweep", f), drawn, apply_trial),
 }
 
 

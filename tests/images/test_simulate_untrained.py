@@ -228,7 +228,7 @@ def test_bad_options_are_refused_in_one_line(options, message):
 
 
 def arguments():
-    line = f"reconstruct camera --operator identity --noise-std {SIGMA} --prior deep-decoder"
+    line = f"simulate camera --operator identity --noise-std {SIGMA} --prior deep-decoder"
     return f"{line} --size {SIDE} --channels 8 --stop {STEPS} --seeds 2 --out e.npy".split()
 
 

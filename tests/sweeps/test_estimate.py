@@ -83,7 +83,7 @@ def test_an_estimate_holds_the_sweep():
     trials, n = found.growth
     assert (trials.name, n.name, n.num_points) == ("trial", "n", 4)
     assert 0.6 < n.slope < 1.05  # the calls themselves do not grow
-    assert n.error < 0.1
+    assert n.error < 0.15
     assert found.bytes > 0
 
 
