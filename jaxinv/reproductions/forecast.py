@@ -42,7 +42,7 @@ class ForecastStudy(NamedTuple):
         num_trials: of every method.
     """
 
-    sparse: tuple[int, int] = (1000, 2000)
+    sparse: tuple[int, int] = (500, 1000)
     sparsity: float = 0.1
     snr_db: float = 30.0
     condition_number: float = 20.0
@@ -240,6 +240,6 @@ ENTRIES = (
         "Rangan, Schniter, Fletcher (2019); Fletcher, Rangan, Schniter (2018); Metzler, Maleki, "
         "Baraniuk (2016)",
         run=partial(_forecast, ForecastStudy()),
-        cost="5 minutes",
+        cost="10 minutes",
     ),
 )
