@@ -22,9 +22,9 @@ class Prox:
     memory between their steps, so that each inner iteration starts where the last one ended.
 
     Example:
-        >>> import jaxinv as ji
-        >>> prox = ji.prox.soft(2.0)
-        >>> prox([5.0, -1.0], 0.5).tolist(), float(prox.value([5.0, -1.0]))
+        >>> import jax.numpy as jnp, jaxinv as ji
+        >>> prox, v = ji.prox.soft(2.0), jnp.array([5.0, -1.0])
+        >>> prox(v, 0.5).tolist(), float(prox.value(v))
         ([4.0, -0.0], 12.0)
     """
 

@@ -21,9 +21,9 @@ class Shrinkage:
     it knows the derivative better than forward-mode differentiation does.
 
     Example:
-        >>> import jaxinv as ji
-        >>> eta = ji.shrinkage.soft(1.5)
-        >>> eta([5.0, 1.0], 2.0).tolist(), eta.derivative([5.0, 1.0], 2.0).tolist()
+        >>> import jax.numpy as jnp, jaxinv as ji
+        >>> eta, v = ji.shrinkage.soft(1.5), jnp.array([5.0, 1.0])
+        >>> eta(v, 2.0).tolist(), eta.derivative(v, 2.0).tolist()
         ([2.0, 0.0], [1.0, 0.0])
     """
 
