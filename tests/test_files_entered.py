@@ -1,5 +1,6 @@
 """How many files of the project a reader enters who follows one call (module bodies apart)."""
 
+import itertools
 import os
 import sys
 import threading
@@ -13,6 +14,7 @@ from jaxinv.reproductions.presets import PRESETS, _nonexpansive
 from jaxinv.sweeps import sweep
 
 ROOT = os.path.dirname(jaxinv.__file__) + os.sep
+_widths = itertools.count(37)  # sizes that no other test has traced, in whatever order they run
 
 
 def in_module_body(frame):
@@ -46,10 +48,10 @@ def files_entered(call):
 
 @pytest.fixture
 def preset(monkeypatch, tmp_path):
-    """Shrink the two-layer preset, to sizes that no other test has traced."""
+    """Shrink the two-layer preset, to sizes of its own."""
     whole = PRESETS["nonexpansive-2layer"]
     small = whole._replace(
-        values=(2, 3), solvers=_nonexpansive.solvers(hidden=(37, 29), largest_k=3)
+        values=(2, 3), solvers=_nonexpansive.solvers(hidden=(next(_widths), 29), largest_k=3)
     )
     monkeypatch.setitem(PRESETS, whole.name, small)
     monkeypatch.chdir(tmp_path)
@@ -74,7 +76,7 @@ def test_an_estimate_enters_few_files(preset):
     files = files_entered(lambda: main(["sweep", preset.name, "--trials", "2", "--estimate"]))
     assert {"sweeps/_estimate.py", "sweeps/_program.py"} <= files
     assert not {file for file in files if file.startswith(("sweeps/store/", "viz/"))}
-    assert len(files) <= 30, " ".join(sorted(files))
+    assert len(files) <= 31, " ".join(sorted(files))
 
 
 def test_training_enters_few_files(tmp_path, monkeypatch):
