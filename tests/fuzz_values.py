@@ -353,3 +353,11 @@ def unit_matrix(rows: int = 6, columns: int = 10) -> np.ndarray:
     """Return Gaussian columns of norm 1."""
     entries = np.random.default_rng(0).normal(size=(rows, columns))
     return (entries / np.linalg.norm(entries, axis=0)).astype(floats())
+
+
+def ones(*shape: int) -> np.ndarray:
+    return np.ones(shape, floats())
+
+
+def A() -> Any:
+    return ji.operators.dense(unit_matrix())

@@ -10,9 +10,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from fuzz_cases import A, ones, sparse_problem
+from fuzz_cases import sparse_problem
 from fuzz_cases_theory import decoder, image_problem, linear, two_layer
-from fuzz_values import KEY, unit_matrix
+from fuzz_values import KEY, A, ones, unit_matrix
 
 import jaxinv as ji
 

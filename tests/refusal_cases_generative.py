@@ -5,8 +5,8 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from fuzz_cases import ones
 from fuzz_cases_generative import A, G
+from fuzz_values import ones
 from refusal_cases import Refusals, each, nan, smooth
 
 import jaxinv as ji

@@ -27,7 +27,8 @@ for column in (OF_METHODS, OF_PROBLEMS, OF_GENERATIVE):
 WITH_ARGUMENTS = [subject for subject in CONSTRUCTORS if parameters(subject)]
 QUICK = [subject for subject in WITH_ARGUMENTS if not subject.slow]
 SLOW = [subject for subject in WITH_ARGUMENTS if subject.slow]
-IN_THEORY = ("unfolded", "untrained", "ntk", "theory", "metrics")
+FILES = dict.fromkeys(("unfolded", "untrained", "ntk", "theory", "metrics"), "_theory")
+FILES |= {"operators": "_operators", "trained": "_trained"}  # of their rows
 QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
@@ -69,7 +70,7 @@ def skeleton(name):
         file = "solver_cases" if namespace == "solvers" else "cases"
         held = f"the row of {own} in {namespace.upper()} of {file}.py"
         return f"arguments=lambda: {{{arguments}}}, in {held}"
-    file = "fuzz_cases_theory" if namespace in IN_THEORY else "fuzz_cases"
+    file = f"fuzz_cases{FILES.get(namespace, '')}"
     section = "PROX" if namespace == "shrinkage" else namespace.upper()
     return f'row("{name}", lambda: {{{arguments}}}), in {section} of {file}.py'
 
