@@ -60,7 +60,7 @@ def trainers(
     axes = (-2, -1)
     energy = x.square().sum(axes)
 
-    def trainer(compiled: bool, fused: bool, threads: int) -> Callable[[int], float]:
+    def trainer(compiled: bool, fused: bool, threads: int) -> Callable[[int], Any]:
         model = make()
         apply = torch.compile(model, dynamic=False) if compiled else model
         optimizer = torch.optim.Adam(model.parameters(), rate, fused=fused)

@@ -36,6 +36,7 @@ _OPTIONS = {
     "num_trials": "--trials",
     "num_workers": "--workers",
     "snr_db": "--snr",
+    "source": "DATA",
 }
 
 

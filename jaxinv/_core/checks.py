@@ -243,6 +243,9 @@ def boolean(where: str, argument: str, value: Any) -> bool:
     return bool(value)
 
 
+_MOST_LISTED = 20
+
+
 def choice(where: str, argument: str, value: Any, choices: Iterable[str]) -> str:
     """Require one of some names; the message lists them and guesses the one meant."""
     names = list(choices)
@@ -250,7 +253,9 @@ def choice(where: str, argument: str, value: Any, choices: Iterable[str]) -> str
         close = difflib.get_close_matches(str(value), names, n=1)
         hint = f"Did you mean {close[0]!r}?" if close else ""
         got = repr(value) if isinstance(value, str) else show(value)
-        fail(where, argument, f"be one of {', '.join(names)}", got, hint)
+        many = close and len(names) > _MOST_LISTED  # the guess would be lost behind them
+        listed = f"{len(names)} names" if many else ", ".join(names)
+        fail(where, argument, f"be one of {listed}", got, hint)
     return value
 
 

@@ -200,11 +200,11 @@ def folder(
     return np.stack(found)
 
 
-def signals(name_or_path: Any, size: Any = None, *, key: Any = None) -> np.ndarray:
+def signals(source: Any, size: Any = None, *, key: Any = None) -> np.ndarray:
     """Load a set of signals to train a prior on: by name, or from files of your own.
 
     Args:
-        name_or_path: "digits" (8 x 8), "mnist" (28 x 28), "faces" (25 x 25), "patches" (of
+        source: "digits" (8 x 8), "mnist" (28 x 28), "faces" (25 x 25), "patches" (of
             photos, 16 x 16 unless ``size`` says more), a folder of images, an .npy array of
             shape (N, ...), or an idx file of MNIST. A name wins; write ./mnist for a folder.
         size: (height, width) of images of a folder, or the side of patches.
@@ -222,20 +222,20 @@ def signals(name_or_path: Any, size: Any = None, *, key: Any = None) -> np.ndarr
         (1797, 8, 8)
     """
     where = "signals"
-    named = isinstance(name_or_path, str) and name_or_path in NAMES
-    if named and name_or_path != "patches":
+    named = isinstance(source, str) and source in NAMES
+    if named and source != "patches":
         _no_size(where, size)
-        return {"digits": digits, "mnist": mnist, "faces": lambda: (faces(),)}[name_or_path]()[0]
+        return {"digits": digits, "mnist": mnist, "faces": lambda: (faces(),)}[source]()[0]
     if named:
         side = 16 if size is None else size
         return patches(jax.random.key(0) if key is None else key, size=side)
-    path = files.as_path(where, "name_or_path", name_or_path)
+    path = files.as_path(where, "source", source)
     if path.is_dir():
         return folder(path, size)
     _no_size(where, size)
     if not path.exists():
         expected = f"be one of {', '.join(NAMES)}, a folder or a file"
-        checks.fail(where, "name_or_path", expected, f"{name_or_path!r}, which does not exist")
+        checks.fail(where, "source", expected, f"{source!r}, which does not exist")
     return _scaled(idx(path) if is_idx(path) else _array(path), path)
 
 
@@ -248,19 +248,19 @@ def _no_size(where: str, size: Any) -> None:
 def _array(path: Path) -> np.ndarray:
     if path.suffix != ".npy":
         expected = "be a folder, an .npy array or an idx file"
-        checks.fail("signals", "name_or_path", expected, f"{path}")
-    with files.reading("signals", "name_or_path", path) as stream:
+        checks.fail("signals", "source", expected, f"{path}")
+    with files.reading("signals", "source", path) as stream:
         try:
             size = os.fstat(stream.fileno()).st_size
             return npy.read(stream, size, files.BUDGET, kinds="buif", copies=4)
         except ValueError as error:
-            checks.fail("signals", "name_or_path", "hold one NumPy array", f"{path} ({error})")
+            checks.fail("signals", "source", "hold one NumPy array", f"{path} ({error})")
 
 
 def _scaled(values: np.ndarray, path: Path) -> np.ndarray:
     if values.ndim < 2:
         expected = "hold an array of shape (N, ...)"
-        checks.fail("signals", "name_or_path", expected, f"{path} of shape {values.shape}")
+        checks.fail("signals", "source", expected, f"{path} of shape {values.shape}")
     if values.dtype.kind == "u":
         return values.astype(np.float32) / np.float32(np.iinfo(values.dtype).max)
     return values.astype(np.float32)
