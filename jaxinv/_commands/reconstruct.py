@@ -323,7 +323,7 @@ def _show(options: argparse.Namespace, held: Given, found: Any, files: dict[str,
             f"against {options.truth}: PSNR {scores['psnr']:.2f} dB, SSIM {scores['ssim']:.3f}; "
             f"without a prior {scores['input_psnr']:.2f} dB, {scores['input_ssim']:.3f}"
         )
-    if found.status != Status.CONVERGED:
+    if found.status not in (Status.CONVERGED, Status.STOPPED):
         print(describe(found.status))
     for kind, path in files.items():
         print(f"{kind}: {path}")

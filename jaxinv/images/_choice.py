@@ -22,6 +22,7 @@ class Tried(NamedTuple):
     planes: Array
     spread: Array
     text: str
+    status: Status
 
 
 class Estimate(NamedTuple):
@@ -75,8 +76,8 @@ def choose(found: list[Estimate], *, exact: bool) -> tuple[Estimate, str]:
             notes.append(
                 f"{one.name} is not better beyond doubt (t = {t:.1f}, {share:.2f} of the square)."
             )
-    rest = ", ".join(f"{_root(one):.3g} of {one.name}" for one in found if one is not best)
-    first = f"{best.name} has a held-out error of {_root(best):.3g}, against {rest}."
+    rest = ", ".join(f"{held_out(one)[0]:.3g} of {one.name}" for one in found if one is not best)
+    first = f"{best.name} has a held-out error of {held_out(best)[0]:.3g}, against {rest}."
     return best, " ".join([first, *notes])
 
 
@@ -84,8 +85,13 @@ def _mean(one: Estimate | Tried) -> float:
     return float(np.mean(one.errors))
 
 
-def _root(one: Estimate) -> float:
-    return math.sqrt(max(_mean(one), 0.0))
+def held_out(one: Estimate) -> tuple[float, float]:
+    """Return the relative error on what was left out, and its standard error."""
+    root = math.sqrt(max(_mean(one), 0.0))
+    if not math.isfinite(root):
+        return root, math.nan
+    error = float(np.std(one.errors, ddof=1)) / math.sqrt(len(one.errors))
+    return root, error / (2 * root) if root > 0 else math.sqrt(error)
 
 
 def _t_value(best: Estimate | Tried, other: Estimate | Tried) -> float:

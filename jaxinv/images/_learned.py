@@ -13,7 +13,7 @@ import numpy as np
 from jax import Array, lax
 
 from jaxinv import misfits
-from jaxinv._core import pytree, static
+from jaxinv._core import Status, pytree, static
 from jaxinv.images._measurement import Measurement
 from jaxinv.images._stages import Stage
 from jaxinv.images._untrained import RECIPES, make_network
@@ -135,33 +135,32 @@ def searched(
     solver = levenberg_marquardt() if kind == "lm" else gradient(_adam(_RATE))
     steps = _SEARCH_STEPS[kind] if num_steps is None else num_steps
     held = judge.y, judge.keep
-    x, losses = _search(solver, Problem(operator, None, generator), held, z0, steps)
+    x, losses, status = _search(solver, Problem(operator, None, generator), held, z0, steps)
     best = jnp.argmin(jnp.where(jnp.isnan(losses), jnp.inf, losses), axis=1)
     x = x.reshape(*losses.shape, *measured.shape) / measured.scale
     kept = jnp.take_along_axis(x, best.reshape(-1, 1, *[1] * len(measured.shape)), axis=1)[:, 0]
     text = f"latent search in {math.prod(latent)} numbers, best of {num_starts} starts"
     planes = _planes(measured.planes(), kept)
-    yield Stage(planes, text, 1.0, _starts_spread(measured, x[0]))
+    spread = _starts_spread(measured, x[0])
+    yield Stage(planes, text, 1.0, spread, Status(int(status[0, best[0]])))
 
 
 @partial(jax.jit, static_argnames="num_steps")
-def _search_lane(solver: Any, problem: Problem, z0: Array, num_steps: int) -> tuple[Array, Array]:
-    def one(z: Array) -> tuple[Array, Array]:
+def _search_lane(solver: Any, problem: Problem, z0: Array, num_steps: int) -> Any:
+    def one(z: Array) -> tuple[Array, Array, Array]:
         found = solve(solver, problem, z, tol=1e-5, max_steps=num_steps)
-        return found.x, problem.loss(found.u)
+        return found.x, problem.loss(found.u), found.status
 
     return lax.map(one, z0)
 
 
-def _search(
-    solver: Any, problem: Problem, held: Any, z0: Array, num_steps: int
-) -> tuple[Array, Array]:
-    """Return the signals (L, S, ...) and their misfits on what each lane keeps."""
+def _search(solver: Any, problem: Problem, held: Any, z0: Array, num_steps: int) -> Any:
+    """Return the signals (L, S, ...), their misfits on what each lane keeps, and the statuses."""
     found = []
     for y, keep in zip(*held, strict=True):
         lane = problem._replace(operator=weights(keep) @ problem.operator, y=y)
         found.append(_search_lane(solver, lane, z0, num_steps))
-    return jnp.stack([x for x, _ in found]), jnp.stack([loss for _, loss in found])
+    return jax.tree.map(lambda *lanes: jnp.stack(lanes), *found)
 
 
 @jax.jit

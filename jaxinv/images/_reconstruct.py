@@ -16,19 +16,20 @@ from jaxtyping import Num
 
 from jaxinv import metrics
 from jaxinv._core import Status, checks, numerics
-from jaxinv.images._choice import Estimate, Tried, choose, near, preferred
+from jaxinv.images._choice import Estimate, Tried, choose, held_out, near, preferred
 from jaxinv.images._judges import make_judge
 from jaxinv.images._measurement import Measurement, measurement
 from jaxinv.images._noise import estimated_noise
 from jaxinv.images._path import Progress, silent
 from jaxinv.images._priors import Method, Options, candidates, check_prior
+from jaxinv.images._stages import settled
 from jaxinv.operators import LinearOperator
 
 _WHERE = "reconstruct"
 
 
 class Candidate(NamedTuple):
-    """One method: its name, its mean held-out error, and the standard error of that."""
+    """One method: its name, its relative held-out error, and the standard error of that."""
 
     name: str
     held_out: float
@@ -45,7 +46,9 @@ class Reconstruction(NamedTuple):
             there is one estimate only.
         scores: held_out, the relative error ‖A x − y‖ / ‖y‖ on measurements that were left out;
             misfit, the same on all of them; with a truth psnr, ssim, and those of ``input``.
-        status: a ``Status`` code.
+        status: a ``Status`` code: STOPPED where stages of a weaker prior, or more steps, predict
+            no better; else of the last stage: CONVERGED where the image had settled to a
+            thousandth, MAX_STEPS where it had not; NONFINITE.
         candidates: what was compared.
         chosen: the name of the one that is x.
         reason: why, in a sentence.
@@ -173,11 +176,7 @@ def reconstruct(
         "judge": judge.text,
         "setting": best.text,
         "noise_std": None if noise is None else noise * measured.scale * measured.gain,
-        "noise_std_is": "given"
-        if noise_std is not None
-        else "not used"
-        if noise is None
-        else "estimated",
+        "noise_std_is": _source(noise_std, noise),
     }
     report("done", 1.0)
     return _outcome(found, best, measured, truth, settings, started)._replace(reason=reason)
@@ -201,9 +200,13 @@ def _share(report: Progress, index: int, count: int, text: str, fraction: float)
 
 
 def _judged(method: Method, measured: Measurement, judge: Any, report: Progress) -> Estimate:
-    """Return the stage that the judge prefers."""
+    """Return the stage that the judge prefers.
+
+    STOPPED says that stages of a weaker prior followed; of the last one, whether it had settled.
+    """
     tried: list[Tried] = []
     least, since = math.inf, 0
+    last, before = "", jnp.zeros(())
     for stage in method.stages(measured, judge):
         report(stage.text, stage.fraction)
         errors = judge.errors(measured.operator, _signals(measured.planes(), stage.planes))
@@ -212,15 +215,18 @@ def _judged(method: Method, measured: Measurement, judge: Any, report: Progress)
         if not math.isfinite(score) or since >= judge.patience:
             break
         spread = jnp.hypot(judge.spread(stage.planes), stage.spread)
-        tried.append(Tried(errors, stage.planes[0], spread, stage.text))
+        now = stage.planes[0]
+        status = settled(before, now) if stage.status is None else stage.status
+        tried.append(Tried(errors, now, spread, stage.text, status))
+        last, before = stage.text, now
         tried = [one for one in tried if near(one, least)]
     if not tried:
         x = jnp.zeros(measured.planes().canvas, measured.dtype)
-        failed = Tried(np.full(2, np.inf), x, jnp.abs(x), "no finite estimate")
-        return Estimate(method.name, method.is_network, Status.NONFINITE, *failed)
-    return Estimate(
-        method.name, method.is_network, Status.CONVERGED, *preferred(tried, not judge.exact)
-    )
+        nothing = np.full(2, np.inf), x, jnp.abs(x), "no finite estimate"
+        return Estimate(method.name, method.is_network, Status.NONFINITE, *nothing)
+    best = preferred(tried, not judge.exact)
+    status = best.status if best.text == last else Status.STOPPED
+    return Estimate(method.name, method.is_network, status, *best[:-1])
 
 
 @jax.jit
@@ -243,7 +249,7 @@ def _outcome(
     signal = planes.image(best.planes).reshape(measured.operator.in_shape)
     residual = measured.operator(signal) - measured.y
     scores = {
-        "held_out": math.sqrt(max(float(np.mean(best.errors)), 0.0)),
+        "held_out": held_out(best)[0],
         "misfit": float(numerics.safe_norm(residual) / numerics.safe_norm(measured.y)),
     }
     if truth is not None:
@@ -253,7 +259,7 @@ def _outcome(
         spread=np.asarray(planes.image(best.spread)) * unit,
         scores=scores,
         status=int(best.status),
-        candidates=tuple(_candidate(one) for one in found),
+        candidates=tuple(Candidate(one.name, *held_out(one)) for one in found),
         chosen=best.name,
         reason="",
         input=shown,
@@ -261,11 +267,6 @@ def _outcome(
         seconds=time.perf_counter() - started,
         settings=settings,
     )
-
-
-def _candidate(one: Estimate) -> Candidate:
-    parts = np.sqrt(np.maximum(one.errors, 0))
-    return Candidate(one.name, float(parts.mean()), float(parts.std() / math.sqrt(len(parts))))
 
 
 def _truth(truth: Any, measured: Measurement) -> np.ndarray:

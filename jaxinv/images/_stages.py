@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxinv import prox as proximal
-from jaxinv._core import pytree, replace, static
+from jaxinv._core import Status, numerics, pytree, replace, static
 from jaxinv.images._measurement import Measurement
 from jaxinv.images._path import MARGIN, STEPS, THRESHOLDS
 from jaxinv.images._shrinking import make_prior
@@ -24,6 +24,7 @@ from jaxinv.problems import Problem
 from jaxinv.prox import Prox
 from jaxinv.solvers import fista
 
+_STILL = 1e-3  # relative change between the last stages, below which an image has settled
 _NUM_STEPS = 300  # of a penalty that is taken as it is
 _STRENGTHS = [1.5 * 0.9**i for i in range(14)]  # of a denoiser, in units of the noise
 _LEVELS = [0.25 * 0.7**i for i in range(12)]  # of plug-and-play, in units of the image's range
@@ -32,13 +33,25 @@ _LEVELS = [0.25 * 0.7**i for i in range(12)]  # of plug-and-play, in units of th
 class Stage(NamedTuple):
     """Estimates of all lanes, as planes (L, c, H, W) in the measurement's units.
 
-    ``spread`` is that of several starts for the first lane, where there are some.
+    ``spread`` is that of several starts for the first lane, where there are some; ``status`` of
+    an only stage that knows its own.
     """
 
     planes: Array
     text: str
     fraction: float
     spread: Any = 0.0
+    status: Status | None = None
+
+
+def settled(before: Array, after: Array) -> Status:
+    """Say whether the image still moves from one stage to the next."""
+    return Status.CONVERGED if bool(_is_still(before, after)) else Status.MAX_STEPS
+
+
+@jax.jit
+def _is_still(before: Array, after: Array) -> Array:
+    return numerics.safe_norm(after - before) <= _STILL * numerics.safe_norm(after)
 
 
 @pytree
@@ -99,10 +112,13 @@ def with_prox(
     own = OnPlanes(prox, planes, scale, factor, whole=_takes_images(prox, measured))
     step_size, state = _start(problem, held, own, measured.dtype)
     count = max(1, (_NUM_STEPS if num_steps is None else num_steps) // STEPS)
-    solver, mean = fista(step_size, prox=own), jnp.zeros(0)
+    solver = fista(step_size, prox=own)
+    before = mean = jnp.zeros_like(state.u)
     for _ in range(count):
+        before = mean
         state, mean = _steps(solver, problem, held, state)
-    yield Stage(mean, f"{type(prox).__name__}, {count * STEPS} steps", 1.0)
+    text = f"{type(prox).__name__}, {count * STEPS} steps"
+    yield Stage(mean, text, 1.0, status=settled(before[0], mean[0]))
 
 
 def plugged(measured: Measurement, judge: Any, denoiser: Any, name: str) -> Iterator[Stage]:

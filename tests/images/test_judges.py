@@ -100,7 +100,9 @@ def test_another_method_must_win_beyond_doubt():
 
 def test_of_stages_that_predict_alike_the_first_is_taken():
     tried = [
-        _choice.Tried(np.asarray(errors, float), jnp.zeros(1), jnp.zeros(1), str(index))
+        _choice.Tried(
+            np.asarray(errors, float), jnp.zeros(1), jnp.zeros(1), str(index), Status.CONVERGED
+        )
         for index, errors in enumerate(([9, 9, 9], [1.02, 1, 1.01], [1, 1.02, 1]))
     ]
     assert _choice.preferred(tried, ties=True).text == "1"

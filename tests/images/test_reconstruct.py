@@ -39,8 +39,9 @@ def test_half_the_pixels_give_the_image(found, y):
     assert np.allclose(found.input, y, atol=1e-6)
     error, (low, high) = np.abs(found.x - X), np.quantile(found.spread, [0.25, 0.75])
     assert error[found.spread > high].mean() > 2 * error[found.spread < low].mean()
-    assert found.chosen == "tv"
-    assert found.candidates[0].name == "tv"
+    assert found.chosen == found.candidates[0].name == "tv"
+    assert found.scores["held_out"] == found.candidates[0].held_out
+    assert found.status == ji.Status.CONVERGED
 
 
 def test_the_truth_only_scores(found, mask, y):
@@ -61,6 +62,7 @@ def test_a_noisy_photo_is_denoised_at_a_level_nobody_told():
     found = ji.reconstruct(noisy, operators.identity(X.shape), truth=X)
     assert [one.name for one in found.candidates] == ["tv", "wavelet", "nlm"]
     assert found.scores["psnr"] > found.scores["input_psnr"] + 4
+    assert found.status == ji.Status.STOPPED
     assert abs(found.settings["noise_std"] - 0.1) < 0.02
     # what the judge promises is the distance to the same pixels measured again
     expected = np.sqrt(np.mean((found.x - X) ** 2) + 0.01) / np.sqrt(np.mean(noisy**2))
@@ -74,6 +76,9 @@ def test_a_prox_of_your_own_is_solved_as_it_is():
     problem = ji.Problem(A, y)
     x = ji.solve(ji.solvers.fista(prox=penalty), problem, np.zeros_like(SMALL), tol=1e-5).x
     assert np.linalg.norm(found.x - x) < 1e-3 * np.linalg.norm(x)
+    assert found.status == ji.Status.CONVERGED
+    short = ji.reconstruct(y, A, prior=penalty, num_steps=10)
+    assert short.status == ji.Status.MAX_STEPS
 
 
 def test_a_trained_generator_is_searched_for_its_latent():
