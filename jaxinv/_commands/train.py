@@ -98,7 +98,7 @@ def run(options: argparse.Namespace) -> int:
         return _train_prior.run(options)
     import jax
 
-    from jaxinv.unfolded import TrainingDivergedError, evaluate, failure_threshold, save
+    from jaxinv.unfolded import TrainingFailedError, evaluate, failure_threshold, save
     from jaxinv.unfolded._catalog import Signals, network, train
 
     chosen = network(_WHERE, options.network)
@@ -116,7 +116,7 @@ def run(options: argparse.Namespace) -> int:
     with Display(verb, **shows) as display:
         try:
             result = train(train_key, chosen, layers, family, **_training(options, chosen, display))
-        except TrainingDivergedError as error:
+        except TrainingFailedError as error:
             _diverged(error, out, _notes(options))
         seconds = time.perf_counter() - started
         saved = save(out, result.layers, notes=_notes(options))

@@ -236,6 +236,19 @@ def float_type(where: str, dtype: Any, *, real: bool = False, argument: str = "d
     return result
 
 
+def optimizer(where: str, argument: str, value: Any) -> Any:
+    """Return an optax transformation; refuse anything without its two functions."""
+    if not all(hasattr(value, name) for name in ("init", "update")):
+        fail_type(where, argument, "be an optax transformation", value, "Such as optax.adam(1e-3).")
+    return value
+
+
+def report(where: str, argument: str, value: Any) -> None:
+    """Refuse a report that cannot be called, before any work."""
+    if value is not None and not callable(value):
+        fail_type(where, argument, "be a function, or None", value)
+
+
 def boolean(where: str, argument: str, value: Any) -> bool:
     """Return a switch as a bool; anything but True and False is refused."""
     if not isinstance(value, bool | np.bool_):

@@ -153,6 +153,17 @@ def named(where: str, path: Any) -> Path:
     return path if path.suffix or not path.name else path.with_suffix(".npz")
 
 
+def place(where: str, path: Any, argument: str, tree: Any, notes: Any = None) -> Path:
+    """Return where a tree of numbers is to be written, with the suffix; refuse what cannot be."""
+    if not checks.is_concrete(tree):
+        checks.fail(where, argument, "hold numbers", "traced values", "Save outside jit and vmap.")
+    if notes is not None and not isinstance(notes, Mapping):
+        checks.fail_type(where, "notes", "be a dict", notes)
+    path = named(where, path)
+    writable(where, "path", path)
+    return path
+
+
 def load(
     path: Any, max_bytes: Any, damaged: Callable[[Path, str], NoReturn]
 ) -> tuple[Path, dict[str, Any], dict[str, Any]]:

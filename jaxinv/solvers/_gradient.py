@@ -251,9 +251,7 @@ def gradient(
     import optax
 
     where = "gradient"
-    if not isinstance(transform, optax.GradientTransformation):
-        hint = "For example optax.adam(0.01)."
-        checks.fail_type(where, "transform", "be an optax transformation", transform, hint)
+    transform = checks.optimizer(where, "transform", transform)
     if regularizer is not None:
         regularizer = as_function(where, "regularizer", regularizer, "regularizer(u)")
     num_restarts = checks.count(where, "num_restarts", num_restarts)

@@ -16,6 +16,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Num, PRNGKeyArray
 
 from jaxinv._core import checks, replace
+from jaxinv._core.training import History, TrainingFailedError, TrainingProgress
 from jaxinv.generators._learned import Learned
 from jaxinv.trained._checkpoint import Checkpoint
 from jaxinv.trained._steps import Carry, Setting, advance, begin, players
@@ -28,47 +29,11 @@ _SPREAD = 0.01  # of the variance of the signals; generated ones with less have 
 _NUM_GENERATED = 256
 
 
-class History(NamedTuple):
-    """What happened in training.
-
-    Attributes:
-        loss: training loss of each step; NaN where the step was skipped.
-        validation_steps: steps after which the held-out loss was taken; 0 is the start.
-        validation: held-out loss at those.
-        best_step: the step whose weights were kept.
-        num_skipped: steps whose gradient was not finite, and that changed nothing.
-    """
-
-    loss: Array
-    validation_steps: Array
-    validation: Array
-    best_step: Array
-    num_skipped: Array
-
-
 class Fit(NamedTuple):
     """A trained generator, with the weights of the least held-out loss, and its history."""
 
     model: Any
     history: History
-
-
-class Progress(NamedTuple):
-    """What ``progress`` of ``fit`` is told between chunks of steps."""
-
-    step: int
-    num_steps: int
-    loss: float
-    validation: float
-    num_skipped: int
-
-
-class TrainingFailedError(ArithmeticError):
-    """Training diverged or collapsed; ``fit`` holds the best weights."""
-
-    def __init__(self, message: str, fit: Fit) -> None:
-        super().__init__(message)
-        self.fit = fit
 
 
 class _Past(NamedTuple):
@@ -92,7 +57,7 @@ def fit(
     validate_every: int | None = None,
     patience: int | None = 10,
     checkpoint: Any = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[TrainingProgress], None] | None = None,
 ) -> Fit:
     """Train a generator on signals: a prior from data of your own.
 
@@ -115,7 +80,7 @@ def fit(
         patience: looks; None: all steps are taken.
         checkpoint: path of a file to go on from, written as training goes and where it is
             interrupted; the end is the same to the bit.
-        progress: called with a ``Progress`` between chunks.
+        progress: called with a ``TrainingProgress`` between chunks.
 
     Returns:
         ``Fit(model, history)``.
@@ -151,8 +116,7 @@ def fit(
     chunk = min(checks.count(_WHERE, "validate_every", every), num_steps)
     if patience is not None:
         patience = checks.count(_WHERE, "patience", patience)
-    if progress is not None and not callable(progress):
-        checks.fail_type(_WHERE, "progress", "be a function of a Progress, or None", progress)
+    checks.report(_WHERE, "progress", progress)
     setting = Setting(_optimizers(model, optimizer, num_steps), batch_size, num_steps, chunk)
     model = model.prepared(train)
     carry, start = begin(setting, model, held, held_key)
@@ -174,7 +138,7 @@ def fit(
             result = _result(model, carry, past)
             _require_finite(result, length)
             if progress is not None:
-                progress(_report(result, num_steps))
+                progress(result.history.progress(num_steps))
     result = _result(model, carry, past)
     _require_varied(result, train, held_key)
     return result
@@ -233,10 +197,7 @@ def _optimizers(model: Any, optimizer: Any, num_steps: int) -> tuple[Any, ...]:
     if optimizer is None:
         counts = [model.players.count(player) for player in players(model)]
         return tuple(_default_optimizer(model.adam, num_steps * count) for count in counts)
-    if not all(hasattr(optimizer, name) for name in ("init", "update")):
-        hint = "Such as optax.adam(1e-3)."
-        checks.fail_type(_WHERE, "optimizer", "be an optax transformation", optimizer, hint)
-    return (optimizer,) * len(players(model))
+    return (checks.optimizer(_WHERE, "optimizer", optimizer),) * len(players(model))
 
 
 @lru_cache(maxsize=32)
@@ -264,17 +225,6 @@ def _result(model: Any, carry: Carry, past: _Past) -> Fit:
         num_skipped=carry.num_skipped,
     )
     return Fit(replace(model, params=carry.best), history)
-
-
-def _report(result: Fit, num_steps: int) -> Progress:
-    history = result.history
-    return Progress(
-        step=int(history.validation_steps[-1]),
-        num_steps=num_steps,
-        loss=float(history.loss[-1]),
-        validation=float(history.validation[-1]),
-        num_skipped=int(history.num_skipped),
-    )
 
 
 def _require_finite(result: Fit, length: int) -> None:

@@ -50,12 +50,7 @@ def save(
     where = "save"
     model = _require(where, model)
     half = checks.boolean(where, "half", half)
-    if not checks.is_concrete(model):
-        checks.fail(where, "model", "hold numbers", "traced values", "Save outside jit and vmap.")
-    if notes is not None and not isinstance(notes, Mapping):
-        checks.fail_type(where, "notes", "be a dict", notes)
-    path = files.named(where, path)
-    files.writable(where, "path", path)
+    path = files.place(where, path, "model", model, notes)
     arrays = {name: np.asarray(leaf) for name, leaf in _leaves(model).items()}
     if half:
         arrays = {name: _halved(where, value) for name, value in arrays.items()}

@@ -36,7 +36,7 @@ from ._storage import load_notes as load_notes
 from ._storage import save as save
 from ._training import Fit as Fit
 from ._training import History as History
-from ._training import TrainingDivergedError as TrainingDivergedError
+from ._training import TrainingFailedError as TrainingFailedError
 from ._training import TrainingProgress as TrainingProgress
 from ._training import fit as fit
 from ._tuning import Tune as Tune

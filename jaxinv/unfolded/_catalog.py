@@ -219,7 +219,7 @@ def train(
         ``Fit(layers, history)``; the history of a tuned network is None.
 
     Raises:
-        TrainingDivergedError: as ``fit``.
+        TrainingFailedError: as ``fit``.
     """
     checks.choice("train", "protocol", protocol, PROTOCOLS)
     if chosen.num_steps == 0:

@@ -110,7 +110,7 @@ def evaluate(
     if not isinstance(layers, Layers):
         checks.fail_type(where, "layers", "be a jaxinv.Layers", layers)
     check_family(where, layers, family, truth=True)
-    check_callable(where, "progress", progress)
+    checks.report(where, "progress", progress)
     if not checks.is_concrete((key, layers)):
         hint = "Call it outside jit and vmap: its sums are on the host."
         checks.fail(where, "key and layers", "be concrete", "traced values", hint)
@@ -226,12 +226,6 @@ def ratio(errors: np.ndarray, energies: np.ndarray) -> np.ndarray:
 def _db(ratio: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore"):
         return 10 * np.log10(ratio)
-
-
-def check_callable(where: str, argument: str, value: Any) -> None:
-    """Refuse a report that cannot be called, before any work."""
-    if value is not None and not callable(value):
-        checks.fail_type(where, argument, "be a function, or None", value)
 
 
 def check_loss(where: str, loss: Any, layers: Any, family: Any) -> Any:

@@ -13,17 +13,12 @@ import optax
 from jax import Array, lax
 
 from jaxinv._core import checks
+from jaxinv._core.training import History, TrainingProgress
 from jaxinv.problems import Family, Problem
 from jaxinv.solvers import Layers, unfold
 from jaxinv.unfolded._free import from_free, to_free
-from jaxinv.unfolded._scoring import batch_loss, check_callable, check_loss
-from jaxinv.unfolded._training import (
-    Fit,
-    History,
-    TrainingProgress,
-    held_out,
-    require_trainable,
-)
+from jaxinv.unfolded._scoring import batch_loss, check_loss
+from jaxinv.unfolded._training import Fit, held_out, require_trainable
 
 RATES = (5e-4, 1e-4, 1e-5)  # of the three stages of a layer: it alone, then all up to it, twice
 
@@ -111,7 +106,7 @@ def fit_stagewise(
     key = checks.key(where, key)
     require_trainable(where, layers)
     loss = check_loss(where, loss, layers, family)
-    check_callable(where, "progress", progress)
+    checks.report(where, "progress", progress)
     if not isinstance(rates, Sequence):
         checks.fail_type(where, "rates", "be a tuple of rates", rates)
     if not rates:

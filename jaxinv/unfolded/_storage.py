@@ -52,12 +52,7 @@ def save(path: Any, layers: Any, *, notes: Mapping[str, Any] | None = None) -> P
         True
     """
     where = "save"
-    if not checks.is_concrete(layers):
-        checks.fail(where, "layers", "hold numbers", "traced values", "Save outside jit and vmap.")
-    if notes is not None and not isinstance(notes, Mapping):
-        checks.fail_type(where, "notes", "be a dict", notes)
-    path = files.named(where, path)
-    files.writable(where, "path", path)
+    path = files.place(where, path, "layers", layers, notes)
     arrays: dict[str, np.ndarray] = {}
     try:
         content = {"network": _encode(layers, arrays)}

@@ -13,11 +13,12 @@ import optax
 from jax import Array, lax
 
 from jaxinv._core import checks
+from jaxinv._core.training import History, TrainingFailedError, TrainingProgress
 from jaxinv.problems import Family
 from jaxinv.problems._problem import require_family
 from jaxinv.solvers import Layers, unfold
 from jaxinv.unfolded._free import from_free, to_free
-from jaxinv.unfolded._scoring import LOGARITHMIC, batch_loss, check_callable, check_loss
+from jaxinv.unfolded._scoring import LOGARITHMIC, batch_loss, check_loss
 
 _GROWTH = 10.0  # of a logarithmic loss above its start: 43 dB; of any other, this many times
 _SCALAR_RATE, _MATRIX_RATE = 2e-2, 5e-4
@@ -27,48 +28,11 @@ _SPLIT = 1  # stream of which signals are held out
 _SETBACKS = 3  # from the start, one after the other, are a divergence
 
 
-class History(NamedTuple):
-    """What happened in training.
-
-    Attributes:
-        loss: training loss of each step; NaN where the step was skipped.
-        validation_steps: steps after which the validation loss was taken; 0 is the start.
-        validation: validation loss at those, of the weights or of their running average, which
-            is less.
-        best_step: the step whose weights were kept.
-        num_skipped: steps whose gradient was not finite, and that changed nothing.
-    """
-
-    loss: Array
-    validation_steps: Array
-    validation: Array
-    best_step: Array
-    num_skipped: Array
-
-
 class Fit(NamedTuple):
     """A trained network, with the weights of the best validation loss, and its history."""
 
     layers: Layers
     history: History
-
-
-class TrainingProgress(NamedTuple):
-    """What ``progress`` of ``fit`` is told between chunks of steps."""
-
-    step: int
-    num_steps: int
-    loss: float
-    validation: float
-    num_skipped: int
-
-
-class TrainingDivergedError(ArithmeticError):
-    """Training diverged; ``fit`` holds the last good weights."""
-
-    def __init__(self, message: str, fit: Fit) -> None:
-        super().__init__(message)
-        self.fit = fit
 
 
 class _Carry(NamedTuple):
@@ -151,7 +115,7 @@ def fit(
     Raises:
         ValueError, TypeError: an argument that cannot be; layers without a trainable field; fewer
             than 8 signals of your own.
-        TrainingDivergedError: no step of a chunk had a finite gradient, or the loss rose far
+        TrainingFailedError: no step of a chunk had a finite gradient, or the loss rose far
             above its start, or training had to go back to it three times; ``error.fit`` holds
             the last good weights. Not under ``vmap``, where ``history`` tells.
 
@@ -175,14 +139,13 @@ def fit(
     key = checks.key(where, key)
     require_trainable(where, layers)
     loss = check_loss(where, loss, layers, family)
-    check_callable(where, "progress", progress)
-    if optimizer is not None and not all(hasattr(optimizer, n) for n in ("init", "update")):
-        hint = "Such as optax.adam(1e-3)."
-        checks.fail_type(where, "optimizer", "be an optax transformation", optimizer, hint)
+    checks.report(where, "progress", progress)
     num_steps = checks.count(where, "num_steps", num_steps)
     chunk = min(checks.count(where, "validate_every", validate_every), num_steps)
     setting = _Setting(
-        optimizer=_default_optimizer(num_steps) if optimizer is None else optimizer,
+        optimizer=_default_optimizer(num_steps)
+        if optimizer is None
+        else checks.optimizer(where, "optimizer", optimizer),
         loss=loss,
         batch_size=checks.count(where, "batch_size", batch_size),
         chunk=chunk,
@@ -206,7 +169,7 @@ def fit(
             result = _result(layers, carry, losses, values, steps)
             _require_finite(setting, result, steps[-1])
             if progress is not None:
-                progress(_report(result, num_steps))
+                progress(result.history.progress(num_steps))
             if steps[-1] - int(carry.best_step) >= patience:
                 break
     return _result(layers, carry, losses, values, steps)
@@ -346,17 +309,6 @@ def _result(layers: Layers, carry: _Carry, losses: Any, values: Any, steps: Any)
     return Fit(best, history)
 
 
-def _report(result: Fit, num_steps: int) -> TrainingProgress:
-    history = result.history
-    return TrainingProgress(
-        step=int(history.validation_steps[-1]),
-        num_steps=num_steps,
-        loss=float(history.loss[-1]),
-        validation=float(history.validation[-1]),
-        num_skipped=int(history.num_skipped),
-    )
-
-
 def _require_finite(setting: _Setting, result: Fit, step: int) -> None:
     """Stop a training that has diverged."""
     recent = np.asarray(result.history.loss[-setting.chunk :])
@@ -376,4 +328,4 @@ def _require_finite(setting: _Setting, result: Fit, step: int) -> None:
     hint = f"The weights of step {best_step} are in error.fit; lower the rate."
     if not np.isfinite(values[0]):
         hint = "The untrained network has no finite loss: look at its output."
-    raise TrainingDivergedError(f"fit: training diverged by step {step}: {reason}. {hint}", result)
+    raise TrainingFailedError(f"fit: training diverged by step {step}: {reason}. {hint}", result)

@@ -45,10 +45,7 @@ def save(path: Any, fit: Fit) -> Path:
     where = "save"
     if not isinstance(fit, Fit):
         checks.fail_type(where, "fit", "be what untrained.fit returned", fit)
-    if not checks.is_concrete(fit):
-        checks.fail(where, "fit", "hold numbers", "traced values", "Save outside jit and vmap.")
-    path = files.named(where, path)
-    files.writable(where, "path", path)
+    path = files.place(where, path, "fit", fit)
     arrays: dict[str, np.ndarray] = {}
     kinds: dict[str, str] = {}
     estimate = (fit.x, tuple(fit.history), fit.status, fit.num_steps)

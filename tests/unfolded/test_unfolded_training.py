@@ -154,7 +154,7 @@ def test_training_goes_on_from_the_best_weights_after_a_setback():
 
 def test_divergence_stops_with_the_last_good_weights():
     layers = ji.unfolded.lista_cp(family().operator, T)
-    with pytest.raises(ji.unfolded.TrainingDivergedError, match=r"diverged by step \d+") as caught:
+    with pytest.raises(ji.unfolded.TrainingFailedError, match=r"diverged by step \d+") as caught:
         ji.unfolded.fit(
             jax.random.key(1),
             layers,
