@@ -333,7 +333,7 @@ MISFITS = [
 
 
 class SamplerCase(NamedTuple):
-    """One sampler: ``make(value)`` sets its step, for a posterior of noise 1 of two latents.
+    """One sampler: ``make(value)`` sets its step or noise, for a posterior of two latents, noise 1.
 
     ``values`` are two values of that step; with the first, the covariance of 64 chains of 2000
     steps is right within ``accuracy``.
@@ -352,5 +352,11 @@ SAMPLERS = [
         lambda step: ji.samplers.langevin(step, 1.0, adjust=False),
         (0.03, 0.1),
         accuracy=0.08,
+    ),
+    SamplerCase("laplace", lambda noise_std: ji.samplers.laplace(noise_std), (1.0, 0.7)),
+    SamplerCase(
+        "laplace-adjusted",
+        lambda noise_std: ji.samplers.laplace(noise_std, adjust=True),
+        (1.0, 0.7),
     ),
 ]

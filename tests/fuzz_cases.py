@@ -298,6 +298,7 @@ SAMPLERS = [
         passes=("draws",),
     ),
     row("samplers.langevin", lambda: {"step_size": 0.1, "noise_std": 0.1}),
+    row("samplers.laplace", lambda: {"noise_std": 0.1}),
     row("samplers.rhat", lambda: {"draws": np.arange(20.0).reshape(2, 10) % 7}, passes=("draws",)),
     row(
         "samplers.sample",

@@ -369,4 +369,8 @@ REFUSALS: dict[str, Callable[[], Refusals]] = {
         ({"noise_std": -1.0}, "noise_std must"),
         ({"adjust": 1}, "adjust must be True or False"),
     ],
+    "samplers.laplace": lambda: [
+        ({"noise_std": 0.0}, "noise_std must"),
+        ({"max_steps": 0}, "max_steps must be >= 1"),
+    ],
 }

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, NamedTuple
 
+import jax.numpy as jnp
 from jax import Array
-from jaxtyping import Float, PRNGKeyArray
+from jaxtyping import Float, Int, PRNGKeyArray
 
-from jaxinv._core import checks
+from jaxinv._core import Status, checks
 from jaxinv._core.typed import PyTree
 from jaxinv.problems import Problem
 
@@ -54,6 +55,10 @@ class Sampler:
     def init(self, problem: Problem, u0: PyTree, key: PRNGKeyArray) -> Any:
         """Return the first state, at ``u0``."""
         raise NotImplementedError
+
+    def failure(self, state: Any) -> Int[Array, ""]:
+        """Return the status of a chain that knows of a failure by itself, else SAMPLED."""
+        return jnp.int32(Status.SAMPLED)
 
     def step(self, problem: Problem, state: Any) -> tuple[Any, Any]:
         """Return the next state, and a ``SamplerInfo``."""

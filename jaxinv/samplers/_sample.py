@@ -73,7 +73,8 @@ def sample(
         ``Samples(u, x, accepted, rhat, ess, status)``. A status is NONFINITE for a chain with a
         draw that is no number; LONG_STEP where a chain without adjustment would have refused too
         many steps, or one with it refuses nearly all; SAMPLED where R-hat is at most 1.01 and
-        the effective sample size at least 400 for every entry; else UNMIXED.
+        the effective sample size at least 400 for every entry; else UNMIXED. A sampler that knows
+        of a failure of its own, as ``laplace`` of its solve, says so instead.
 
     Raises:
         TypeError: not a sampler, a problem or a key.
@@ -168,18 +169,20 @@ def _run(
         state, total = advance(state, thin)
         return state, (state.u, total / thin)
 
-    def chain(u0: Any, key: Array) -> tuple[Any, Array, Array]:
+    def chain(u0: Any, key: Array) -> tuple[Any, Array, Array, Array]:
         state = sampler.init(problem, u0, key)
         if burn_in:
             state, _ = advance(state, burn_in)
-        _, (u, accepted) = lax.scan(draw, state, None, length=kept)
-        return u, lax.map(problem.signal, u), jnp.mean(accepted)
+        state, (u, accepted) = lax.scan(draw, state, None, length=kept)
+        return u, lax.map(problem.signal, u), jnp.mean(accepted), sampler.failure(state)
 
     num_chains = jax.tree.leaves(u0s)[0].shape[0]
-    u, x, accepted = jax.vmap(chain)(u0s, jax.random.split(key, num_chains))
+    u, x, accepted, failure = jax.vmap(chain)(u0s, jax.random.split(key, num_chains))
     spread = jax.tree.map(partial(_each_entry, rhat), u)
     size = jax.tree.map(partial(_each_entry, effective_sample_size), u)
-    return Samples(u, x, accepted, spread, size, _judge(sampler, u, accepted, spread, size))
+    status = _judge(sampler, u, accepted, spread, size)
+    status = jnp.where((failure == Status.SAMPLED) | (status == Status.NONFINITE), status, failure)
+    return Samples(u, x, accepted, spread, size, status)
 
 
 def _each_entry(measure: Any, draws: Array) -> Array:

@@ -1,5 +1,6 @@
 """Sweeps: Monte-Carlo trials over a grid, their store, workers and summaries."""
 
+from ._calibration import calibration as calibration
 from ._cluster import connect as connect
 from ._cluster import local_workers as local_workers
 from ._estimate import Estimate as Estimate
@@ -7,6 +8,7 @@ from ._estimate import Growth as Growth
 from ._estimate import estimate as estimate
 from ._progress import Progress as Progress
 from ._progress import Report as Report
+from ._ranks import Calibration as Calibration
 from ._summaries import quartiles as quartiles
 from ._summaries import success_rate as success_rate
 from ._summaries import wilson as wilson
