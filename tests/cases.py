@@ -353,6 +353,7 @@ SAMPLERS = [
         (0.03, 0.1),
         accuracy=0.08,
     ),
+    SamplerCase("hmc", lambda step: ji.samplers.hmc(step, 1.0, 4), (0.35, 0.2)),
     SamplerCase("laplace", lambda noise_std: ji.samplers.laplace(noise_std), (1.0, 0.7)),
     SamplerCase(
         "laplace-adjusted",

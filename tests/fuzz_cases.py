@@ -291,14 +291,33 @@ def _latent_problem() -> Any:
     return ji.Problem(ji.operators.identity(6), ones(6), prior)
 
 
+def _blackjax() -> Any:
+    import blackjax
+
+    return blackjax
+
+
 SAMPLERS = [
     row(
         "samplers.effective_sample_size",
         lambda: {"draws": np.arange(20.0).reshape(2, 10) % 7},
         passes=("draws",),
     ),
+    row(
+        "samplers.from_blackjax",
+        lambda: {"algorithm": _blackjax().mala, "noise_std": 0.1, "step_size": 0.1},
+    ),
+    row(
+        "samplers.hmc",
+        lambda: {"step_size": 0.1, "noise_std": 0.1, "num_integration_steps": 3,
+                 "inverse_mass_matrix": np.eye(6)},
+    ),
     row("samplers.langevin", lambda: {"step_size": 0.1, "noise_std": 0.1}),
     row("samplers.laplace", lambda: {"noise_std": 0.1}),
+    row(
+        "samplers.nuts",
+        lambda: {"step_size": 0.1, "noise_std": 0.1, "inverse_mass_matrix": np.ones(6)},
+    ),
     row("samplers.rhat", lambda: {"draws": np.arange(20.0).reshape(2, 10) % 7}, passes=("draws",)),
     row(
         "samplers.sample",
@@ -306,6 +325,14 @@ SAMPLERS = [
                  "u0s": ones(2, 6), "key": KEY, "num_steps": 12, "burn_in": 4, "thin": 2},
         passes=("problem", "u0s", "sampler"),
         overflows=("problem", "u0s"),
+    ),
+    row(
+        "samplers.tune",
+        lambda: {"sampler": ji.samplers.hmc(0.1, 1.0, 2), "problem": _latent_problem(),
+                 "u0": ones(6), "key": KEY, "num_steps": 20},
+        passes=("problem", "u0", "sampler"),
+        overflows=("problem", "u0"),
+        slow=True,
     ),
 ]  # fmt: skip
 

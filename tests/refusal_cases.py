@@ -364,6 +364,29 @@ REFUSALS: dict[str, Callable[[], Refusals]] = {
         ({"name": "minst"}, "Did you mean 'mnist'"),
     ],
     "generators.deep_decoder": lambda: [({"input_size": 20}, "input_size must be")],
+    "samplers.from_blackjax": lambda: [
+        ({"algorithm": "nuts"}, "algorithm must be a sampling algorithm of blackjax"),
+        ({"noise_std": 0.0}, "noise_std must be finite and > 0"),
+        ({"step_size": 0.0}, "step_size must be finite and > 0"),
+        ({"num_steps": 3}, "parameters must be one of step_size"),
+    ],
+    "samplers.hmc": lambda: [
+        ({"noise_std": 0.0}, "noise_std must be finite and > 0"),
+        ({"num_integration_steps": 0}, "num_integration_steps must be >= 1"),
+        ({"inverse_mass_matrix": -np.ones(6)}, "inverse_mass_matrix must be positive definite"),
+        ({"inverse_mass_matrix": np.ones((2, 3))}, "inverse_mass_matrix must have shape"),
+    ],
+    "samplers.nuts": lambda: [
+        ({"noise_std": 0.0}, "noise_std must be finite and > 0"),
+        ({"max_num_doublings": 90}, "max_num_doublings must be at most 20"),
+    ],
+    "samplers.tune": lambda: [
+        ({"sampler": ji.samplers.langevin(0.1, 1.0)}, "sampler must be one of nuts or hmc"),
+        ({"num_steps": 3}, "num_steps must be >= 20"),
+        ({"u0": np.ones(5)}, r"u0 must have shape \(6,\)"),
+        ({"u0": 1j * np.ones(6)}, "u0 must be real"),
+        ({"acceptance": 1.0}, "acceptance must be in"),
+    ],
     "samplers.langevin": lambda: [
         ({"step_size": 0.0}, "step_size must"),
         ({"noise_std": -1.0}, "noise_std must"),

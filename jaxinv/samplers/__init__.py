@@ -2,9 +2,13 @@
 
 from ._base import Sampler as Sampler
 from ._base import SamplerInfo as SamplerInfo
+from ._blackjax import from_blackjax as from_blackjax
+from ._blackjax import hmc as hmc
+from ._blackjax import nuts as nuts
 from ._diagnostics import effective_sample_size as effective_sample_size
 from ._diagnostics import rhat as rhat
 from ._langevin import langevin as langevin
 from ._laplace import laplace as laplace
 from ._sample import Samples as Samples
 from ._sample import sample as sample
+from ._tune import tune as tune

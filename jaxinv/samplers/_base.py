@@ -20,10 +20,12 @@ class SamplerInfo(NamedTuple):
         log_density: of the point after the step, up to a constant.
         accepted: probability with which the step's proposal is accepted; of a sampler that is
             not adjusted, the one that it would have had. ``sample`` gives its mean for each chain.
+        events: what else the sampler counts, by name: 1 or a probability, 0 where nothing was.
     """
 
     log_density: Array
     accepted: Array
+    events: Any = {}  # noqa: RUF012, never changed
 
 
 class Sampler:
@@ -39,6 +41,9 @@ class Sampler:
 
     least_accepted: ClassVar[float] = 0.0
     """Mean acceptance below which the steps are called too long, whatever the chains look like."""
+
+    faults: ClassVar[dict[str, Status]] = {}
+    """Events after which the draws of a chain are not those of the posterior, and its status."""
 
     def check(self, where: str) -> None:
         """Refuse an array in a field for one number, outside the ``vmap`` that would split it."""
@@ -63,3 +68,20 @@ class Sampler:
     def step(self, problem: Problem, state: Any) -> tuple[Any, Any]:
         """Return the next state, and a ``SamplerInfo``."""
         raise NotImplementedError
+
+    def heated(self, temperature: Any, largest_step: Any) -> Sampler:
+        """Return the sampler of the density whose likelihood has the power 1/temperature.
+
+        Its steps are as long as that density allows, and ``largest_step`` where no measurement
+        is left.
+        """
+        raise NotImplementedError
+
+
+def heated_step(step_size: Any, temperature: Any, largest_step: Any) -> Array:
+    """Return the step for the likelihood to the power 1/T: precisions add, steps are their inverse.
+
+    1/h − 1/L of the likelihood becomes (1/h − 1/L)/T, and 1/L of the prior stays.
+    """
+    step_size = jnp.asarray(step_size)
+    return step_size * temperature / (1 + (temperature - 1) * step_size / largest_step)

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from jaxinv._core import checks, pytree, static
+from jaxinv._core import checks, pytree, replace, static
 from jaxinv.problems import Problem
-from jaxinv.samplers._base import Sampler, SamplerInfo
+from jaxinv.samplers._base import Sampler, SamplerInfo, heated_step
 
 _LEAST_ACCEPTED = 0.99  # unadjusted: below it covariances are off by several percent
 
@@ -42,6 +42,11 @@ class Langevin(Sampler):
 
     def log_density(self, problem: Problem, u: Any) -> Float[Array, ""]:
         return problem.log_density(u, self.noise_std)
+
+    def heated(self, temperature: Any, largest_step: Any) -> Langevin:
+        step_size = heated_step(self.step_size, temperature, largest_step)
+        noise_std = self.noise_std * jnp.sqrt(temperature)
+        return replace(self, step_size=step_size, noise_std=noise_std)
 
     def _at(self, problem: Problem, u: Any) -> tuple[Array, Any]:
         return jax.value_and_grad(lambda u: self.log_density(problem, u))(u)

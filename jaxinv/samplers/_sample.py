@@ -13,7 +13,7 @@ from jaxtyping import PRNGKeyArray
 from jaxinv._core import Status, checks
 from jaxinv._core.typed import PyTree
 from jaxinv.problems import Problem
-from jaxinv.samplers._base import Sampler
+from jaxinv.samplers._base import Sampler, SamplerInfo
 from jaxinv.samplers._diagnostics import effective_sample_size, rhat
 from jaxinv.solvers._checked import check_problem, fit, step_limit
 
@@ -34,6 +34,8 @@ class Samples(NamedTuple):
         rhat: rank-normalized split R-hat of every entry of the unknown; 1 where chains agree.
         ess: bulk effective sample size of every entry, of all chains together.
         status: int32 code per chain; ``describe(status)`` explains it.
+        info: ``SamplerInfo`` of every draw, with axes for the chains and the draws: its log
+            density, and the means of acceptance and events over the steps that led to it.
     """
 
     u: Any
@@ -42,6 +44,18 @@ class Samples(NamedTuple):
     rhat: Any
     ess: Any
     status: Array
+    info: Any = None
+
+    def to_arviz(self) -> Any:
+        """Return the draws as arviz keeps them, with log density, acceptance and events.
+
+        For its tables and figures, by ``arviz`` (``pip install arviz``). The groups are
+        ``posterior``, with the signal ``x`` and the unknown ``u`` (of a tree one variable for each
+        leaf), and ``sample_stats``.
+        """
+        from jaxinv.samplers._arviz import to_arviz
+
+        return to_arviz(self)
 
 
 def sample(
@@ -70,11 +84,12 @@ def sample(
         thin: steps per draw; divides num_steps − burn_in (static).
 
     Returns:
-        ``Samples(u, x, accepted, rhat, ess, status)``. A status is NONFINITE for a chain with a
-        draw that is no number; LONG_STEP where a chain without adjustment would have refused too
-        many steps, or one with it refuses nearly all; SAMPLED where R-hat is at most 1.01 and
-        the effective sample size at least 400 for every entry; else UNMIXED. A sampler that knows
-        of a failure of its own, as ``laplace`` of its solve, says so instead.
+        ``Samples(u, x, accepted, rhat, ess, status, info)``. A status is NONFINITE for a chain
+        with a draw that is no number; LONG_STEP where a chain without adjustment would have
+        refused too many steps, or one with it refuses nearly all, or a path diverged; SAMPLED
+        where R-hat is at most 1.01 and the effective sample size at least 400 for every entry;
+        else UNMIXED. A sampler that knows of a failure of its own, as ``laplace`` of its solve,
+        says so instead.
 
     Raises:
         TypeError: not a sampler, a problem or a key.
@@ -156,33 +171,39 @@ def _run(
 ) -> Samples:
     burn_in, kept, thin = lengths
 
-    def advance(state: Any, num_steps: int) -> tuple[Any, Array]:
-        def step(carry: tuple[Any, Array], _: None) -> tuple[tuple[Any, Array], None]:
+    def advance(state: Any, num_steps: int) -> tuple[Any, SamplerInfo]:
+        def step(carry: tuple[Any, Any], _: None) -> tuple[tuple[Any, Any], None]:
             state, total = carry
             state, info = sampler.step(problem, state)
-            return (state, total + info.accepted), None
+            total = jax.tree.map(jnp.add, total, info)
+            return (state, total._replace(log_density=info.log_density)), None
 
-        zero = jnp.zeros((), jax.eval_shape(sampler.step, problem, state)[1].accepted.dtype)
-        return lax.scan(step, (state, zero), None, length=num_steps)[0]
+        shapes = jax.eval_shape(sampler.step, problem, state)[1]
+        zero = jax.tree.map(lambda one: jnp.zeros(one.shape, one.dtype), shapes)
+        state, total = lax.scan(step, (state, zero), None, length=num_steps)[0]
+        mean = jax.tree.map(lambda one: one / num_steps, total)
+        return state, mean._replace(log_density=total.log_density)
 
-    def draw(state: Any, _: None) -> tuple[Any, tuple[Any, Array]]:
-        state, total = advance(state, thin)
-        return state, (state.u, total / thin)
+    def draw(state: Any, _: None) -> tuple[Any, tuple[Any, SamplerInfo]]:
+        state, info = advance(state, thin)
+        return state, (state.u, info)
 
-    def chain(u0: Any, key: Array) -> tuple[Any, Array, Array, Array]:
+    def chain(u0: Any, key: Array) -> tuple[Any, Array, SamplerInfo, Array]:
         state = sampler.init(problem, u0, key)
         if burn_in:
             state, _ = advance(state, burn_in)
-        state, (u, accepted) = lax.scan(draw, state, None, length=kept)
-        return u, lax.map(problem.signal, u), jnp.mean(accepted), sampler.failure(state)
+        state, (u, info) = lax.scan(draw, state, None, length=kept)
+        return u, lax.map(problem.signal, u), info, sampler.failure(state)
 
     num_chains = jax.tree.leaves(u0s)[0].shape[0]
-    u, x, accepted, failure = jax.vmap(chain)(u0s, jax.random.split(key, num_chains))
+    u, x, info, failure = jax.vmap(chain)(u0s, jax.random.split(key, num_chains))
     spread = jax.tree.map(partial(_each_entry, rhat), u)
     size = jax.tree.map(partial(_each_entry, effective_sample_size), u)
-    status = _judge(sampler, u, accepted, spread, size)
+    accepted = jnp.mean(info.accepted, axis=1)
+    draws = Samples(u, x, accepted, spread, size, failure, info)
+    status = _judge(sampler, draws)
     status = jnp.where((failure == Status.SAMPLED) | (status == Status.NONFINITE), status, failure)
-    return Samples(u, x, accepted, spread, size, status)
+    return draws._replace(status=status)
 
 
 def _each_entry(measure: Any, draws: Array) -> Array:
@@ -194,18 +215,20 @@ def _each_entry(measure: Any, draws: Array) -> Array:
 _STUCK = 0.1  # adjusted: chains that refuse more than nine tenths hardly move
 
 
-def _judge(sampler: Sampler, u: Any, accepted: Array, spread: Any, size: Any) -> Array:
+def _judge(sampler: Sampler, draws: Samples) -> Array:
     """Return the status of each chain; the worst news wins."""
-    mixed = jnp.all(jnp.stack([jnp.all(leaf <= _LARGEST_RHAT) for leaf in jax.tree.leaves(spread)]))
-    enough = jnp.all(
-        jnp.stack([jnp.all(leaf >= _LEAST_EFFECTIVE) for leaf in jax.tree.leaves(size)])
-    )
-    good = mixed & enough
+    mixed = [jnp.all(leaf <= _LARGEST_RHAT) for leaf in jax.tree.leaves(draws.rhat)]
+    enough = [jnp.all(leaf >= _LEAST_EFFECTIVE) for leaf in jax.tree.leaves(draws.ess)]
+    good = jnp.all(jnp.stack(mixed + enough))
     status = jnp.where(good, Status.SAMPLED, Status.UNMIXED)
+    accepted = draws.accepted
     long = (accepted < sampler.least_accepted) | (~good & (accepted < _STUCK))
     status = jnp.where(long, Status.LONG_STEP, status)
+    for event, code in sampler.faults.items():
+        status = jnp.where(jnp.max(draws.info.events[event], axis=1) > 0, code, status)
     finite = [
-        jnp.all(jnp.isfinite(leaf), axis=tuple(range(1, leaf.ndim))) for leaf in jax.tree.leaves(u)
+        jnp.all(jnp.isfinite(leaf), axis=tuple(range(1, leaf.ndim)))
+        for leaf in jax.tree.leaves(draws.u)
     ]
     status = jnp.where(jnp.all(jnp.stack(finite), axis=0), status, Status.NONFINITE)
     return status.astype(jnp.int32)
