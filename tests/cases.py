@@ -353,6 +353,20 @@ SAMPLERS = [
         (0.03, 0.1),
         accuracy=0.08,
     ),
+    SamplerCase(
+        "annealed_langevin",
+        lambda step: ji.samplers.annealed_langevin(
+            step, 1.0, first_noise_std=3.0, num_levels=2, steps_per_level=2
+        ),
+        (0.3, 0.1),
+    ),
+    SamplerCase(
+        "preconditioned-tempered",
+        lambda step: ji.samplers.preconditioned(
+            ji.samplers.tempered(ji.samplers.langevin(step, 1.0), (1.0, 3.0), swap_every=2)
+        ),
+        (0.4, 0.1),
+    ),
     SamplerCase("hmc", lambda step: ji.samplers.hmc(step, 1.0, 4), (0.35, 0.2)),
     SamplerCase("laplace", lambda noise_std: ji.samplers.laplace(noise_std), (1.0, 0.7)),
     SamplerCase(

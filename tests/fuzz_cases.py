@@ -297,7 +297,17 @@ def _blackjax() -> Any:
     return blackjax
 
 
+def sampled_draws() -> Any:
+    x = np.arange(24.0).reshape(2, 6, 2)
+    status = np.full(2, ji.Status.SAMPLED, np.int32)
+    return ji.Samples(x, x, ones(2), ones(2), ones(2), status)
+
+
 SAMPLERS = [
+    row(
+        "samplers.annealed_langevin",
+        lambda: {"step_size": 0.1, "noise_std": 0.1, "first_noise_std": 1.0, "num_levels": 3},
+    ),
     row(
         "samplers.effective_sample_size",
         lambda: {"draws": np.arange(20.0).reshape(2, 10) % 7},
@@ -318,6 +328,7 @@ SAMPLERS = [
         "samplers.nuts",
         lambda: {"step_size": 0.1, "noise_std": 0.1, "inverse_mass_matrix": np.ones(6)},
     ),
+    row("samplers.preconditioned", lambda: {"sampler": ji.samplers.langevin(0.1, 1.0)}),
     row("samplers.rhat", lambda: {"draws": np.arange(20.0).reshape(2, 10) % 7}, passes=("draws",)),
     row(
         "samplers.sample",
@@ -325,6 +336,11 @@ SAMPLERS = [
                  "u0s": ones(2, 6), "key": KEY, "num_steps": 12, "burn_in": 4, "thin": 2},
         passes=("problem", "u0s", "sampler"),
         overflows=("problem", "u0s"),
+    ),
+    row("samplers.summary", lambda: {"draws": sampled_draws(), "level": 0.5}, passes=("draws",)),
+    row(
+        "samplers.tempered",
+        lambda: {"sampler": ji.samplers.langevin(0.1, 1.0), "temperatures": np.array([1.0, 2, 5])},
     ),
     row(
         "samplers.tune",

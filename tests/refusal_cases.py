@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from fuzz_cases import sparse_problem
+from fuzz_cases import sampled_draws, sparse_problem
 from fuzz_cases_theory import decoder, image_problem, linear, two_layer
 from fuzz_values import KEY, A, ones, unit_matrix
 
@@ -364,6 +364,31 @@ REFUSALS: dict[str, Callable[[], Refusals]] = {
         ({"name": "minst"}, "Did you mean 'mnist'"),
     ],
     "generators.deep_decoder": lambda: [({"input_size": 20}, "input_size must be")],
+    "samplers.annealed_langevin": lambda: [
+        ({"noise_std": 0.0}, "noise_std must be finite and > 0"),
+        ({"first_noise_std": 0.05}, "first_noise_std must be above noise_std = 0.1"),
+        ({"num_levels": 1}, "num_levels must be >= 2"),
+    ],
+    "samplers.preconditioned": lambda: [
+        ({"sampler": ji.solvers.fista(0.1, 0.1)}, "sampler must be a sampler with a noise_std"),
+    ],
+    "samplers.summary": lambda: [
+        ({"draws": ones(2, 6)}, "draws must be Samples"),
+        ({"level": 1.0}, "level must be in"),
+        (
+            {"draws": sampled_draws()._replace(status=np.array([8, 9]))},
+            "draws must be of chains with status SAMPLED, got UNMIXED for 1 of 2",
+        ),
+        ({"draws": sampled_draws()._replace(x=1j * ones(2, 6, 2))}, "draws.x must be real"),
+    ],
+    "samplers.tempered": lambda: [
+        ({"sampler": ji.samplers.laplace(0.1)}, "sampler must be one of langevin, nuts or hmc"),
+        ({"temperatures": (2.0, 4.0)}, "temperatures must begin with 1"),
+        ({"temperatures": (1.0, 4.0, 4.0)}, "temperatures must begin with 1, .* and increase"),
+        ({"temperatures": (1.0, 0.5)}, "temperatures must begin with 1, .* and increase"),
+        ({"temperatures": (1.0,)}, "temperatures must hold two"),
+        ({"swap_every": 0}, "swap_every must be >= 1"),
+    ],
     "samplers.from_blackjax": lambda: [
         ({"algorithm": "nuts"}, "algorithm must be a sampling algorithm of blackjax"),
         ({"noise_std": 0.0}, "noise_std must be finite and > 0"),

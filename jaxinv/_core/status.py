@@ -79,7 +79,13 @@ class Status(enum.IntEnum):
     LONG_STEP = (
         10,
         "the step size is too long: a chain without adjustment draws from another density than "
-        "the posterior, one with it refuses nearly every proposal. Use a smaller step.",
+        "the posterior, one with it refuses nearly every proposal, and paths of Hamiltonian "
+        "dynamics diverge. Use a smaller step.",
+    )
+    ANNEALING = (
+        11,
+        "some draws are those of a noise level above that of the data, not of the posterior: take "
+        "a burn-in of at least num_levels times steps_per_level steps.",
     )
 
 

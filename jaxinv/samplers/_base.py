@@ -85,3 +85,39 @@ def heated_step(step_size: Any, temperature: Any, largest_step: Any) -> Array:
     """
     step_size = jnp.asarray(step_size)
     return step_size * temperature / (1 + (temperature - 1) * step_size / largest_step)
+
+
+class Wrapped(Sampler):
+    """A sampler that runs another one, its field ``sampler``, on the same posterior."""
+
+    sampler: Any
+
+    @property
+    def noise_std(self) -> Any:
+        """σ of the sampler that runs."""
+        return self.sampler.noise_std
+
+    @property
+    def least_accepted(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """That of the sampler that runs."""
+        return self.sampler.least_accepted
+
+    @property
+    def faults(self) -> dict[str, Status]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Those of the sampler that runs."""
+        return self.sampler.faults
+
+    def check(self, where: str) -> None:
+        super().check(where)
+        self.sampler.check(where)
+
+    def log_density(self, problem: Problem, u: PyTree) -> Float[Array, ""]:
+        return problem.log_density(u, self.noise_std)
+
+
+def can_be_heated(where: str, sampler: Any) -> Any:
+    """Return a sampler that knows its steps at any temperature; refuse others."""
+    if not isinstance(sampler, Sampler) or type(sampler).heated is Sampler.heated:
+        hint = "A metric goes around it: samplers.preconditioned(samplers.tempered(...))."
+        checks.fail_type(where, "sampler", "be one of langevin, nuts or hmc", sampler, hint)
+    return sampler

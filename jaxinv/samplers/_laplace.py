@@ -13,11 +13,10 @@ from jaxtyping import Float, Int, PRNGKeyArray
 from jaxinv._core import Status, checks, pytree, static
 from jaxinv._core.typed import PyTree
 from jaxinv.problems import Problem
-from jaxinv.problems._problem import has_squares
 from jaxinv.samplers._base import Sampler, SamplerInfo
+from jaxinv.samplers._curvature import curvature, noise_penalty
 from jaxinv.solvers import levenberg_marquardt, solve
-from jaxinv.solvers._levenberg_marquardt import _energy_expansion, _expansion
-from jaxinv.solvers._linearized import data_size, raveled
+from jaxinv.solvers._linearized import raveled
 
 
 class LaplaceState(NamedTuple):
@@ -53,21 +52,13 @@ class Laplace(Sampler):
         converged = state.status == Status.CONVERGED
         return jnp.where(converged, jnp.int32(Status.SAMPLED), state.status)
 
-    def _penalty(self, problem: Problem, dtype: Any) -> Array:
-        """Return λ so that loss + λ energy is λ times the negative log density."""
-        complex_squares = has_squares(problem) and jnp.iscomplexobj(problem.y)
-        share = 0.5 if complex_squares else 1.0  # squares of complex noise count twice
-        return share * jnp.square(jnp.asarray(self.noise_std).astype(dtype))
-
     def init(self, problem: Problem, u0: PyTree, key: PRNGKeyArray) -> LaplaceState:
         real = jax.eval_shape(partial(self.log_density, problem), u0).dtype
-        penalty = self._penalty(problem, real)
+        penalty = noise_penalty(problem, self.noise_std, real)
         solver = levenberg_marquardt(latent_penalty=penalty)
         found = solve(solver, problem, u0, tol=self.tol, max_steps=self.max_steps)
-        flat, center, _ = raveled(problem, found.u)
-        _, _, (gram, _, order) = _expansion(flat, center, data_size(flat, center))
-        _, _, curvature = _energy_expansion(flat, center, penalty, order)
-        root = jnp.sqrt(penalty) / order * _inverse_root(gram + curvature)
+        center, matrix, order = curvature(problem, found.u, penalty)
+        root = jnp.sqrt(penalty) / order * _inverse_root(matrix)
         key, draw_key = jax.random.split(key)
         zero = jnp.zeros((), real)
         state = LaplaceState(found.u, zero, center, root.astype(real), found.status, key)

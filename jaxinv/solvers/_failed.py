@@ -37,6 +37,7 @@ def raise_if_failed(solution: Any) -> Any:
         checks.fail_type("raise_if_failed", "solution", "be a solution", got, hint)
     failed = (
         Status.DIVERGED, Status.NONFINITE, Status.INVALID_START, Status.FLAT, Status.LONG_STEP,
+        Status.ANNEALING,
     )  # fmt: skip
     status = np.asarray(solution.status)
     bad = status[np.isin(status, failed)]
