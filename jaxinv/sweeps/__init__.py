@@ -3,6 +3,8 @@
 from ._calibration import calibration as calibration
 from ._cluster import connect as connect
 from ._cluster import local_workers as local_workers
+from ._conformal import Conformal as Conformal
+from ._conformal import conformal as conformal
 from ._estimate import Estimate as Estimate
 from ._estimate import Growth as Growth
 from ._estimate import estimate as estimate
