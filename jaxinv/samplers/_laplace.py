@@ -16,7 +16,7 @@ from jaxinv.problems import Problem
 from jaxinv.samplers._base import Sampler, SamplerInfo
 from jaxinv.samplers._curvature import curvature, noise_penalty
 from jaxinv.solvers import levenberg_marquardt, solve
-from jaxinv.solvers._linearized import raveled
+from jaxinv.solvers._linearized import data_size, raveled
 
 
 class LaplaceState(NamedTuple):
@@ -56,7 +56,9 @@ class Laplace(Sampler):
         real = jax.eval_shape(partial(self.log_density, problem), u0).dtype
         penalty = noise_penalty(problem, self.noise_std, real)
         solver = levenberg_marquardt(latent_penalty=penalty)
-        found = solve(solver, problem, u0, tol=self.tol, max_steps=self.max_steps)
+        tol = jnp.asarray(self.tol, real) * jnp.asarray(self.noise_std, real)
+        tol = tol / data_size(problem, u0).astype(real)  # of one column against all measurements
+        found = solve(solver, problem, u0, tol=tol, max_steps=self.max_steps)
         center, matrix, order = curvature(problem, found.u, penalty)
         root = jnp.sqrt(penalty) / order * _inverse_root(matrix)
         key, draw_key = jax.random.split(key)
@@ -105,7 +107,7 @@ def _inverse_root(precision: Array) -> Array:
 
 
 def laplace(
-    noise_std: Any, *, adjust: bool = False, tol: Any = 1e-6, max_steps: int = 100
+    noise_std: Any, *, adjust: bool = False, tol: Any = 1e-3, max_steps: int = 300
 ) -> Laplace:
     r"""Draw from the Gaussian that fits the posterior where its density is largest.
 
@@ -122,8 +124,9 @@ def laplace(
         adjust: accept or refuse each draw, by the ratio of the densities (independent proposals
             of Metropolis and Hastings): exact in the long run, where the Gaussian covers the
             posterior.
-        tol, max_steps: of the solve; an error e leaves the mean off by about e ‖y‖/σ standard
-            deviations.
+        tol: about how far the mean may be off, in standard deviations: the tolerance of the solve
+            is that times σ/‖y‖. In float32 σ/‖y‖ has to be above 1e-4 or so.
+        max_steps: of the solve.
 
     Returns:
         A sampler for ``ji.sample``. ``accepted`` is the mean probability that a draw would

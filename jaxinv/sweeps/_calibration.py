@@ -30,7 +30,8 @@ from jaxinv.sweeps._ranks import (
 from jaxinv.sweeps._sweep import sweep
 
 _MOST_ENTRIES = 16  # of one quantity
-_SPARE = 3  # draws kept for each one that ranks are taken among, at least
+_SPARE = 4  # draws kept for each one that ranks are taken among, at least
+_BLOCK = 16  # chains fill a batch by themselves; each size that is measured costs a compile
 _LEVELS = (0.5, 0.8, 0.9, 0.95)
 
 Quantity = Callable[[Problem, Any], Any]
@@ -78,7 +79,7 @@ def calibration(
     quantities: Sequence[str] | Mapping[str, Quantity] = ("u", "loss"),
     num_draws: int = 199,
     num_bins: int = 20,
-    block_size: int | str | None = "auto",
+    block_size: int | str | None = None,
     store: str | os.PathLike[str] | None = None,
     progress: Callable[[Progress], None] | bool | None = None,
 ) -> Calibration:
@@ -101,7 +102,7 @@ def calibration(
         key: a JAX PRNG key.
         num_trials: problems, at least 5 ``num_bins``; a thousand see a spread that is off by a
             tenth.
-        num_steps, burn_in, thin: of each chain, as in ``ji.sample``; must keep 3 L draws of all
+        num_steps, burn_in, thin: of each chain, as in ``ji.sample``; must keep 4 L draws of all
             chains together.
         num_chains: from starts ``family.initial(key)``.
         quantities: names of ``"u"``, ``"x"`` and ``"loss"``, or names to functions of (problem,
@@ -109,7 +110,8 @@ def calibration(
             The loss sees what single entries do not.
         num_draws: L, spread evenly over all draws kept, so that they are nearly independent.
         num_bins: of the histogram; divides L + 1.
-        block_size, store, progress: as in ``ji.sweep``.
+        block_size: problems at a time; "auto" measures, None is 16 on a CPU, else measured.
+        store, progress: as in ``ji.sweep``.
 
     Returns:
         ``Calibration``: ranks, histogram, p-values, coverage with Wilson intervals, R-hat,
@@ -132,11 +134,11 @@ def calibration(
         >>> G = ji.generators.from_function(jnp.multiply, jnp.array([1.0, 2.0]), in_shape=2)
         >>> family = ji.problems.generative(generator=G, noise_std=0.5)
         >>> found = calibration(family, ji.samplers.laplace(0.5), key=jax.random.key(0),
-        ...                     num_trials=500, num_steps=150, block_size=100)
+        ...                     num_trials=500, num_steps=200, block_size=100)
         >>> found.holds, found.names
         (True, ('u[0]', 'u[1]', 'loss'))
         >>> wrong = calibration(family, ji.samplers.laplace(0.3), key=jax.random.key(0),
-        ...                     num_trials=500, num_steps=150, block_size=100)
+        ...                     num_trials=500, num_steps=200, block_size=100)
         >>> wrong.verdict[:47]
         'not calibrated: draws too narrow in u[0], u[1];'
 
@@ -162,6 +164,8 @@ def calibration(
     chosen = _quantities(where, quantities)
     names = _names(where, family, chosen)
     functions = tuple(chosen.values())  # a dict would come back in the order of its names
+    if block_size is None:
+        block_size = _BLOCK if jax.default_backend() == "cpu" else "auto"
     trial = jax.tree_util.Partial(partial(_trial, plan), family, sampler, functions)
     found = sweep(
         trial, {}, key=key, num_trials=num_trials, block_size=block_size, store=store,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxinv._core import Status
+from jaxinv._core import Status, checks
 from jaxinv.sweeps._summaries import wilson
 
 SIGNIFICANCE = 0.01
@@ -68,13 +68,28 @@ class Calibration(NamedTuple):
         pairs = zip(codes, counts / self.status.size, strict=True)
         return {Status(int(code)).name: float(share) for code, share in pairs}
 
+    @property
+    def where_mixed(self) -> Calibration:
+        """The same of the trials with status SAMPLED alone: which these are, no truth decides.
+
+        Refused where they are too few for the bins.
+        """
+        chosen = self.status == Status.SAMPLED
+        least = LEAST_A_BIN * self.histogram.shape[1]
+        if chosen.sum() < least:
+            expected = f"have {least} problems whose chains mix"
+            checks.fail("where_mixed", "calibration", expected, f"{chosen.sum()}")
+        chains = self.rhat[chosen], self.ess[chosen], self.status[chosen]
+        bins = self.histogram.shape[1]
+        return judged(self.names, self.ranks[chosen], self.num_draws, bins, self.levels, chains)
+
 
 def judged(
     names: Sequence[str],
     ranks: np.ndarray,
     num_draws: int,
     num_bins: int,
-    levels: Sequence[float],
+    levels: Sequence[float] | np.ndarray,
     chains: tuple[np.ndarray, np.ndarray, np.ndarray],
 ) -> Calibration:
     """Return the calibration that ranks show, with R-hat, sizes and statuses of the chains."""

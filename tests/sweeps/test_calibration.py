@@ -18,7 +18,7 @@ NOISE = 0.5
 G = ji.generators.from_function(jnp.multiply, jnp.array([1.0, 2.0]), in_shape=2)
 FAMILY = ji.problems.generative(generator=G, noise_std=NOISE)
 SIZES: dict[str, Any] = {
-    "key": KEY, "num_trials": 400, "num_steps": 80, "num_draws": 99, "num_bins": 20,
+    "key": KEY, "num_trials": 400, "num_steps": 100, "num_draws": 99, "num_bins": 20,
     "block_size": 100,
 }  # fmt: skip
 
@@ -163,7 +163,7 @@ REFUSED = [
     ({"family": FAMILY.sample(KEY)}, "family must be a family of problems"),
     ({"sampler": ji.solvers.levenberg_marquardt()}, "sampler must be a sampler"),
     ({"num_trials": 99}, "num_trials must be at least 100, 5 for each bin"),
-    ({"num_steps": 70}, "num_steps must leave 297 draws of all chains"),
+    ({"num_steps": 98}, "num_steps must leave 396 draws of all chains"),
     ({"num_draws": 9}, "num_draws must be a multiple of num_bins = 20, less 1"),
     ({"num_draws": 100}, "num_draws must be a multiple"),
     ({"quantities": "z"}, "quantities must be one of u, x, loss"),
