@@ -75,19 +75,31 @@ def summary(draws: Samples, *, level: Any = 0.9, unmixed: bool = False) -> Summa
     Source: definitions; quantiles as ``jax.numpy.quantile`` interpolates them.
     """
     where = "summary"
+    draws = real_draws(where, draws)
+    unmixed = checks.boolean(where, "unmixed", unmixed)
+    if checks.is_concrete(draws.status) and not unmixed:
+        _require_sampled(where, np.asarray(draws.status))
+    return summarized(where, draws, level)
+
+
+def real_draws(where: str, draws: Any) -> Samples:
+    """Return samples of a real signal; refuse anything else."""
     if not isinstance(draws, Samples):
         hint = "Pass what ji.sample returned."
         checks.fail_type(where, "draws", "be Samples", draws, hint)
-    level = checks.scalar(where, "level", level, low=0.0, high=0.9999, open_low=True, single=True)
-    unmixed = checks.boolean(where, "unmixed", unmixed)
     x = checks.array(where, "draws.x", draws.x)
     if jnp.iscomplexobj(x):
         hint = "Such as draws._replace(x=abs(draws.x))."
         checks.fail(where, "draws.x", "be real", x, hint)
     if x.ndim < 2:
         checks.fail(where, "draws.x", "have axes for chains and draws", x)
-    if checks.is_concrete(draws.status) and not unmixed:
-        _require_sampled(where, np.asarray(draws.status))
+    return draws._replace(x=x)
+
+
+def summarized(where: str, draws: Samples, level: Any) -> Summary:
+    """Return the summary of chains, mixed or not."""
+    level = checks.scalar(where, "level", level, low=0.0, high=0.9999, open_low=True, single=True)
+    x = draws.x
     tail = (1 - jnp.asarray(level, x.dtype)) / 2
     low, high = jnp.quantile(x, jnp.stack([tail, 1 - tail]), axis=(0, 1))
     return Summary(jnp.mean(x, (0, 1)), jnp.std(x, (0, 1)), low, high)

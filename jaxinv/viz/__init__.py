@@ -6,3 +6,4 @@ from ._plots import plot_iterations as plot_iterations
 from ._plots import plot_phase_diagram as plot_phase_diagram
 from ._plots import plot_reconstruction as plot_reconstruction
 from ._plots import plot_success_rates as plot_success_rates
+from ._samples import plot_samples as plot_samples
