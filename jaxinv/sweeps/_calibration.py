@@ -76,6 +76,7 @@ def calibration(
     num_chains: int = 4,
     burn_in: int = 0,
     thin: int = 1,
+    start: Callable[[Problem, Any], Any] | None = None,
     quantities: Sequence[str] | Mapping[str, Quantity] = ("u", "loss"),
     num_draws: int = 199,
     num_bins: int = 20,
@@ -105,6 +106,8 @@ def calibration(
         num_steps, burn_in, thin: of each chain, as in ``ji.sample``; must keep 4 L draws of all
             chains together.
         num_chains: from starts ``family.initial(key)``.
+        start: function of (problem, u0) that moves the start drawn for a chain, such as to what
+            a solver finds from there. The problem has no truth then.
         quantities: names of ``"u"``, ``"x"`` and ``"loss"``, or names to functions of (problem,
             u) that return a number or an array, of which 16 entries at most are taken, evenly.
             The loss sees what single entries do not.
@@ -166,7 +169,9 @@ def calibration(
     functions = tuple(chosen.values())  # a dict would come back in the order of its names
     if block_size is None:
         block_size = _BLOCK if jax.default_backend() == "cpu" else "auto"
-    trial = jax.tree_util.Partial(partial(_trial, plan), family, sampler, functions)
+    if start is not None:
+        start = checks.as_function(where, "start", start, "start(problem, u0)")
+    trial = jax.tree_util.Partial(partial(_trial, plan), family, sampler, functions, start)
     found = sweep(
         trial, {}, key=key, num_trials=num_trials, block_size=block_size, store=store,
         progress=progress,
@@ -254,13 +259,15 @@ def _measured(quantities: Sequence[Any], problem: Problem, u: Any) -> Array:
 
 
 def _trial(
-    plan: _Plan, family: Family, sampler: Sampler, quantities: Sequence[Any], key: Array
+    plan: _Plan, family: Family, sampler: Sampler, quantities: Sequence[Any], start: Any, key: Array
 ) -> dict[str, Array]:
     """Draw a problem and its posterior; return the ranks of the truth, and how the chains are."""
     problem_key, start_key, chain_key, tie_key = jax.random.split(key, 4)
     problem = family.sample(problem_key)
     truth, problem = problem.truth.u, problem._replace(truth=None)
     starts = jax.vmap(family.initial)(jax.random.split(start_key, plan.num_chains))
+    if start is not None:
+        starts = jax.vmap(partial(start, problem))(starts)
     draws = sample(
         sampler, problem, starts, key=chain_key, num_steps=plan.num_steps, burn_in=plan.burn_in,
         thin=plan.thin,

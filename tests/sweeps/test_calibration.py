@@ -114,6 +114,15 @@ def test_a_langevin_chain_with_the_noise_of_the_family_passes_and_another_does_n
     assert "not calibrated" in wrong.verdict
 
 
+def test_chains_begin_where_a_function_without_the_truth_puts_them():
+    def start(problem, u0):
+        assert problem.truth is None
+        return jnp.full(2, 7.0) + 0 * u0
+
+    found = ji.sweeps.calibration(FAMILY, Closed(moves=0.0), start=start, **SIZES)
+    assert np.all(found.ranks[:, :2] == 0)  # all draws are near 7
+
+
 def test_quantities_of_ones_own_keep_their_order_and_ties_are_drawn():
     def still(problem, u):
         assert problem.truth is None
@@ -169,6 +178,7 @@ REFUSED = [
     ({"quantities": "z"}, "quantities must be one of u, x, loss"),
     ({"quantities": {"f": 3}}, r"quantities\['f'\] must be a function"),
     ({"quantities": {"f": lambda p, u: 1j * u}}, "must return real numbers"),
+    ({"start": 3}, r"start must be a function start\(problem, u0\)"),
     ({"key": 3}, "key must be a JAX PRNG key"),
 ]
 
