@@ -53,10 +53,10 @@ def add_parser(commands: Any) -> None:
         "--prior",
         default="auto",
         metavar="NAME",
-        help="auto (default: tv, unless wavelet predicts left out measurements far better; for "
-        "identity the best of tv, wavelet and nlm), tv, wavelet, dct, nlm (non-local means), or an "
-        "untrained network, for minutes: deep-decoder, dip, convdecoder, dcgan, coordinate. Commas "
-        "between several",
+        help="auto (default: the better of tv and smooth at measurements left out, unless wavelet "
+        "is far better; for identity the best of tv, wavelet and nlm), tv, smooth, wavelet, dct, "
+        "nlm (non-local means), or an untrained network, for minutes: deep-decoder, dip, "
+        "convdecoder, dcgan, coordinate. Commas between several",
     )
     parser.add_argument(
         "--noise-std",

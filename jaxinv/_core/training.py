@@ -36,7 +36,7 @@ class History(NamedTuple):
 
 
 class TrainingProgress(NamedTuple):
-    """What ``progress`` of a training is told between chunks of steps."""
+    """What ``progress`` of a ``fit`` is told between chunks of steps."""
 
     step: int
     num_steps: int

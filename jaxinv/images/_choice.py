@@ -12,6 +12,7 @@ from jaxinv._core import Status
 
 _T = 2.0  # standard errors by which another method must win
 _SHARE = 0.7  # of the squared error, that it must fall below
+_EVEN = ("tv", "smooth")  # of these the one that predicts best is the better one, too
 _TIE = 0.03  # of the squared error: stages further from the best one are worse
 
 
@@ -57,17 +58,17 @@ def choose(found: list[Estimate], *, exact: bool) -> tuple[Estimate, str]:
 
     ``exact`` says that the judge estimates the error of the image itself: the least one of the
     classical methods then wins. Folds only see what the operator sees, which of a blurred or
-    averaged image are no edges: they keep the first classical method unless another is better
-    by far. A network is always held to that.
+    averaged image are no edges: they tell tv from smooth, and keep the first classical method
+    unless another is better by far. A network is always held to that.
     """
     classical = [one for one in found if not one.is_network]
-    best = min(classical, key=_mean) if exact and classical else (classical or found)[0]
+    even = classical if exact else [one for one in classical if one.name in _EVEN]
+    best = min(even, key=_mean) if even else (classical or found)[0]
+    others = [one for one in found if not any(one is peer for peer in [best, *even])]
     if len(found) == 1:
         return best, f"{best.name} is the only candidate."
     notes = []
-    for one in sorted((one for one in found if one is not best), key=_mean):
-        if exact and not one.is_network:
-            continue
+    for one in sorted(others, key=_mean):
         t, share = _t_value(best, one), _mean(one) / _mean(best) if _mean(best) > 0 else 1.0
         if t > _T and share < _SHARE:
             notes.append(f"It beats {best.name} by {t:.1f} standard errors.")

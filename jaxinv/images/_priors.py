@@ -18,12 +18,13 @@ from jaxinv.generators import Generator
 from jaxinv.images._learned import fitted, network_of, searched
 from jaxinv.images._measurement import Measurement
 from jaxinv.images._shrinking import PRIORS
+from jaxinv.images._smooth import smooth
 from jaxinv.images._stages import Stage, penalized, plugged, with_prox
 from jaxinv.images._untrained import NETWORKS
 from jaxinv.operators import Operator
 from jaxinv.prox import Prox
 
-NAMES = ("auto", "tv", "wavelet", "dct", "nlm", *NETWORKS)
+NAMES = ("auto", "tv", "wavelet", "smooth", "dct", "nlm", *NETWORKS)
 
 
 class Method(NamedTuple):
@@ -70,7 +71,9 @@ def candidates(
 ) -> list[Method]:
     """Return the methods to compare; networks are joined by the classical ones."""
     classical = ["tv", "wavelet"]
-    if measured.denoises and _has_skimage():
+    if not measured.denoises:
+        classical.append("smooth")
+    elif _has_skimage():
         classical.append("nlm")
     if priors == ("auto",):
         priors = tuple(classical)
@@ -89,6 +92,8 @@ def _methods(
 ) -> list[Method]:
     if isinstance(prior, str) and prior in PRIORS:
         return [Method(prior, False, partial(penalized, name=prior, key=key))]
+    if prior == "smooth":
+        return [Method(prior, False, smooth)]
     if prior == "nlm":
         denoise = denoisers.non_local_means(1.0)
         return [Method("nlm", False, partial(plugged, denoiser=denoise, name="nlm"))]

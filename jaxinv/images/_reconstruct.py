@@ -89,7 +89,8 @@ def reconstruct(
 
     .. math:: \hat x = \arg\min_x \tfrac12 \|A x - y\|^2 + \lambda R(x)
 
-    by ``solvers.fista`` along a path of falling λ. Nothing is chosen with the truth: λ, the steps
+    by ``solvers.fista`` along a path of falling λ (smooth: by ``solvers.cgls`` that ends early,
+    which needs no λ). Nothing is chosen with the truth: λ, the steps
     of a network, the strength of a denoiser and the prior are those that predict best what was
     left out, six folds over what is sampled as one: lines of k-space, for all coils; pixels of a
     mask, in all channels; rows of a matrix. Of stages that predict alike the smoothest is taken.
@@ -104,9 +105,11 @@ def reconstruct(
             side, real or complex (then x has a phase), or of flat images (``shape`` tells).
         prior: what is known of images:
 
-            - "auto": tv, unless wavelet is far better on what was left out; for denoising the best
-              of tv, wavelet and nlm; no network, which takes minutes;
-            - "tv", "wavelet", "dct" (cycle-spun), "nlm" (non-local means);
+            - "auto": tv or smooth, whichever predicts better what was left out, unless wavelet is
+              far better; for denoising the best of tv, wavelet and nlm; no network, which takes
+              minutes;
+            - "tv", "smooth" (least second differences), "wavelet", "dct" (cycle-spun), "nlm"
+              (non-local means);
             - a ``Prox``: its penalty as it is, in the units of x;
             - a denoiser ``D(x_noisy, noise_std)``: plug-and-play (``prox.denoiser``) with a
               falling level; it is called on images whose range is about 1;
@@ -121,7 +124,7 @@ def reconstruct(
         num_starts: fits of a network, or latent searches; parts of the measurements get one.
         num_steps: steps of a network, a latent search or a ``Prox``; default 600, 60 (1500
             where the Jacobian is large or complex), 300.
-        fallback: compare networks and generators with tv and wavelet, and return them only
+        fallback: compare networks and generators with the classical ones, and return them only
             where they win by two standard errors of the folds, and their squared error is below
             0.7 of the other.
         key: a JAX PRNG key, of the folds and of the starts; default ``jax.random.key(0)``.

@@ -181,7 +181,7 @@ def _denoised(prox: Prox, planes: Any, y: Array) -> Array:
     return lax.map(one, y)
 
 
-def _lane(problem: Problem, y: Array, keep: Array) -> Problem:
+def lane_of(problem: Problem, y: Array, keep: Array) -> Problem:
     """Return the problem of one lane: what it does not keep is 0 on both sides."""
     operator: LinearOperator = weights(keep) @ problem.operator
     return problem._replace(operator=operator, y=y)
@@ -193,7 +193,7 @@ def _start(problem: Problem, held: Any, prox: Prox, dtype: Any) -> tuple[Array, 
     u0 = jnp.zeros(problem.prior.canvas, dtype)
 
     def one(y: Array, keep: Array) -> Any:
-        return fista(step_size, prox=prox).init(_lane(problem, y, keep), u0)
+        return fista(step_size, prox=prox).init(lane_of(problem, y, keep), u0)
 
     return step_size, jax.vmap(one)(held[0], held[1])
 
@@ -206,7 +206,7 @@ def _steps(solver: Any, problem: Problem, held: Any, state: Any) -> tuple[Any, A
     """
 
     def one(y: Array, keep: Array, state: Any) -> tuple[Any, Array]:
-        lane = _lane(problem, y, keep)
+        lane = lane_of(problem, y, keep)
 
         def body(carry: tuple[Any, Array], _: None) -> tuple[tuple[Any, Array], None]:
             state = solver.step(lane, carry[0])[0]

@@ -125,12 +125,16 @@ def compare_mean(
 def compare_prediction(
     what: str, samples: np.ndarray, predicted: float, *, tolerance: float, standard_errors: float
 ) -> Claim:
-    """Compare a mean with its prediction: within the larger of a share of it and the noise."""
-    mean, error = float(np.mean(samples)), mean_error(samples)
-    close = abs(mean - predicted) <= max(tolerance * predicted, standard_errors * error)
-    rule = f"mean within {100 * tolerance:g} % or {standard_errors:g} standard errors"
-    half = standard_errors * error
-    return holds(what, predicted, mean, close, rule, interval=(mean - half, mean + half))
+    """Compare a mean with its prediction: within a share of it, or not beyond the noise.
+
+    A mean further off than the share is undecided where the noise explains it, else refuted.
+    """
+    mean, half = float(np.mean(samples)), standard_errors * mean_error(samples)
+    off = abs(mean - predicted)
+    verdict = UNDECIDED if math.isnan(off) or off <= half else REFUTED
+    verdict = REPRODUCED if off <= tolerance * predicted else verdict
+    rule = f"mean within {100 * tolerance:g} %; refuted beyond {standard_errors:g} standard errors"
+    return Claim(what, predicted, mean, mean - half, mean + half, verdict, rule)
 
 
 def compare_vectors(what: str, samples: np.ndarray, law: np.ndarray, *, tolerance: float) -> Claim:

@@ -42,14 +42,14 @@ class ForecastStudy(NamedTuple):
         num_trials: of every method.
     """
 
-    sparse: tuple[int, int] = (500, 1000)
+    sparse: tuple[int, int] = (1000, 2000)
     sparsity: float = 0.1
     snr_db: float = 30.0
     condition_number: float = 20.0
-    widths: tuple[int, ...] = (100, 300, 400)
-    num_measurements: int = 200
+    widths: tuple[int, ...] = (200, 600, 800)
+    num_measurements: int = 400
     noise_std: float = 0.01
-    image: int = 32
+    image: int = 64
     num_draws: int = 64
     num_steps: int = 12
     num_trials: int = 50

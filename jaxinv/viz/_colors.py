@@ -42,6 +42,7 @@ METHODS = {
     "total variation": _BLUE,
     "tv": _BLUE,
     "wavelet": _RED,
+    "smooth": _ORANGE,
     "non-local means": _PINK,
     "nlm": _PINK,
     "deep decoder": _GREEN,

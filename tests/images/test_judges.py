@@ -90,6 +90,7 @@ def test_another_method_must_win_beyond_doubt():
 
     assert chosen(tv, wavelet, lucky)[0].name == "tv"
     assert chosen(tv, wavelet, lucky, exact=True)[0].name == "wavelet"
+    assert chosen(tv, estimate("smooth", [4, 4, 6, 5]))[0].name == "smooth"
     best, reason = chosen(tv, wavelet, lucky, sure)
     assert best.name == "sure"
     assert "It beats tv by" in reason

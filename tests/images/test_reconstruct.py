@@ -1,12 +1,13 @@
 """Reconstruction of an image from measurements of one's own."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import jaxinv as ji
 from jaxinv import data, operators
-from jaxinv.images import _priors
+from jaxinv.images import _judges, _priors, _smooth
 from jaxinv.images._learned import FromImage
 from jaxinv.images._measurement import Planes, measurement
 from jaxinv.operators import LinearOperator
@@ -81,6 +82,27 @@ def test_a_prox_of_your_own_is_solved_as_it_is():
     assert short.status == ji.Status.MAX_STEPS
 
 
+def test_the_smooth_prior_ends_at_the_least_second_differences(mask, y):
+    """Interpolation: least ‖(ε − Δ) x‖ where the pixels known are as measured."""
+    held = measurement("reconstruct", y, mask)
+    lanes = _judges.Folds(held.y[None], jnp.ones((1, *X.shape), bool), "")
+    *_, last = _smooth.smooth(held, lanes)
+    line = np.diff(np.eye(32), axis=0)  # no difference across an edge
+    laplacian = np.kron(line.T @ line, np.eye(32)) + np.kron(np.eye(32), line.T @ line)
+    penalty = (0.1 * np.eye(1024) + laplacian) @ (0.1 * np.eye(1024) + laplacian)
+    known = np.asarray(mask @ np.ones_like(X)).ravel() > 0
+    x = np.asarray(y, float).ravel()
+    x[~known] = np.linalg.solve(penalty[~known][:, ~known], -penalty[~known][:, known] @ x[known])
+    error = np.linalg.norm(np.asarray(last.planes[0, 0] * held.scale).ravel() - x)
+    assert error < 2e-3 * np.linalg.norm(x)
+
+
+def test_smooth_and_tv_are_told_apart(found, mask, y):
+    smooth = ji.reconstruct(y, mask, prior=("tv", "smooth"), truth=X)
+    assert smooth.chosen == "smooth"
+    assert smooth.scores["psnr"] > found.scores["psnr"]
+
+
 def test_a_trained_generator_is_searched_for_its_latent():
     G = ji.generators.relu(KEY, (3, 20, 256))
     x = np.asarray(G(np.ones(3, np.float32))).reshape(16, 16)
@@ -98,10 +120,10 @@ def test_networks_are_compared_with_classical_priors_unless_told_otherwise(mask,
         return [one.name for one in _priors.candidates(asked, held, options, KEY, fallback)]
 
     network = ji.generators.deep_decoder(X.shape, 4, 2)
-    assert names("auto") == ["tv", "wavelet"]
+    assert names("auto") == ["tv", "wavelet", "smooth"]
     assert names("dct") == ["dct"]
-    assert names("dip") == ["tv", "wavelet", "dip", "dip + tv"]
-    assert names(network, "tv") == ["wavelet", "DeepDecoder", "DeepDecoder + tv", "tv"]
+    assert names("dip") == ["tv", "wavelet", "smooth", "dip", "dip + tv"]
+    assert names(network, "tv") == ["wavelet", "smooth", "DeepDecoder", "DeepDecoder + tv", "tv"]
     assert names(network, fallback=False) == ["DeepDecoder"]
     assert names(ji.prox.soft(1.0), ji.denoisers.total_variation()) == ["Soft", "TotalVariation"]
     with pytest.raises(ValueError, match=r"make images of shape \(32, 32\)"):
