@@ -25,9 +25,14 @@ _SIMPLER = "--xla_cpu_use_fusion_emitters=false" in os.environ.get("XLA_FLAGS", 
 AS_USERS = {"xla_cpu_use_fusion_emitters": True} if _SIMPLER else {}
 
 
-def rows(section: Iterable[Any]) -> list[Any]:
-    """Return the rows of a section as pytest parameters, named after themselves."""
-    return [pytest.param(row, id=row.name) for row in section]
+def rows(section: Iterable[Any]) -> Any:
+    """Return the mark that gives a test every row of a section, named after itself.
+
+    All tests of a module run on one row before the next, so that what they share compiles once
+    whichever process they land in.
+    """
+    values = [pytest.param(row, id=row.name) for row in section]
+    return pytest.mark.parametrize("case", values, scope="module")
 
 
 def floats() -> Any:

@@ -10,7 +10,7 @@ from solver_cases import SOLVERS
 import jaxinv as ji
 from jaxinv._core.units import Scale
 
-every = pytest.mark.parametrize("case", rows(MISFITS))
+every = rows(MISFITS)
 SIZE = 24
 
 
@@ -64,7 +64,7 @@ def test_curvature_is_what_it_says(case):
         np.testing.assert_allclose(H @ direction, expected, rtol=2e-2, atol=2e-3)
 
 
-@pytest.mark.parametrize("case", rows([case for case in MISFITS if case.is_smooth]))
+@rows([case for case in MISFITS if case.is_smooth])
 def test_no_curvature_is_above_the_smoothness(case):
     misfit, y, prediction, direction = drawn(case)
     gap = misfit.gradient(prediction + direction, y) - misfit.gradient(prediction, y)
@@ -73,7 +73,7 @@ def test_no_curvature_is_above_the_smoothness(case):
     )
 
 
-@pytest.mark.parametrize("case", rows([case for case in MISFITS if case.data != "labels"]))
+@rows([case for case in MISFITS if case.data != "labels"])
 def test_units_divide_the_value_by_their_square(case):
     misfit, y, prediction, _ = drawn(case)
     data = jnp.asarray(2.0**7, floats())
@@ -83,7 +83,7 @@ def test_units_divide_the_value_by_their_square(case):
     assert misfit.size(prediction, y) > 0
 
 
-@pytest.mark.parametrize("case", rows(SOLVERS))
+@rows(SOLVERS)
 def test_who_takes_which(case):
     """Traced only: what is refused is refused before anything is compiled."""
     family, solver = case.family(), case.make(case.values[0])

@@ -10,9 +10,9 @@ from cases import complexes, floats, rows
 from operator_cases import NONLINEAR_OPERATORS, OPERATORS
 
 KEYS = jax.random.split(jax.random.key(7), 2)
-linear = pytest.mark.parametrize("case", rows(OPERATORS))
-nonlinear = pytest.mark.parametrize("case", rows(NONLINEAR_OPERATORS))
-every = pytest.mark.parametrize("case", rows([*OPERATORS, *NONLINEAR_OPERATORS]))
+linear = rows(OPERATORS)
+nonlinear = rows(NONLINEAR_OPERATORS)
+every = rows([*OPERATORS, *NONLINEAR_OPERATORS])
 
 
 @jax.jit

@@ -14,9 +14,9 @@ EPS = float(jnp.finfo(floats()).eps)
 NUM_TRIALS = 400
 KEY = jax.random.key(11)
 
-families = pytest.mark.parametrize("case", rows(FAMILIES))
-noisy = pytest.mark.parametrize("case", rows(row for row in FAMILIES if row.noise is not None))
-generators = pytest.mark.parametrize("case", rows(GENERATORS))
+families = rows(FAMILIES)
+noisy = rows(row for row in FAMILIES if row.noise is not None)
+generators = rows(GENERATORS)
 
 
 def assert_trees_equal(got, expected):

@@ -15,7 +15,7 @@ COLUMNS = np.array([[1.0, 0.4], [0.0, 1.2], [0.5, -0.3]])
 MEASURED = np.array([1.0, -0.5, 0.3])
 TRACES = []
 
-samplers = pytest.mark.parametrize("case", rows(SAMPLERS))
+samplers = rows(SAMPLERS)
 
 
 def _counted(params, z):

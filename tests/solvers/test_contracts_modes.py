@@ -19,7 +19,7 @@ from test_contracts_solvers import trial
 import jaxinv as ji
 
 IHT = next(case for case in SOLVERS if case.name == "iht-normalized")
-every = pytest.mark.parametrize("case", rows(SOLVERS))
+every = rows(SOLVERS)
 
 
 # what others build on; an unknown of several parts, which the contracts have none of

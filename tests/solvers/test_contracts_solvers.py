@@ -12,10 +12,8 @@ from solver_cases import SOLVERS, STEP
 import jaxinv as ji
 from jaxinv.operators._dense import Dense
 
-every = pytest.mark.parametrize("case", rows(SOLVERS))
-relu = pytest.mark.parametrize(
-    "case", rows([case for case in SOLVERS if case.family is SOLVERS[0].family])
-)
+every = rows(SOLVERS)
+relu = rows([case for case in SOLVERS if case.family is SOLVERS[0].family])
 STEPS = 3000
 POWERS = (1e-18, 1e-9, 1.0, 1e9, 1e18)
 SCALES = [pair for p in POWERS for pair in ((p, 1.0), (1.0, p), (p, p)) if p != 1]
@@ -164,7 +162,7 @@ def test_a_traced_state_is_in_the_units_of_the_caller(case):
     np.testing.assert_allclose(info.error, infos.error[-1], rtol=1e-3)
 
 
-@pytest.mark.parametrize("case", rows([case for case in SOLVERS if case.unit == STEP]))
+@rows([case for case in SOLVERS if case.unit == STEP])
 def test_a_tiny_step_is_not_converged(case):
     problem, u0 = trial(case)
     for share in (1e-4, 1e-12):
@@ -211,7 +209,7 @@ def test_a_start_at_zero_is_refused_for_relu_priors(case):
         ji.solve(case.make(case.values[0]), problem, 0 * u0)
 
 
-@pytest.mark.parametrize("case", rows([case for case in SOLVERS if case.diverging]))
+@rows([case for case in SOLVERS if case.diverging])
 def test_a_step_that_is_too_large_diverges(case):
     sol = ji.solve(case.diverging(), *trial(case), tol=case.tol)
     assert int(sol.status) in (ji.Status.DIVERGED, ji.Status.NONFINITE)
