@@ -90,7 +90,11 @@ class Blackjax(Sampler):
         u = inner.position
         found = getattr(inner, "logdensity", None)
         log_density = self.log_density(problem, u) if found is None else found
-        accepted = getattr(info, "acceptance_rate", getattr(info, "is_accepted", 1.0))
+        accepted = getattr(info, "acceptance_rate", getattr(info, "is_accepted", None))
+        if accepted is None:  # such as of mclmc: nothing would say that its draws are off
+            hint = "Such as blackjax.adjusted_mclmc in place of blackjax.mclmc."
+            got = type(info).__name__
+            checks.fail("from_blackjax", "algorithm", "report its acceptance", got, hint)
         accepted = jnp.clip(jnp.nan_to_num(jnp.asarray(accepted, log_density.dtype)), 0, 1)
         diverging = jnp.asarray(getattr(info, "is_divergent", 0), log_density.dtype)
         following = BlackjaxState(u, inner, key)
@@ -113,7 +117,11 @@ def _made(where: str, algorithm: Any, noise_std: Any, parameters: dict[str, Any]
         hint = "Such as blackjax.nuts."
         checks.fail_type(where, "algorithm", "be a sampling algorithm of blackjax", algorithm, hint)
     known = dict(inspect.signature(algorithm.differentiable).parameters)
-    known.pop("logdensity_fn", None)
+    if "logdensity_fn" not in known or "covariance" in known:  # whose prior is a part of its own
+        hint = "Such as blackjax.nuts; others take the likelihood and the prior apart."
+        got = f"one that takes {', '.join(list(known)[:3])}"
+        checks.fail(where, "algorithm", "take the log density of the posterior", got, hint)
+    known.pop("logdensity_fn")
     leaves: dict[str, Any] = {METRIC: None} if METRIC in known else {}
     settings: dict[str, Any] = {}
     for name, value in parameters.items():
@@ -139,7 +147,7 @@ def _made(where: str, algorithm: Any, noise_std: Any, parameters: dict[str, Any]
 def _metric(where: str, value: Any) -> Array:
     """Return variances, or a covariance, of the unknown."""
     value = checks.array(where, METRIC, value)
-    if value.ndim not in (1, 2) or (value.ndim == 2 and value.shape[0] != value.shape[1]):
+    if value.ndim not in (1, 2) or not value.size or value.shape[0] != value.shape[-1]:
         checks.fail(where, METRIC, "have shape (k,) or (k, k)", value)
     if jnp.iscomplexobj(value):
         checks.fail(where, METRIC, "be real", value)
@@ -161,7 +169,8 @@ def from_blackjax(algorithm: Any, noise_std: Any, **parameters: Any) -> Blackjax
 
     Args:
         algorithm: such as ``blackjax.nuts``, ``blackjax.hmc``, ``blackjax.mhmc``,
-            ``blackjax.mala`` or ``blackjax.barker``: what takes a log density.
+            ``blackjax.mala`` or ``blackjax.barker``: what takes a log density, and accepts or
+            refuses.
         noise_std: σ > 0 of the noise per measurement, as in ``langevin``.
         parameters: blackjax's own, by name. Floats and arrays are leaves, and new values do not
             compile again; integers, switches and functions are static. An

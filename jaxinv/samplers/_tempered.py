@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -89,7 +90,7 @@ class Tempered(Wrapped):
 
 def tempered(
     sampler: Sampler,
-    temperatures: Num[ArrayLike, "replicas"],
+    temperatures: Num[ArrayLike, "replicas"] | Sequence[float],
     *,
     swap_every: int = 5,
     largest_step: Any = 0.5,

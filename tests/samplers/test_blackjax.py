@@ -82,6 +82,17 @@ def test_other_metrics_and_a_missing_package_are_refused(monkeypatch):
         ji.samplers.nuts(0.1, 1.0)
 
 
+def test_algorithms_whose_draws_would_be_off_are_refused():
+    """One that counts the prior twice, one that takes the likelihood, one that never refuses."""
+    make = ji.samplers.from_blackjax
+    for algorithm in (blackjax.mgrad_gaussian, blackjax.elliptical_slice):
+        with pytest.raises(ValueError, match="algorithm must take the log density of the post"):
+            make(algorithm, 0.5, mean=np.zeros(3))
+    sampler = make(blackjax.mclmc, 0.5, L=1.0, step_size=0.1)
+    with pytest.raises(ValueError, match="algorithm must report its acceptance"):
+        ji.sample(sampler, problem(), normal(KEY, (4, 3)), key=KEY, num_steps=8)
+
+
 def test_draws_go_to_arviz(monkeypatch):
     draws = ji.sample(
         ji.samplers.hmc(1.5, 0.5, 8), problem(), normal(KEY, (4, 3)), key=KEY, num_steps=20
