@@ -193,6 +193,9 @@ def test_bad_input_is_refused_in_one_line(changes, words):
 
 def test_its_figure_is_drawn(tmp_path):
     assert ji.viz.plot_calibration(tmp_path / "ranks.png", run(), title="closed form")
+
+
+def test_a_figure_of_another_thing_is_refused(tmp_path):
     bad: Any = None
     with pytest.raises(TypeError, match="calibration must be a Calibration"):
         ji.viz.plot_calibration(tmp_path / "ranks.png", bad)
