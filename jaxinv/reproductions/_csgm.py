@@ -94,12 +94,12 @@ def run(study: CsgmStudy, images: np.ndarray, settings: Settings) -> Found:
         key = jax.random.fold_in(settings.key, 1000 + m)
         operator = operators.gaussian(key, m, x.shape[1:])
         y = _measured(operator, both, jax.random.fold_in(key, 1))
-        search = partial(_search, study, operator, key)
-        found = {penalty: search(priors[0], y, penalty) for penalty in _LATENT_PENALTIES}
+        solve_with = partial(search, study, operator, key)
+        found = {penalty: solve_with(priors[0], y, penalty) for penalty in _LATENT_PENALTIES}
         errors = {penalty: mean_squares(images, both) for penalty, images in found.items()}
         best = min(_LATENT_PENALTIES, key=lambda penalty: errors[penalty][count:].mean())
         others = priors[1:] if m in study.repeated else []
-        repeated = [mean_squares(search(prior, y, best), both) for prior in others]
+        repeated = [mean_squares(solve_with(prior, y, best), both) for prior in others]
         scores[m, TUNED] = np.stack([errors[best], *repeated])[:, :count]
         scores[m, PUBLISHED], scores[m, PLAIN] = (errors[p][None, :count] for p in (0.1, _NONE))
         shown |= {f"VAE, m = {m}": found[best][:2]}
@@ -138,9 +138,7 @@ def _measured(operator: Any, x: Array, key: Array) -> Array:
     return y + _NOISE_NORM / np.sqrt(y.shape[1]) * noise
 
 
-def _search(
-    study: CsgmStudy, operator: Any, key: Array, prior: Any, y: Array, penalty: float
-) -> Array:
+def search(study: Any, operator: Any, key: Array, prior: Any, y: Array, penalty: float) -> Array:
     """Return the signals of the latents that a penalized search from several starts finds."""
     solver = levenberg_marquardt(num_restarts=study.num_restarts, latent_penalty=penalty)
     shape = (len(y), study.num_restarts, study.latent_size)

@@ -5,7 +5,7 @@ import pytest
 from reproduction_toys import check
 
 from jaxinv import data
-from jaxinv.reproductions import Settings, csgm_digits, csgm_mnist
+from jaxinv.reproductions import Settings, csgm_digits, csgm_mnist, csgm_untrained
 from jaxinv.reproductions.claims import REPRODUCED
 
 SETTINGS = Settings(jax.random.key(0), 4)
@@ -33,3 +33,12 @@ def test_mnist(tmp_path, monkeypatch):
     outcome = check("csgm-mnist", csgm_mnist._mnist(study, SETTINGS, {50: 1.0}), tmp_path)
     assert outcome.claims[0].verdict == REPRODUCED
     assert "turned, ILO" in {row["method"] for row in outcome.rows}
+
+
+@pytest.mark.slow
+def test_trained_against_untrained(tmp_path):
+    study = csgm_untrained.RivalStudy(
+        measurements=(25, 50, 100), num_digits=2, num_steps=30, num_restarts=1
+    )
+    outcome = check("csgm-untrained", csgm_untrained._rivals(study, SETTINGS), tmp_path)
+    assert outcome.claims[0].measured < 1  # 30 steps do not fit a network
