@@ -25,7 +25,7 @@ class FromFunction(Generator):
     def in_shape(self) -> tuple[int, ...] | None:
         return self.shape
 
-    def _apply(self, z: Array) -> Array:
+    def _apply(self, z: Any) -> Array:
         return self.apply(self.params, z)
 
 
