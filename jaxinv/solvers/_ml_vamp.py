@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
-from jaxinv._core import checks, numerics, pytree, replace, static, units
+from jaxinv._core import checks, numerics, pytree, replace, units
 from jaxinv.problems import Problem
 from jaxinv.solvers._base import Info, Solver
 from jaxinv.solvers._message_passing import kept_share
@@ -27,7 +27,6 @@ from jaxinv.solvers._network_model import output_of, prepared, require_network, 
 _ROUNDING = 4.0  # rounding errors of the decompositions and the products, in eps
 _FIRST_SNR = 100.0  # of the measurements, where the noise is to be estimated
 _LARGEST_RATIO = 1e4  # between the prior's variance as estimated and at the start
-_SLOWER, _FASTER, _LEAST_SHARE = 0.7, 1.1, 0.05  # of adaptive damping
 
 
 class MlVampState(NamedTuple):
@@ -40,8 +39,6 @@ class MlVampState(NamedTuple):
         to_outputs: messages from above to what leaves every unit.
         noise_variance, latent_variance: as estimated, or given.
         signal_variance: predicted, of an entry of x.
-        share: of fresh messages, 1 less the damping.
-        change: the relative change of x in the last step.
     """
 
     u: Array
@@ -51,8 +48,6 @@ class MlVampState(NamedTuple):
     noise_variance: Array
     latent_variance: Array
     signal_variance: Array
-    share: Array
-    change: Array
 
 
 @pytree
@@ -62,7 +57,6 @@ class MlVamp(Solver):
     noise_std: Any
     latent_std: Any
     damping: Any
-    adaptive: bool = static(default=False)
     prepared: Any = None
 
     judged_by_error = True
@@ -95,17 +89,17 @@ class MlVamp(Solver):
         if self.noise_std is not None:
             noise = jnp.square(jnp.asarray(self.noise_std).astype(target.dtype) / scales[-1])
         x = jnp.zeros(sizes[-2], u0.dtype)
-        share = 1 - jnp.asarray(self.damping).astype(target.dtype)
         return MlVampState(
             u0, x, to_inputs, to_outputs, self._floored(noise), one,
-            jnp.square(scales[-2]).astype(u0.dtype), share, jnp.asarray(jnp.inf, target.dtype),
+            jnp.square(scales[-2]).astype(u0.dtype),
         )  # fmt: skip
 
     def step(self, problem: Problem, state: MlVampState) -> tuple[MlVampState, Info]:
         if self.prepared is None:
             return self.prepare(problem).step(problem, state)
         stages, scales, *_ = self.prepared
-        slope, keep = slope_of(problem.prior), 1 - state.share
+        slope = slope_of(problem.prior)
+        keep = jnp.asarray(self.damping).astype(state.noise_variance.dtype)
         below, inputs = self._upwards(slope, state)
         top, noise = self._measured(problem, inputs[-1], state)
         to_inputs, to_outputs = [damped(top, state.to_inputs[-1], keep)], []
@@ -119,7 +113,7 @@ class MlVamp(Solver):
             estimate = linear_moments(stages[index], below[index], to_inputs[0])[0]
         dtype = state.u.dtype
         x = (scales[-2] * signal.mean).astype(dtype)
-        change = _change(x, state)
+        change = _change(x, state.x) / (1 - keep)  # as it would be without damping
         following = MlVampState(
             u=(scales[0] * estimate.mean).astype(dtype),
             x=x,
@@ -128,8 +122,6 @@ class MlVamp(Solver):
             noise_variance=noise,
             latent_variance=self._latent_variance(state, estimate),
             signal_variance=(jnp.square(scales[-2]) * signal.variance).astype(dtype),
-            share=self._share(state, change),
-            change=change,
         )
         return following, Info(problem.loss(state.u), change.astype(dtype))
 
@@ -140,8 +132,8 @@ class MlVamp(Solver):
     def _upwards(self, slope: float, state: MlVampState) -> tuple[list[Message], list[Message]]:
         """Return the messages from below: to what leaves every unit, the latent first, and to
         what enters it."""
-        stages, share = self.prepared.stages, state.share
-        below = [Message(1 / state.latent_variance, jnp.zeros(state.u.size, share.dtype))]
+        stages, dtype = self.prepared.stages, state.noise_variance.dtype
+        below = [Message(1 / state.latent_variance, jnp.zeros(state.u.size, dtype))]
         inputs = []
         for index, stage in enumerate(stages):
             toward = state.to_inputs[index]
@@ -184,25 +176,14 @@ class MlVamp(Solver):
         energy = numerics.sum_squares(estimate.mean) / self.prepared.stages[0].num_columns
         return jnp.clip(energy + estimate.variance, 1 / _LARGEST_RATIO, _LARGEST_RATIO)
 
-    def _share(self, state: MlVampState, change: Array) -> Array:
-        """Return the share of fresh messages: smaller after a step that changed more."""
-        if not self.adaptive:
-            return state.share
-        most = 1 - jnp.asarray(self.damping).astype(change.dtype)
-        factor = jnp.where(change > state.change, _SLOWER, _FASTER)
-        return jnp.clip(state.share * factor, jnp.minimum(_LEAST_SHARE, most), most)
+
+def _change(x: Array, last: Array) -> Array:
+    """Return the change relative to the larger of the two."""
+    size = jnp.maximum(numerics.safe_norm(x), numerics.safe_norm(last))
+    return numerics.safe_divide(numerics.safe_norm(x - last), size)
 
 
-def _change(x: Array, state: MlVampState) -> Array:
-    """Return the relative change of x, as it would be without damping."""
-    size = jnp.maximum(numerics.safe_norm(x), numerics.safe_norm(state.x))
-    change = numerics.safe_divide(numerics.safe_norm(x - state.x), size)
-    return change.astype(state.share.dtype) / state.share
-
-
-def ml_vamp(
-    noise_std: Any = None, latent_std: Any = None, *, damping: Any = 0.3, adaptive: bool = False
-) -> MlVamp:
+def ml_vamp(noise_std: Any = None, latent_std: Any = None, *, damping: Any = 0.3) -> MlVamp:
     r"""Multilayer vector approximate message passing: the mean of a network's posterior.
 
     .. math:: z \sim N(0, \tau^2 I), \quad h_i = \sigma(W_i h_{i-1} + b_i), \quad x = h_d, \quad
@@ -221,8 +202,6 @@ def ml_vamp(
         noise_std: σ >= 0 of the noise of a measurement; None: estimated as the algorithm runs.
         latent_std: τ > 0, 1 for a trained generator; None: estimated, from y at first.
         damping: share in [0, 1) of every message to below that is kept from the last step.
-        adaptive: whether more is kept after a step that changed x more than the last one did,
-            and less, down to ``damping``, after the others.
 
     Returns:
         A solver. ``sol.x`` is the posterior mean of x, which is not G of that of z, ``sol.u``;
@@ -259,5 +238,4 @@ def ml_vamp(
         noise_std = checks.nonnegative(where, "noise_std", noise_std)
     if latent_std is not None:
         latent_std = checks.positive(where, "latent_std", latent_std)
-    adaptive = checks.boolean(where, "adaptive", adaptive)
-    return MlVamp(noise_std, latent_std, kept_share(where, damping), adaptive)
+    return MlVamp(noise_std, latent_std, kept_share(where, damping))

@@ -147,17 +147,6 @@ def test_padding_changes_nothing():
     np.testing.assert_allclose(padded.u[:4], plain.u, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.slow  # a program
-def test_adaptive_damping_ends_where_the_fixed_does():
-    problem = drawn(jax.random.key(5), "values")
-    u0 = jnp.ones(20, floats())
-    found = [
-        ji.solve(S.ml_vamp(0.05, 1.0, adaptive=adaptive), problem, u0, tol=1e-5, max_steps=200)
-        for adaptive in (False, True)
-    ]
-    np.testing.assert_allclose(found[1].x, found[0].x, atol=1e-3)
-
-
 def refused(**changes):
     problem = linear_problem()._replace(**changes)
     ji.trace(S.ml_vamp(0.1), problem, jnp.ones(problem.prior.in_shape or 4), 1)
