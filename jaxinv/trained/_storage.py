@@ -84,6 +84,7 @@ def load(path: Any, *, max_bytes: int = files.BUDGET) -> Any:
     """
     path, header, arrays = _read(path, max_bytes)
     try:
+        _require_no_more_layers(header["config"], len(arrays))
         like = _shaped(header)
     except Exception as error:  # settings of any origin
         _damaged(path, f"its settings are not those of a {header['trained']} ({error})")
@@ -198,6 +199,13 @@ def _read(path: Any, max_bytes: Any) -> tuple[Path, dict[str, Any], dict[str, np
         hint = "Train or save the generator again with this version."
         checks.fail("load", "path", f"be of format {_FORMAT}", got, hint)
     return path, header, arrays
+
+
+def _require_no_more_layers(config: dict[str, Any], most: int) -> None:
+    """Refuse settings of more layers than there are arrays, before any is laid out."""
+    counts = [len(value) for value in config.values() if isinstance(value, list)]
+    if max([*counts, config.get("num_layers", 0)], default=0) > most:
+        raise ValueError(f"more layers than its {most} arrays")
 
 
 def _shaped(header: dict[str, Any]) -> Any:
