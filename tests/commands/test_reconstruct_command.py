@@ -269,3 +269,17 @@ def test_walks(capsys, folder, line):
     assert found["chosen"] in {one["name"] for one in found["candidates"]}
     assert np.load("e.npy").shape == tuple(found["shape"])
     assert (folder / "f.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_mask_with_holes_is_told_from_one_of_scattered_pixels(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    np.save("photo.npy", np.random.default_rng(0).random((64, 64)) + 0.1)
+    for share in (0.05, 0.3, 0.6, 0.9):
+        np.save("mask.npy", np.random.default_rng(1).random((64, 64)) < share)
+        notes = read("photo.npy --operator mask --mask mask.npy").notes
+        assert not any("holes" in note for note in notes)
+    mask = np.ones((64, 64))
+    mask[20:28, 10:50] = 0
+    np.save("mask.npy", mask)
+    notes = read("photo.npy --operator mask --mask mask.npy").notes
+    assert any("holes" in note for note in notes)
