@@ -138,7 +138,11 @@ def _save(options: argparse.Namespace, out: Path, model: Any, **more: Any) -> Pa
 def _failed(error: Any, options: argparse.Namespace, out: Path) -> NoReturn:
     """Save the best weights, then end with one line."""
     saved = _save(options, out, error.fit.model, failed=True)
-    raise ArithmeticError(f"{_WHERE}: {error} They are saved in {saved}.") from None
+    said = str(error).removeprefix("fit: ").split(". ")[0]  # the rest names what Python has
+    hint = "Lower --rate." if "diverged" in said else "Raise --steps, or bring more signals."
+    if "collapsed" in said and options.network == "vae":
+        hint = "Raise --steps, lower --divergence-weight, or bring more signals."
+    raise ArithmeticError(f"{_WHERE}: {said}. The weights are in {saved}. {hint}") from None
 
 
 def _show(found: Any) -> None:

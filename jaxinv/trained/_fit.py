@@ -252,9 +252,9 @@ def _require_varied(result: Fit, train: Array, key: Array) -> None:
     if not share >= _SPREAD:
         hint = "Train longer, with a smaller batch, or with another key."
         if model.name == "vae":
-            hint = "Give a longer warmup=, or train longer."
+            hint = "Train longer, with a longer warmup= or a smaller divergence_weight=."
         raise TrainingFailedError(
             f"fit: the {model.name} has collapsed: what it generates has {share:.2g} of the "
-            f"variance of the signals. {hint} The weights are in error.fit.",
+            f"variance of the {len(train)} signals. {hint} The weights are in error.fit.",
             result,
         )

@@ -24,6 +24,17 @@ def test_a_vae_from_an_array_of_ones_own(capsys, folder):
     assert list(G.params) == ["decoder"]
 
 
+def test_a_collapsed_vae_is_told_in_words_of_the_command_line(capsys, folder):
+    x = np.random.default_rng(0).random((60, 4, 4))
+    np.save(folder / "own.npy", x)
+    heavy = ("--divergence-weight", "100", "--out", "c")
+    code, _, err = run(capsys, "train", "vae", "own.npy", *TINY, *heavy)
+    assert code == 2
+    assert "of the 49 signals. The weights are in c.npz. Raise --steps, lower --div" in err
+    assert err.count("\n") == 1
+    assert "error.fit" not in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
