@@ -323,7 +323,9 @@ def _show(options: argparse.Namespace, held: Given, found: Any, files: dict[str,
             f"against {options.truth}: PSNR {scores['psnr']:.2f} dB, SSIM {scores['ssim']:.3f}; "
             f"without a prior {scores['input_psnr']:.2f} dB, {scores['input_ssim']:.3f}"
         )
-    if found.status not in (Status.CONVERGED, Status.STOPPED):
+    if found.status == Status.MAX_STEPS:
+        print("MAX_STEPS: the image still moved by over a thousandth when its steps were taken")
+    elif found.status not in (Status.CONVERGED, Status.STOPPED):
         print(describe(found.status))
     for kind, path in files.items():
         print(f"{kind}: {path}")

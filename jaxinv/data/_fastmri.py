@@ -125,7 +125,8 @@ def _slice(index: Any, num_slices: int) -> int:
         return num_slices // 2
     index = checks.count(_WHERE, "index", index, minimum=-num_slices)
     if index >= num_slices:
-        checks.fail(_WHERE, "index", f"be below the number of slices {num_slices}", index)
+        hint = "Slices are counted from 0; on the command line by --slice."
+        checks.fail(_WHERE, "index", f"be below the number of slices {num_slices}", index, hint)
     return index % num_slices
 
 

@@ -118,7 +118,10 @@ def measurement(
 ) -> Measurement:
     """Check what was measured, and bring it to units in which the image's range is about 1."""
     if not isinstance(operator, LinearOperator):
-        hint = "Wrap a linear function with operators.from_function(fn, in_shape)."
+        hint = (
+            "Of operators: dense(matrix), mask(mask), from_function(fn, in_shape) for a function, "
+            "from_linear_operator for one of SciPy or PyLops."
+        )
         checks.fail_type(where, "operator", "be a linear operator", operator, hint)
     y = _numbers(where, y)
     operator, shape = _fitted(where, y, operator, shape)

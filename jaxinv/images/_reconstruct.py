@@ -70,6 +70,12 @@ class Reconstruction(NamedTuple):
     seconds: float
     settings: dict[str, Any]
 
+    def __repr__(self) -> str:
+        scores = ", ".join(f"{name} {score:.4g}" for name, score in self.scores.items())
+        ended = f"{self.chosen}, {Status(self.status).name}"
+        held = f"x {self.x.shape}, fields {', '.join(self._fields)}"
+        return f"{type(self).__name__}({ended}; {scores}; {held})"
+
 
 def reconstruct(
     y: Num[ArrayLike, "*out"],

@@ -109,6 +109,8 @@ def test_broken_files_and_slices_are_refused(write, tmp_path):
     for index, error in [(3, ValueError), (-4, ValueError), (1.5, TypeError)]:
         with pytest.raises(error, match="index must be"):
             data.fastmri(path, index)
+    with pytest.raises(ValueError, match=r"number of slices 3, got 3.*--slice"):
+        data.fastmri(path, 3)
     with pytest.raises(ValueError, match="must exist"):
         data.fastmri(tmp_path / "none.h5")
     with pytest.raises(ValueError, match="the folder"):
