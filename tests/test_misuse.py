@@ -188,7 +188,7 @@ A = O.dense(ones(4, 6))
     (lambda: A / "a", "c must be a scalar"),
     (lambda: O.dense(np.zeros((0, 3))), "at least one row"),
     (lambda: A.norm(max_steps=0), "max_steps must be >= 1"),
-    (lambda: ji.describe(99), r"describe: status must be codes of jaxinv.Status, 0 to 10, got 99"),
+    (lambda: ji.describe(99), r"describe: status must be codes of jaxinv.Status, 0 to 11, got 99"),
     (
         lambda: ji.solve(ji.solvers.omp(2), RELU.sample(KEY), ones(5)),
         r"solve: u0 must have shape \(3,\), got shape \(5,\)",

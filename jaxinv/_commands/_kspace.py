@@ -135,16 +135,18 @@ def _centered(
     """Return k-space and mask with frequency 0, and the image, in the middle."""
     power = np.sum(np.square(np.abs(y / np.max(np.abs(y)))).reshape(-1, *y.shape[-2:]), axis=0)
     mask = _like(power, mask, notes)
-    axes = _at_corner(power) if layout == "auto" else [-2, -1] if layout == "corner" else []
+    looks = layout in ("auto", "shifted")
+    axes = _at_corner(power) if looks else [-2, -1] if layout == "corner" else []
     if axes:
-        if layout == "auto":
+        if looks:
             where = {1: "along one axis", 2: "in the corner"}[len(axes)]
             notes.append(
                 f"k-space has its frequency 0 {where}, as of np.fft.fft2: it was moved to the "
                 "middle (--kspace centered leaves it)"
             )
         y, mask = np.fft.fftshift(y, axes), np.fft.fftshift(mask, axes)
-    for axis in [-2, -1] if layout == "shifted" else axes:
+    # an axis moved is one of fft2, whose image begins at index 0; "shifted" says the contrary
+    for axis in {-2, -1} - set(axes) if layout == "shifted" else axes:
         y = _with_image_in_the_middle(y, axis)
     if layout == "auto":
         _look_at_image(y * mask, notes)
@@ -197,7 +199,8 @@ def _look_at_image(y: np.ndarray, notes: list[str]) -> None:
     if middle.sum() < _MIDDLE * power.sum():
         notes.append(
             "most of the image lies at its borders: if its halves are exchanged, pass --kspace "
-            "shifted, for k-space of np.fft.fftshift(np.fft.fft2(image))"
+            "shifted, for k-space of np.fft.fftshift(np.fft.fft2(image)), or of "
+            "np.fft.fft2(np.fft.ifftshift(image))"
         )
 
 

@@ -87,6 +87,8 @@ def truth(options: argparse.Namespace, shape: tuple[int, ...]) -> np.ndarray:
         hint = turned(x.shape, shape) or "Scores compare pixel by pixel: crop or resize it."
         if x.shape[:2] == shape[:2]:
             hint = "One of the two is in color: save both in gray, or both in color."
+        if options.operator == "multicoil" and options.maps is None:
+            hint = "Without --maps there is an image for each coil; with them there is one."
         fail(WHERE, "--truth", f"have the image's size {sized(shape)}", sized(x.shape), hint)
     return x
 

@@ -26,7 +26,12 @@ def add_options(parser: argparse.ArgumentParser) -> dict[str, Any]:
     add("--kind", metavar="KIND", help="dense (default) or convolutional")
     add("--unit", metavar="UNIT", help="softplus (default of a vae), relu or leaky")
     add("--likelihood", metavar="NAME", help="of a vae: bernoulli (default) or gaussian")
-    add("--divergence-weight", type=float, metavar="B", help="of a vae; 1, less for reconstruction")
+    add(
+        "--divergence-weight",
+        type=float,
+        metavar="B",
+        help="of a vae; 1, for reconstruction 0.1 to 0.3",
+    )
     add("--image-size", type=int, nargs=2, metavar=("H", "W"), help="of images of a folder")
     add("--shifts", action="store_true", help="train on copies moved by a pixel, too")
     add("--half", action="store_true", help="write float16, and of a vae the decoder only")
@@ -66,7 +71,8 @@ def run(options: argparse.Namespace) -> int:
     if fit.history.num_skipped:
         print(f"{int(fit.history.num_skipped)} steps were skipped: their gradient was not finite")
     if len(test) > 1 and fit.model.latent_size <= LARGEST_LATENT:
-        _show(trained.diagnose(test_key, fit.model, test[:_DIAGNOSED]))
+        print("looking at held-out signals", flush=True)
+        _show(trained.diagnose(test_key, fit.model, test[:_DIAGNOSED]), options.network)
     print(f"prior: {saved}")
     print(f"trained in {seconds:.1f} s, step {int(fit.history.best_step)} kept", flush=True)
     return 0
@@ -145,7 +151,7 @@ def _failed(error: Any, options: argparse.Namespace, out: Path) -> NoReturn:
     raise ArithmeticError(f"{_WHERE}: {said}. The weights are in {saved}. {hint}") from None
 
 
-def _show(found: Any) -> None:
+def _show(found: Any, network: str) -> None:
     """Print what the prior can do with signals that training has not seen."""
     import numpy as np
     from rich.console import Console
@@ -160,3 +166,5 @@ def _show(found: Any) -> None:
     table.add_row("latents out of use", f"{found.num_collapsed} of {len(found.reach)}")
     table.add_row("largest slope met", f"{float(found.lipschitz):.3g}")
     Console().print(table)
+    if network == "vae" and 2 * found.num_collapsed > len(found.reach):
+        print("most latents say nothing: a smaller --divergence-weight, such as 0.1, uses more")

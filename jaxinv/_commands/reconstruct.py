@@ -315,7 +315,7 @@ def _show(options: argparse.Namespace, held: Given, found: Any, files: dict[str,
     print(f"kept: {found.reason or found.chosen}")  # the reason begins with the name
     print(f"judged by {found.settings['judge']}")
     noise, origin = found.settings["noise_std"], found.settings["noise_std_is"]
-    if noise is not None:
+    if origin != "not used":
         print(f"noise: {noise:.4g} ({origin})")
     scores = found.scores
     if "psnr" in scores:

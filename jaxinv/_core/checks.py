@@ -246,7 +246,7 @@ def optimizer(where: str, argument: str, value: Any) -> Any:
 def report(where: str, argument: str, value: Any) -> None:
     """Refuse a report that cannot be called, before any work."""
     if value is not None and not callable(value):
-        fail_type(where, argument, "be a function, or None", value)
+        fail_type(where, argument, "be a function, or None", value, "Such as print.")
 
 
 def boolean(where: str, argument: str, value: Any) -> bool:

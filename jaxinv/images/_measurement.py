@@ -14,12 +14,13 @@ from jaxinv import operators
 from jaxinv._core import checks, numerics, pytree, static
 from jaxinv.images._measured import in_units, minimum_norm, unknown_dtype
 from jaxinv.operators import LinearOperator
-from jaxinv.operators._mask import Identity
+from jaxinv.operators._mask import Identity, Mask
 from jaxinv.operators._pixels import Channelwise
 
 SMALLEST_SIDE = 16
 _LEVEL = "Without noise, or where it is not known, leave it out."
 _MOST_CHANNELS = 4  # of a last axis; a longer one is the width of an image
+_WHITE = 255  # of a picture of 8 bits
 _ADJOINT_TOL = 1e-3  # of the dot test: float32 leaves 1e-5
 
 
@@ -133,6 +134,11 @@ def measurement(
         noise_std = float(checks.positive(where, "noise_std", noise_std, _LEVEL, single=True))
         _level(where, y, size, noise_std)
     check_adjoint(where, operator)
+    _refuse_picture(where, operator)
+    image = jax.random.normal(jax.random.key(0), operator.in_shape, jnp.float32)
+    if not bool(jnp.any(operator(image) != 0)):
+        hint = "Nothing was measured: look at its mask or weights."
+        checks.fail(where, "operator", "measure something", "0 of a random image", hint)
     y, scale, gain = in_units(operator, y)
     scale, gain = float(scale), float(gain)
     dtype = unknown_dtype(operator, y)
@@ -154,6 +160,17 @@ def check_adjoint(where: str, operator: LinearOperator) -> None:
         hint = "Check its adjoint, or make it with operators.from_function, which derives it."
         got = f"{error:.2g} by operators.dot_test"
         checks.fail(where, "operator", "have an adjoint with <A x, v> = <x, A* v>", got, hint)
+
+
+def _refuse_picture(where: str, operator: LinearOperator) -> None:
+    """Refuse the black and white of a picture as weights of a mask."""
+    held = operator.operator if isinstance(operator, Channelwise) else operator
+    if not isinstance(held, Mask):
+        return
+    levels = np.asarray(held.mask)
+    if levels.max() == _WHITE and np.all((levels == 0) | (levels == _WHITE)):
+        hint = "Pass mask > 0 to operators.mask."
+        checks.fail(where, "operator", "have a mask of 0 and 1", "0 and 255, as of a picture", hint)
 
 
 _size = jax.jit(numerics.safe_norm)

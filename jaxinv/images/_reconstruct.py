@@ -185,7 +185,7 @@ def reconstruct(
         "judge": judge.text,
         "setting": best.text,
         "noise_std": None if noise is None else noise * measured.scale * measured.gain,
-        "noise_std_is": _source(noise_std, noise),
+        "noise_std_is": _source(noise_std, measured),
     }
     report("done", 1.0)
     return _outcome(found, best, measured, truth, settings, started)._replace(reason=reason)
@@ -197,10 +197,10 @@ def _noise_of(measured: Measurement) -> float | None:
     return measured.noise_std
 
 
-def _source(given: Any, noise: float | None) -> str:
-    if given is not None:
-        return "given"
-    return "not used" if noise is None else "estimated"
+def _source(given: Any, measured: Measurement) -> str:
+    if not measured.denoises:
+        return "not used"
+    return "estimated" if given is None else "given"
 
 
 def _share(report: Progress, index: int, count: int, text: str, fraction: float) -> None:

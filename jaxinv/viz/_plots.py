@@ -133,7 +133,8 @@ def plot_phase_diagram(
 
     Args:
         path: where to write; the suffix sets the format (png, pdf, svg).
-        rates: a Dataset of ``success_rate`` with two dimensions; the first is vertical.
+        rates: a Dataset of ``success_rate``, or a DataArray in [0, 1] of a metric of your own
+            (its mean over ``trial``), with two dimensions; the first is vertical.
         title: text above.
         curve: horizontal and vertical values of a line to draw in, and its name.
         labels: texts of the axes, by name of dimension; default the names themselves.
@@ -142,6 +143,7 @@ def plot_phase_diagram(
         The path as text.
 
     Raises:
+        TypeError: rates of another kind, such as the whole Dataset of a sweep.
         ValueError: rates over more or less than two dimensions, another suffix.
 
     Example:
@@ -152,7 +154,7 @@ def plot_phase_diagram(
         >>> ji.viz.plot_phase_diagram(path, ji.sweeps.success_rate(won))[-7:]
         'map.png'
     """
-    rate = rates["rate"]
+    rate, name = _values(rates)
     if rate.ndim != 2:
         hint = "Use plot_success_rates for one."
         checks.fail("plot_phase_diagram", "rates", "have two dimensions", f"{rate.dims}", hint)
@@ -163,9 +165,35 @@ def plot_phase_diagram(
         labels.get(horizontal, horizontal),
         labels.get(vertical, vertical),
         [] if curve is None else [Line(*curve, MEASURED[1], "--")],
-        map=Map(rate[horizontal].values, rate[vertical].values, rate.values, "success rate", 0.5),
+        map=Map(rate[horizontal].values, rate[vertical].values, rate.values, name, 0.5),
     )
     return draw(path, [panel], size=(5.4, 4.2))
+
+
+def _values(rates: Any) -> tuple[Any, str]:
+    """Return the DataArray to draw, and what its color is called."""
+    if "rate" in getattr(rates, "data_vars", ()):
+        return rates["rate"], "success rate"
+    where = "plot_phase_diagram"
+    if hasattr(rates, "data_vars"):
+        names = ", ".join(map(str, rates.data_vars))
+        hint = (
+            f"It holds {names}: take one, as ji.sweeps.success_rate(found[name]), or found[name]."
+        )
+        checks.fail_type(
+            where, "rates", "be a Dataset of success_rate, or a DataArray", rates, hint
+        )
+    if not hasattr(rates, "dims") or not hasattr(rates, "coords"):
+        hint = "The path comes first."
+        checks.fail_type(
+            where, "rates", "be a Dataset of success_rate, or a DataArray", rates, hint
+        )
+    values = rates.mean("trial") if "trial" in rates.dims else rates
+    low, high = float(values.min()), float(values.max())
+    if not (low >= 0 and high <= 1):
+        hint = "Such as (found[name] < 0.01).mean('trial')."
+        checks.fail(where, "rates", "lie in [0, 1]", f"values from {low:.3g} to {high:.3g}", hint)
+    return values, str(rates.name or "value")
 
 
 def plot_reconstruction(reconstruction: Any, path: str | os.PathLike[str]) -> str:

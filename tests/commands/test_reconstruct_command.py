@@ -129,13 +129,15 @@ def test_layouts_of_kspace_lead_to_the_same(folder, size, with_mask):
         "centered": (kept * np.asarray(operators.fft2c(x)), kept),
         "corner": (corner, np.fft.ifftshift(kept)),
         "shifted": (np.fft.fftshift(corner), kept),
+        "shifted-corner": (np.fft.ifftshift(kept * operators.fft2c(x)), np.fft.ifftshift(kept)),
     }
     for name, (kspace, of_kspace) in layouts.items():
+        layout = name.partition("-")[0]
         np.save(f"{name}.npy", kspace)
         np.save("m.npy", of_kspace)
         masked = " --mask m.npy" if with_mask else ""
-        auto = "" if name == "shifted" else f"{name}.npy --operator mri{masked}"
-        for line in (f"{name}.npy --operator mri --kspace {name}{masked}", auto):
+        auto = "" if layout == "shifted" else f"{name}.npy --operator mri{masked}"
+        for line in (f"{name}.npy --operator mri --kspace {layout}{masked}", auto):
             if line:
                 with np.errstate(all="raise"):
                     found = _quiet(line)

@@ -211,6 +211,10 @@ def test_bad_input_is_refused_in_one_line(mask, y):
         "shape must be that of an image with 1024 numbers": {"shape": (30, 30)},
         "know the shape of its latent": {"prior": ji.generators.from_function(np.multiply, 1.0)},
         "num_starts must be >= 1": {"num_starts": 0},
+        "mask of 0 and 1, got 0 and 255.*mask > 0": {
+            "operator": operators.mask(np.uint8(255 * (y != 0)))
+        },
+        "operator must measure something": {"operator": operators.mask(np.zeros_like(y))},
         "the image must have at least 16 pixels": {
             "y": y[:8, :8],
             "operator": operators.identity((8, 8)),

@@ -83,3 +83,16 @@ def test_rates_of_other_dimensions_are_refused(tmp_path):
         ji.viz.plot_success_rates(tmp_path / "a.png", {"x": rates}, label="k", title="")
     with pytest.raises(ValueError, match="rates must have two dimensions"):
         ji.viz.plot_phase_diagram(tmp_path / "a.png", rates.isel(k=0))
+
+
+def test_a_map_of_a_metric_of_ones_own(tmp_path):
+    values = np.linspace(0, 1, 24).reshape(2, 3, 4)
+    mine = xr.DataArray(values, {"k": [1, 2], "m": [1, 2, 3]}, ("k", "m", "trial"), name="mine")
+    assert ji.viz.plot_phase_diagram(tmp_path / "a.png", mine).endswith("a.png")
+    with pytest.raises(ValueError, match=r"rates must lie in"):
+        ji.viz.plot_phase_diagram(tmp_path / "b.png", 2 * mine.mean("trial"))
+    with pytest.raises(TypeError, match=r"It holds mine: take one"):
+        ji.viz.plot_phase_diagram(tmp_path / "b.png", mine.to_dataset())
+    with pytest.raises(TypeError, match=r"The path comes first"):
+        ji.viz.plot_phase_diagram(mine, tmp_path / "b.png")
+    assert not (tmp_path / "b.png").exists()
