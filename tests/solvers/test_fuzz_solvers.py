@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from cases import FAMILIES, GENERATORS, floats
-from cases import rows as parameters_of
+from cases import rows as every
 from fuzz_values import KEY, WRONG, check, has_nan, replacement, replacements, row
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -110,19 +110,19 @@ PENALTIES = {
 }
 
 
-@pytest.mark.parametrize("case", parameters_of([*OPERATORS, *NONLINEAR_OPERATORS]))
+@every([*OPERATORS, *NONLINEAR_OPERATORS])
 def test_operators(case):
     for subject in operator_rows(case):
         fuzz(subject, 1)
 
 
-@pytest.mark.parametrize("case", parameters_of(GENERATORS))
+@every(GENERATORS)
 def test_generators(case):
     for subject in generator_rows(case):
         fuzz(subject, 3)
 
 
-@pytest.mark.parametrize("case", parameters_of(FAMILIES))
+@every(FAMILIES)
 def test_families(case):
     for subject in family_rows(case):
         fuzz(subject, 3)
@@ -134,7 +134,7 @@ def test_penalties(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", parameters_of([*OPERATORS, *NONLINEAR_OPERATORS]))
+@every([*OPERATORS, *NONLINEAR_OPERATORS])
 def test_operators_with_many_arrays(case):
     for subject in operator_rows(case):
         fuzz(subject, 20)
@@ -171,7 +171,7 @@ def solver_row(case):
     return row(f"{case.name}.solve", lambda: right, call=solve, says=("solve", "with_restarts"))
 
 
-solvers = pytest.mark.parametrize("case", parameters_of(SOLVERS))
+solvers = every(SOLVERS)
 
 
 @solvers
@@ -218,12 +218,12 @@ def hostile(case):
 QUICK = ("fista", "amp")
 
 
-@pytest.mark.parametrize("case", parameters_of([c for c in SOLVERS if c.name in QUICK]))
+@every([c for c in SOLVERS if c.name in QUICK])
 def test_bad_trials_have_a_status(case):
     hostile(case)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", parameters_of([c for c in SOLVERS if c.name not in QUICK]))
+@every([c for c in SOLVERS if c.name not in QUICK])
 def test_bad_trials_have_a_status_with_every_solver(case):
     hostile(case)
