@@ -112,6 +112,6 @@ ENTRIES = (
         title="a trained VAE is ahead at few measurements and saturates, an untrained network not",
         source=f"{CSDIP}, figure 4a; {_csgm.SOURCE}; 6 digits, 2 restarts of 5, 500 steps of 1000",
         run=partial(_rivals, RivalStudy()),
-        cost="15 minutes",
+        cost="20 minutes",
     ),
 )
