@@ -29,8 +29,8 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 # Linux allows a process 65 530 mappings; every compiled program takes several
-_MOST_MAPPINGS = 45_000
-_TESTS_BETWEEN = 20  # looks at them: a module alone may compile more than there is room for
+_MOST_MAPPINGS = 36_000
+_TESTS_BETWEEN = 8  # looks at them: a module alone may compile more than there is room for
 _ended = itertools.count(1)
 
 
