@@ -84,15 +84,22 @@ def write_pages(app: Any, config: Any) -> None:
     for namespace in jaxinv._NAMESPACES:
         full = f"jaxinv.{namespace}"
         pages[namespace] = (full, full, exports(namespace))
+    homes: dict[int, str] = {}  # a class under two names has one page
     for page, (title, module, names) in pages.items():
+        home = importlib.import_module(module)
+        held = {
+            name: homes.setdefault(id(getattr(home, name)), f"{module}.{name}") for name in names
+        }
+        own = [name for name in names if held[name] == f"{module}.{name}"]
+        others = [f"~{full}" for name, full in held.items() if name not in own]
+        if page == "verbs":
+            others = [f"~{jaxinv._NAMES[n]}.{n}" for n in VERBS if n not in OWN_VERBS]
         says = "" if page == "verbs" else importlib.import_module(module).__doc__ or ""
         lines = [title, "=" * len(title), "", escape(says.strip()), ""]
         lines += [f".. currentmodule:: {module}", "", ".. autosummary::", "   :toctree: names", ""]
-        lines += [*(f"   {name}" for name in names), ""]
-        if page == "verbs":  # the others have their page where they are from
-            lines += [".. autosummary::", ""]
-            others = [name for name in VERBS if name not in OWN_VERBS]
-            lines += [f"   ~{jaxinv._NAMES[name]}.{name}" for name in others]
+        lines += [*(f"   {name}" for name in own), ""]
+        if others:
+            lines += [".. autosummary::", "", *(f"   {name}" for name in others)]
         update(folder / f"{page}.rst", "\n".join([*lines, ""]))
     lines = ["Reference", "=========", "", f"Every public name, {len(public())} of them, each with"]
     lines += ["an example that the tests run.", "", ".. toctree::", "   :maxdepth: 1", ""]
