@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 from refusal_cases import REFUSALS as OF_METHODS
 from refusal_cases_generative import GENERATIVE as OF_GENERATIVE
 from refusal_cases_problems import PROBLEMS as OF_PROBLEMS
+from refusal_cases_samplers import SAMPLERS as OF_SAMPLERS
 
 REFUSALS: dict[str, list[Any]] = {}
-for column in (OF_METHODS, OF_PROBLEMS, OF_GENERATIVE):
+for column in (OF_METHODS, OF_PROBLEMS, OF_GENERATIVE, OF_SAMPLERS):
     for name, refusals in column.items():
         REFUSALS.setdefault(name, []).append(refusals)
 WITH_ARGUMENTS = [subject for subject in CONSTRUCTORS if parameters(subject)]

@@ -43,11 +43,6 @@ class Flow(Learned):
         """k = n: a flow keeps the dimension."""
         return self.num_entries
 
-    @property
-    def config(self) -> dict[str, Any]:
-        names = ("signal_shape", "num_layers", "hidden", "unit", "noise_std")
-        return {name: getattr(self, name) for name in names}
-
     def _module(self) -> Any:
         from jaxinv.generators._modules import Mlp
 

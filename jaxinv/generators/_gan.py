@@ -35,11 +35,6 @@ class Gan(Learned):
     players = (*((("critic",),) * _CRITIC_UPDATES), ("generator",))
     adam = (1e-4, 0.5, 0.9)
 
-    @property
-    def config(self) -> dict[str, Any]:
-        names = ("signal_shape", "latent_size", "hidden", "kind", "unit", "bounded")
-        return {name: getattr(self, name) for name in names}
-
     def _apply(self, z: Array) -> Array:
         return self._made(self.params, z).reshape(self.signal_shape)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from typing import Any, ClassVar
 
 import jax
@@ -52,7 +53,8 @@ class Learned(Generator):
     @property
     def config(self) -> dict[str, Any]:
         """The keyword arguments that make a generator of this shape, as JSON holds them."""
-        raise NotImplementedError
+        names = (field.name for field in fields(self) if field.metadata.get("static", False))  # pyright: ignore[reportArgumentType]
+        return {name: getattr(self, name) for name in names if name != "dtype"}
 
     def check_signals(self, where: str, signals: Any) -> None:
         """Refuse signals that the model cannot be trained on, beyond their shape."""

@@ -37,12 +37,6 @@ class Vae(Learned):
     players = (("encoder", "decoder"),)
 
     @property
-    def config(self) -> dict[str, Any]:
-        names = ("signal_shape", "latent_size", "hidden", "kind", "unit", "likelihood")
-        names += ("warmup", "divergence_weight")
-        return {name: getattr(self, name) for name in names}
-
-    @property
     def depth(self) -> int:
         """The number of layers of the decoder."""
         return len(self.params["decoder"])
