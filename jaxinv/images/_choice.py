@@ -12,7 +12,6 @@ from jaxinv._core import Status
 
 _T = 2.0  # standard errors by which another method must win
 _SHARE = 0.7  # of the squared error, that it must fall below
-_EVEN = ("tv", "smooth")  # of these the one that predicts best is the better one, too
 _TIE = 0.03  # of the squared error: stages further from the best one are worse
 
 
@@ -27,7 +26,10 @@ class Tried(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """What a method made of the measurements: its preferred stage."""
+    """What a method made of the measurements: its preferred stage.
+
+    ``is_even`` is said of priors of which the one that predicts better is the better one, too.
+    """
 
     name: str
     is_network: bool
@@ -36,6 +38,7 @@ class Estimate(NamedTuple):
     planes: Array
     spread: Array
     text: str
+    is_even: bool = False
 
 
 def near(one: Tried, least: float) -> bool:
@@ -62,7 +65,7 @@ def choose(found: list[Estimate], *, exact: bool) -> tuple[Estimate, str]:
     unless another is better by far. A network is always held to that.
     """
     classical = [one for one in found if not one.is_network]
-    even = classical if exact else [one for one in classical if one.name in _EVEN]
+    even = classical if exact else [one for one in classical if one.is_even]
     best = min(even, key=_mean) if even else (classical or found)[0]
     others = [one for one in found if not any(one is peer for peer in [best, *even])]
     if len(found) == 1:

@@ -28,11 +28,15 @@ NAMES = ("auto", "tv", "wavelet", "smooth", "dct", "nlm", *NETWORKS)
 
 
 class Method(NamedTuple):
-    """A candidate: its name, whether it must beat the classical ones, and how it is run."""
+    """A candidate: its name, whether it must beat the classical ones, and how it is run.
+
+    ``is_even`` is said of tv and smooth, which what was left out tells apart.
+    """
 
     name: str
     is_network: bool
     stages: Callable[..., Iterator[Stage]]
+    is_even: bool = False
 
 
 class Options(NamedTuple):
@@ -91,9 +95,10 @@ def _methods(
     prior: Any, measured: Measurement, options: Options, key: Array, fallback: bool
 ) -> list[Method]:
     if isinstance(prior, str) and prior in PRIORS:
-        return [Method(prior, False, partial(penalized, name=prior, key=key))]
-    if prior == "smooth":
-        return [Method(prior, False, smooth)]
+        stages = partial(penalized, name=prior, key=key)
+        return [Method(prior, False, stages, is_even=prior == "tv")]
+    if isinstance(prior, str) and prior == "smooth":
+        return [Method(prior, False, smooth, is_even=True)]
     if prior == "nlm":
         denoise = denoisers.non_local_means(1.0)
         return [Method("nlm", False, partial(plugged, denoiser=denoise, name="nlm"))]

@@ -235,7 +235,7 @@ def _judged(method: Method, measured: Measurement, judge: Any, report: Progress)
         return Estimate(method.name, method.is_network, Status.NONFINITE, *nothing)
     best = preferred(tried, not judge.exact)
     status = best.status if best.text == last else Status.STOPPED
-    return Estimate(method.name, method.is_network, status, *best[:-1])
+    return Estimate(method.name, method.is_network, status, *best[:-1], method.is_even)
 
 
 @jax.jit
